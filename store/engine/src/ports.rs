@@ -1,0 +1,197 @@
+//! What the engine asks of storage. Adapters are thin: semantics live above the ports, once.
+
+use std::sync::Arc;
+
+use kit_core::{Error, Reply};
+use rowkeep_record::query::{Filter, OrderBy};
+use rowkeep_record::{Key, Record, Value};
+use rowkeep_schema::{ColumnId, EntityId};
+
+use crate::Program;
+
+/// What an engine can do, filled once at start.
+#[derive(Debug, Clone)]
+pub struct Capabilities {
+    /// `memory`, `sqlite`, ...
+    pub name: &'static str,
+    /// Product version.
+    pub version: String,
+    /// A commit that was acknowledged survives a crash.
+    pub durable: bool,
+    /// Most rows one transaction may write.
+    pub max_writes: usize,
+}
+
+/// How a read sees rows.
+#[derive(Debug, Clone, Copy)]
+pub struct View {
+    /// Rows whose expiry is at or before this time (microseconds since 1970) do not exist.
+    pub now: i64,
+    /// Soft-deleted rows are seen.
+    pub deleted: bool,
+}
+
+/// A bounded, ordered read.
+#[derive(Debug, Clone)]
+pub struct Scan {
+    /// The entity.
+    pub entity: EntityId,
+    /// Which rows.
+    pub filter: Option<Arc<Filter>>,
+    /// In which order; the primary key is always part of it, so the order is total.
+    pub order: Arc<OrderBy>,
+    /// Start behind this row: its values of the order columns, in order. NULL sorts first (ascending).
+    pub after: Option<Vec<Value>>,
+    /// Rows at most.
+    pub limit: u32,
+    /// What is seen.
+    pub view: View,
+}
+
+/// Storage of rows.
+///
+/// Reads answer committed state. All methods may be called from any thread; a ready [`Reply`] is preferred where the
+/// answer needs no waiting.
+pub trait Rows: Send + Sync + 'static {
+    /// What this storage can do.
+    fn capabilities(&self) -> &Capabilities;
+
+    /// One row by primary key.
+    fn get(&self, entity: EntityId, key: &Key, view: View) -> Reply<'_, Result<Option<Record>, Error>>;
+
+    /// Rows by primary key, in the order asked.
+    fn get_many(&self, entity: EntityId, keys: &[Key], view: View) -> Reply<'_, Result<Vec<Option<Record>>, Error>>;
+
+    /// One row by the unique index at this place in `Entity::indexes`.
+    fn lookup(&self, entity: EntityId, index: u16, values: &Key, view: View)
+    -> Reply<'_, Result<Option<Record>, Error>>;
+
+    /// Rows in order.
+    fn scan(&self, scan: &Scan) -> Reply<'_, Result<Vec<Record>, Error>>;
+
+    /// How many rows match, order and limit aside.
+    fn count(&self, scan: &Scan) -> Reply<'_, Result<u64, Error>>;
+
+    /// Runs a program in one transaction and answers when it is durable.
+    ///
+    /// The program's error rolls its own changes back and is answered as it is. A failure of the commit itself says
+    /// through `Error::applied` whether it may have happened. Programs may be run again after a conflict.
+    fn transact(&self, program: Program) -> Reply<'static, Result<crate::Outcome, Error>>;
+
+    /// Stores many rows fast: prepared by the engine, no references checked by the storage.
+    fn load(&self, batch: LoadBatch) -> Reply<'static, Result<LoadOutcome, Error>>;
+
+    /// Removes from disk what no read sees any more (expired rows, forgotten request ids), a bounded number per call.
+    /// Answers how many.
+    fn sweep(&self, now: i64) -> Reply<'static, Result<u64, Error>>;
+
+    /// No version up to this one may be given to a new write.
+    fn version_floor(&self) -> u64;
+
+    /// A point in the commit history, opaque and comparable only by its own engine.
+    fn position(&self) -> u64;
+}
+
+/// A row inside a transaction.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stored {
+    /// One value per column, in column order; `Auto::Etag` columns are NULL.
+    pub values: Vec<Value>,
+    /// Its version; 0 where the table has none.
+    pub version: u64,
+    /// When it was soft-deleted, microseconds since 1970 (kept in the declared column or the hidden one).
+    pub deleted_at: Option<i64>,
+}
+
+/// Why a write inside a transaction did not happen.
+#[derive(Debug)]
+pub enum WriteError {
+    /// Another row has the same primary key (`None`) or the same values in the unique index at this place.
+    Duplicate(Option<u16>),
+    /// Anything else.
+    Other(Error),
+}
+
+impl From<Error> for WriteError {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+/// One transaction, in the hands of a [`Program`]. Rows read are locked for it; expired and soft-deleted rows are seen.
+pub trait Tx: Send {
+    /// One row by primary key.
+    fn get(&mut self, entity: EntityId, key: &Key) -> Reply<'_, Result<Option<Stored>, Error>>;
+
+    /// Rows whose columns have these values, `limit` at most.
+    fn find(
+        &mut self,
+        entity: EntityId,
+        columns: &[ColumnId],
+        values: &[Value],
+        limit: u32,
+    ) -> Reply<'_, Result<Vec<Stored>, Error>>;
+
+    /// Adds a row. A NULL in an auto-increment column is replaced by the next number, which is answered.
+    fn insert(&mut self, entity: EntityId, row: &Stored) -> Reply<'_, Result<Option<i64>, WriteError>>;
+
+    /// Replaces the listed columns, the version and the time of deletion of the row with this key.
+    fn update(
+        &mut self,
+        entity: EntityId,
+        key: &Key,
+        changed: &[ColumnId],
+        row: &Stored,
+    ) -> Reply<'_, Result<(), WriteError>>;
+
+    /// Removes the row.
+    fn delete(&mut self, entity: EntityId, key: &Key) -> Reply<'_, Result<(), Error>>;
+
+    /// What was remembered under a request id.
+    fn recall(&mut self, request_id: &str) -> Reply<'_, Result<Option<Remembered>, Error>>;
+
+    /// Remembers an answer under a request id, in the same transaction.
+    fn remember(&mut self, request_id: &str, remembered: &Remembered) -> Reply<'_, Result<(), Error>>;
+}
+
+/// What is kept of an answered request so that its repetition is answered alike.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remembered {
+    /// Hash of the request.
+    pub fingerprint: [u8; 32],
+    /// The encoded outcome.
+    pub outcome: Vec<u8>,
+    /// When it may be forgotten, microseconds since 1970.
+    pub forget_at: i64,
+}
+
+/// Rows to be stored at once.
+#[derive(Debug)]
+pub struct LoadBatch {
+    /// The entity.
+    pub entity: EntityId,
+    /// The rows, checked and complete.
+    pub rows: Vec<Stored>,
+    /// What to do with a row whose key or unique values exist.
+    pub on_conflict: OnConflict,
+}
+
+/// What a load does with a row that exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnConflict {
+    /// The row is reported; nothing of the batch is stored.
+    Fail,
+    /// The row is left out and reported.
+    Skip,
+    /// The row with the same primary key is replaced.
+    Replace,
+}
+
+/// What became of a batch.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LoadOutcome {
+    /// Rows stored.
+    pub stored: u64,
+    /// Places in the batch of rows that were not, with the unique index they clash in (`None`: primary key).
+    pub conflicts: Vec<(usize, Option<u16>)>,
+}
