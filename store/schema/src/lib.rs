@@ -1,5 +1,7 @@
 //! An annotated `.proto` compiled to one checked [`Schema`] value.
 
+pub mod derive;
 mod model;
+mod plural;
 
 pub use model::*;
