@@ -131,6 +131,8 @@ pub struct CommitRequest {
     pub fingerprint: [u8; 32],
     /// Check only.
     pub validate_only: bool,
+    /// A commit that has not begun by then is refused with `DEADLINE_EXCEEDED` and leaves no trace.
+    pub deadline: Option<std::time::Instant>,
 }
 
 /// What became of a write.
