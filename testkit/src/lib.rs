@@ -1,1 +1,59 @@
-//! Under construction.
+//! Starts real servers as child processes on free ports with temporary data, and breaks the network between them.
+//!
+//! ```no_run
+//! # fn test() {
+//! let server = testkit::Rowkeep::start("examples/shop/shop.proto", &[]);
+//! let reply = testkit::http::get(&format!("{}/v1/users", server.url()));
+//! assert_eq!(reply.status, 200);
+//! server.kill9();                 // as a power cut would
+//! server.restart();               // same data, same port
+//! # }
+//! ```
+//!
+//! What holds for every process started here:
+//! - It answers before the call that started it returns; if it does not, the test fails with the process's own log.
+//! - Its log is shown when the test panics, and only then.
+//! - Nothing is left behind: the guard's `Drop` kills the process group; if the test process itself is killed and no
+//!   `Drop` runs, the kernel kills the child (`PR_SET_PDEATHSIG`, see [`process`]).
+//! - Its data lies in a temporary directory that goes with the guard.
+
+pub mod http;
+pub mod log;
+pub mod process;
+pub mod proxy;
+mod rowkeep;
+
+pub use log::Log;
+pub use process::Process;
+pub use proxy::FaultProxy;
+pub use rowkeep::{Builder, Rowkeep, binary, command};
+
+use std::{
+    net::{Ipv4Addr, TcpListener},
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+/// How long anything in here waits before it fails the test: far above what is needed, below a test runner's patience.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A port nobody listened on a moment ago, for servers that cannot take port 0 and report what they got.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port on loopback");
+    listener.local_addr().expect("the address of a bound socket").port()
+}
+
+/// The repository's root, for fixtures.
+pub fn workspace_root() -> PathBuf {
+    let manifest = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().map(PathBuf::from).unwrap_or(manifest)
+}
+
+/// Polls until the condition holds; panics with `what` after [`PATIENCE`].
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !condition() {
+        assert!(started.elapsed() < PATIENCE, "still waiting after {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

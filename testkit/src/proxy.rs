@@ -1,0 +1,187 @@
+//! A TCP proxy that fails on demand: cuts connections, refuses new ones, delays, slices writes, stops after some bytes.
+
+use std::{
+    io::{Read, Write},
+    net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+/// A proxy on a free port in front of one server. Stops when dropped.
+#[derive(Debug)]
+pub struct FaultProxy {
+    address: SocketAddr,
+    faults: Arc<Faults>,
+}
+
+#[derive(Debug)]
+struct Faults {
+    upstream: Mutex<SocketAddr>,
+    /// New connections are closed at once.
+    cut: AtomicBool,
+    stopped: AtomicBool,
+    delay_micros: AtomicU64,
+    /// Bytes per write; 0 means as they come.
+    slice: AtomicUsize,
+    /// Bytes that may still pass towards the client; `u64::MAX` means no limit.
+    budget: AtomicU64,
+    open: Mutex<Vec<TcpStream>>,
+}
+
+impl FaultProxy {
+    /// A proxy that passes everything on until told otherwise.
+    ///
+    /// # Panics
+    /// If no port is free.
+    pub fn start(upstream: SocketAddr) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port on loopback");
+        let address = listener.local_addr().expect("the address of a bound socket");
+        let faults = Arc::new(Faults {
+            upstream: Mutex::new(upstream),
+            cut: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
+            delay_micros: AtomicU64::new(0),
+            slice: AtomicUsize::new(0),
+            budget: AtomicU64::new(u64::MAX),
+            open: Mutex::new(Vec::new()),
+        });
+        let shared = Arc::clone(&faults);
+        std::thread::spawn(move || accept(&listener, &shared));
+        Self { address, faults }
+    }
+
+    /// Where clients connect to.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Closes every connection and refuses new ones until [`FaultProxy::heal`].
+    pub fn cut(&self) {
+        self.faults.cut.store(true, Ordering::SeqCst);
+        self.faults.close_all();
+    }
+
+    /// Undoes every fault. Connections that were cut stay cut.
+    pub fn heal(&self) {
+        self.faults.cut.store(false, Ordering::SeqCst);
+        self.faults.delay_micros.store(0, Ordering::SeqCst);
+        self.faults.slice.store(0, Ordering::SeqCst);
+        self.faults.budget.store(u64::MAX, Ordering::SeqCst);
+    }
+
+    /// Holds back each piece of data in both directions.
+    pub fn delay(&self, delay: Duration) {
+        let micros = u64::try_from(delay.as_micros()).unwrap_or(u64::MAX);
+        self.faults.delay_micros.store(micros, Ordering::SeqCst);
+    }
+
+    /// Writes at most `bytes` at a time in both directions, each in a packet of its own.
+    pub fn slice(&self, bytes: usize) {
+        self.faults.slice.store(bytes, Ordering::SeqCst);
+    }
+
+    /// Lets `bytes` more bytes pass towards clients, over all connections, then cuts.
+    pub fn cut_after(&self, bytes: u64) {
+        self.faults.budget.store(bytes, Ordering::SeqCst);
+    }
+
+    /// Sends new connections to another server.
+    pub fn redirect(&self, upstream: SocketAddr) {
+        *self.faults.upstream.lock().unwrap_or_else(PoisonError::into_inner) = upstream;
+    }
+}
+
+impl Drop for FaultProxy {
+    fn drop(&mut self) {
+        self.faults.stopped.store(true, Ordering::SeqCst);
+        self.cut();
+        // Wakes the accepting thread, which then ends.
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+impl Faults {
+    fn close_all(&self) {
+        for stream in self.open.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    fn remember(&self, stream: &TcpStream) {
+        if let Ok(stream) = stream.try_clone() {
+            self.open.lock().unwrap_or_else(PoisonError::into_inner).push(stream);
+        }
+    }
+
+    /// Takes up to `wanted` bytes from the budget.
+    fn spend(&self, wanted: usize) -> usize {
+        let wanted = wanted as u64;
+        let left = self.budget.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+            Some(if left == u64::MAX { left } else { left.saturating_sub(wanted) })
+        });
+        let allowed = wanted.min(left.unwrap_or(0));
+        usize::try_from(allowed).unwrap_or(usize::MAX)
+    }
+}
+
+fn accept(listener: &TcpListener, faults: &Arc<Faults>) {
+    for client in listener.incoming() {
+        if faults.stopped.load(Ordering::SeqCst) {
+            return;
+        }
+        let Ok(client) = client else { continue };
+        if faults.cut.load(Ordering::SeqCst) {
+            continue;
+        }
+        let upstream = *faults.upstream.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ok(server) = TcpStream::connect(upstream) else { continue };
+        faults.remember(&client);
+        faults.remember(&server);
+        if faults.cut.load(Ordering::SeqCst) {
+            faults.close_all();
+        }
+        pump(&client, &server, faults, false);
+        pump(&server, &client, faults, true);
+    }
+}
+
+/// Copies one direction on a thread of its own; the end of it ends both.
+fn pump(from: &TcpStream, to: &TcpStream, faults: &Arc<Faults>, metered: bool) {
+    let (Ok(mut from), Ok(mut to)) = (from.try_clone(), to.try_clone()) else { return };
+    let faults = Arc::clone(faults);
+    std::thread::spawn(move || {
+        let _ = to.set_nodelay(true);
+        let mut buffer = [0; 16 * 1024];
+        while let Ok(n @ 1..) = from.read(&mut buffer) {
+            if forward(&buffer[..n], &mut to, &faults, metered).is_none() {
+                break;
+            }
+        }
+        let _ = from.shutdown(Shutdown::Both);
+        let _ = to.shutdown(Shutdown::Both);
+    });
+}
+
+fn forward(data: &[u8], to: &mut TcpStream, faults: &Faults, metered: bool) -> Option<()> {
+    let slice = match faults.slice.load(Ordering::SeqCst) {
+        0 => data.len(),
+        bytes => bytes,
+    };
+    for piece in data.chunks(slice) {
+        let delay = faults.delay_micros.load(Ordering::SeqCst);
+        if delay > 0 {
+            std::thread::sleep(Duration::from_micros(delay));
+        }
+        let allowed = if metered { faults.spend(piece.len()) } else { piece.len() };
+        to.write_all(&piece[..allowed]).ok()?;
+        if allowed < piece.len() {
+            faults.cut.store(true, Ordering::SeqCst);
+            faults.close_all();
+            return None;
+        }
+    }
+    Some(())
+}
