@@ -37,6 +37,16 @@ impl<'a, T> Reply<'a, T> {
     }
 }
 
+impl<'a, T: Send + 'a> Reply<'a, T> {
+    /// Changes the answer; at once if it is there.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U + Send + 'a) -> Reply<'a, U> {
+        match self.try_now() {
+            Ok(value) => Reply::ready(change(value)),
+            Err(later) => Reply::later(async move { change(later.await) }),
+        }
+    }
+}
+
 impl<T> Unpin for Reply<'_, T> {}
 
 impl<T> Future for Reply<'_, T> {

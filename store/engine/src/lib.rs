@@ -1,9 +1,19 @@
 //! The domain: get, list, write and commit over port traits. Names no database, no RPC and no web framework.
 
 mod api;
+mod clock;
+mod engine;
+mod errors;
+mod ids;
+mod list;
+mod load;
 mod ports;
+mod prepare;
 mod program;
 
 pub use api::*;
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use engine::{Engine, EngineOptions};
+pub use ids::{MAX_INSTANCE, SNOWFLAKE_EPOCH_MILLIS};
 pub use ports::*;
 pub use program::{Outcome, Program};

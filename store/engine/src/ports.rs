@@ -44,8 +44,35 @@ pub struct Scan {
     pub after: Option<Vec<Value>>,
     /// Rows at most.
     pub limit: u32,
+    /// The read may end after the row with which the wire forms reach this many bytes: memory stays bounded whatever
+    /// the rows' size.
+    pub max_bytes: usize,
+    /// What the planner found to serve filter and order; adapters with a planner of their own may ignore it.
+    pub access: Access,
     /// What is seen.
     pub view: View,
+}
+
+/// How a scan finds its rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Access {
+    /// Where it walks.
+    pub path: AccessPath,
+    /// How many leading columns of the path the filter binds by equality (to one value or a few).
+    pub bound: u16,
+    /// The path gives the rows in the scan's order; if not, they must be sorted.
+    pub sorted: bool,
+    /// The path is walked from its end.
+    pub backward: bool,
+}
+
+/// What a scan walks along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccessPath {
+    /// The primary key.
+    Primary,
+    /// The index at this place in `Entity::indexes`; rows with equal values follow by primary key.
+    Index(u16),
 }
 
 /// Storage of rows.
@@ -63,8 +90,13 @@ pub trait Rows: Send + Sync + 'static {
     fn get_many(&self, entity: EntityId, keys: &[Key], view: View) -> Reply<'_, Result<Vec<Option<Record>>, Error>>;
 
     /// One row by the unique index at this place in `Entity::indexes`.
-    fn lookup(&self, entity: EntityId, index: u16, values: &Key, view: View)
-    -> Reply<'_, Result<Option<Record>, Error>>;
+    fn lookup(
+        &self,
+        entity: EntityId,
+        index: u16,
+        values: &Key,
+        view: View,
+    ) -> Reply<'_, Result<Option<Record>, Error>>;
 
     /// Rows in order.
     fn scan(&self, scan: &Scan) -> Reply<'_, Result<Vec<Record>, Error>>;
@@ -74,8 +106,9 @@ pub trait Rows: Send + Sync + 'static {
 
     /// Runs a program in one transaction and answers when it is durable.
     ///
-    /// The program's error rolls its own changes back and is answered as it is. A failure of the commit itself says
-    /// through `Error::applied` whether it may have happened. Programs may be run again after a conflict.
+    /// The program's error rolls its own changes back and is answered as it is; so does an outcome with
+    /// [`Outcome::keep`](crate::Outcome::keep) unset. A failure of the commit itself says through `Error::applied`
+    /// whether it may have happened. Programs may be run again after a conflict.
     fn transact(&self, program: Program) -> Reply<'static, Result<crate::Outcome, Error>>;
 
     /// Stores many rows fast: prepared by the engine, no references checked by the storage.
@@ -144,8 +177,8 @@ pub trait Tx: Send {
         row: &Stored,
     ) -> Reply<'_, Result<(), WriteError>>;
 
-    /// Removes the row.
-    fn delete(&mut self, entity: EntityId, key: &Key) -> Reply<'_, Result<(), Error>>;
+    /// Removes the row. Answers whether there was one.
+    fn delete(&mut self, entity: EntityId, key: &Key) -> Reply<'_, Result<bool, Error>>;
 
     /// What was remembered under a request id.
     fn recall(&mut self, request_id: &str) -> Reply<'_, Result<Option<Remembered>, Error>>;

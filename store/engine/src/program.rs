@@ -16,6 +16,8 @@ pub struct Outcome {
     pub results: Vec<WriteResult>,
     /// Answered from the memory of an earlier request with the same id.
     pub replayed: bool,
+    /// Unset: the transaction is rolled back and the outcome answered all the same (`validate_only`).
+    pub keep: bool,
 }
 
 impl Program {
@@ -23,7 +25,7 @@ impl Program {
     ///
     /// # Errors
     /// Anything that must undo what the program wrote.
-    pub async fn run(&self, _tx: &mut dyn Tx) -> Result<Outcome, Error> {
-        Ok(Outcome { results: Vec::new(), replayed: false })
+    pub async fn run(&mut self, _tx: &mut dyn Tx) -> Result<Outcome, Error> {
+        Ok(Outcome { results: Vec::new(), replayed: false, keep: true })
     }
 }
