@@ -57,3 +57,18 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
         std::thread::sleep(Duration::from_millis(5));
     }
 }
+
+/// The Python interpreter with the tests' packages: the one `cargo xtask test` names, or the one `cargo xtask setup` made
+/// in the target directory.
+///
+/// # Panics
+/// If there is none.
+pub fn python() -> PathBuf {
+    let made = || {
+        let this = std::env::current_exe().ok()?;
+        let candidates = this.ancestors().map(|directory| directory.join("py/bin/python"));
+        candidates.chain([workspace_root().join("target/py/bin/python")]).find(|path| path.is_file())
+    };
+    let python = std::env::var_os("ROWKEEP_PYTHON").map(PathBuf::from).or_else(made);
+    python.expect("the tests' Python environment; `cargo xtask setup` makes it")
+}

@@ -1,0 +1,141 @@
+//! `cargo xtask test`: every test, with one closing line.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+use crate::{Result, needs, shell};
+
+/// What was asked for.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Choice {
+    package: Option<String>,
+    nightly: bool,
+}
+
+/// What the test executables reported.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Tally {
+    passed: u64,
+    failed: u64,
+    ignored: u64,
+    names: Vec<String>,
+}
+
+/// Runs the tests and prints `N passed, N failed`.
+pub(crate) fn run(args: &[&str]) -> Result<()> {
+    let choice = parse(args)?;
+    needs::install()?;
+    // Tests start the real binary; built once here, they need not ask cargo for it.
+    shell::run(shell::cargo().args(["build", "--locked", "--package", "rowkeep"]))?;
+    let started = Instant::now();
+    let (tally, completed) = run_cargo(&choice)?;
+    for name in &tally.names {
+        println!("failed: {name}");
+    }
+    if !choice.nightly && tally.ignored > 0 {
+        println!("{} long tests were left to --nightly", tally.ignored);
+    }
+    println!("{} passed, {} failed ({:.0} s)", tally.passed, tally.failed, started.elapsed().as_secs_f32());
+    match (completed, tally.failed, tally.passed) {
+        (true, 0, 1..) => Ok(()),
+        (_, 0, 0) => Err("no test ran".to_owned()),
+        (false, 0, _) => Err("a test executable did not build or did not finish".to_owned()),
+        _ => Err("tests failed".to_owned()),
+    }
+}
+
+fn parse(args: &[&str]) -> Result<Choice> {
+    let mut choice = Choice::default();
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        match *arg {
+            "--nightly" => choice.nightly = true,
+            "--crate" => {
+                let name = args.next().ok_or("--crate needs a name")?;
+                choice.package = Some((*name).to_owned());
+            }
+            other => return Err(format!("unknown argument {other}; there are --crate NAME and --nightly")),
+        }
+    }
+    Ok(choice)
+}
+
+fn run_cargo(choice: &Choice) -> Result<(Tally, bool)> {
+    let mut cargo = command(choice);
+    let mut child = cargo.stdout(Stdio::piped()).spawn().map_err(|error| format!("cargo: {error}"))?;
+    let mut tally = Tally::default();
+    if let Some(stdout) = child.stdout.take() {
+        let mut terminal = std::io::stdout();
+        for line in BufReader::new(stdout).lines().map_while(std::result::Result::ok) {
+            let _ = writeln!(terminal, "{line}");
+            tally.count(&line);
+        }
+    }
+    let status = child.wait().map_err(|error| format!("cargo: {error}"))?;
+    Ok((tally, status.success()))
+}
+
+fn command(choice: &Choice) -> Command {
+    let mut cargo = shell::cargo();
+    cargo.args(["test", "--locked", "--no-fail-fast"]);
+    match &choice.package {
+        Some(name) => cargo.args(["--package", name]),
+        None => cargo.arg("--workspace"),
+    };
+    cargo.env("ROWKEEP_BIN", shell::target().join("debug/rowkeep")).env("ROWKEEP_PYTHON", needs::python());
+    if choice.nightly {
+        cargo.args(["--", "--include-ignored"]);
+    }
+    cargo
+}
+
+impl Tally {
+    /// Takes in a line such as `test result: FAILED. 3 passed; 1 failed; 0 ignored; ...` or `test a::b ... FAILED`.
+    fn count(&mut self, line: &str) {
+        if let Some(name) = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED")) {
+            self.names.push(name.to_owned());
+        }
+        let Some(result) = line.strip_prefix("test result: ") else { return };
+        let counts = result.split_once(". ").map_or(result, |(_, counts)| counts);
+        for part in counts.split("; ") {
+            let Some((number, what)) = part.split_once(' ') else { continue };
+            let number = number.parse().unwrap_or(0);
+            match what {
+                "passed" => self.passed += number,
+                "failed" => self.failed += number,
+                "ignored" => self.ignored += number,
+                _ => (),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Choice, Tally, parse};
+
+    #[test]
+    fn counts_over_all_test_executables() {
+        let mut tally = Tally::default();
+        for line in [
+            "test result: ok. 7 passed; 0 failed; 2 ignored; 0 measured; 0 filtered out; finished in 0.15s",
+            "test reads::gives_up ... FAILED",
+            "test result: FAILED. 3 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.00s",
+        ] {
+            tally.count(line);
+        }
+        let expected = Tally { passed: 10, failed: 1, ignored: 2, names: vec!["reads::gives_up".to_owned()] };
+        assert_eq!(tally, expected);
+    }
+
+    #[test]
+    fn takes_a_crate_and_nightly_and_nothing_else() {
+        let expected = Choice { package: Some("rowkeep-sql".to_owned()), nightly: true };
+        assert_eq!(parse(&["--crate", "rowkeep-sql", "--nightly"]), Ok(expected));
+        assert!(parse(&["--crate"]).is_err());
+        assert!(parse(&["--release"]).is_err());
+    }
+}
