@@ -6,11 +6,13 @@ mod code;
 pub mod config;
 mod deadline;
 mod error;
+mod nearest;
 mod reply;
 mod shutdown;
 
 pub use code::Code;
 pub use deadline::Deadline;
 pub use error::{Applied, BoxError, ERROR_DOMAIN, Error, FieldViolation, PreconditionViolation, ResourceInfo};
+pub use nearest::nearest;
 pub use reply::Reply;
 pub use shutdown::{Shutdown, ShutdownWatch, Stage};

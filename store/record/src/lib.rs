@@ -11,6 +11,7 @@ pub mod json;
 mod mask;
 pub mod query;
 mod row;
+pub mod text;
 mod value;
 
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Checked queries: columns and stored values, no names and no text left.
 
-use rowkeep_schema::{ColumnId, EnumId, Kind};
+use rowkeep_schema::ColumnId;
 
 use crate::Value;
 
@@ -66,7 +66,7 @@ pub enum Compare {
 /// What is asked of a place in a JSON column.
 #[derive(Debug, Clone, PartialEq)]
 pub enum JsonTest {
-    /// The place is there and not null (`address.city:*`, `labels:env`).
+    /// The place is there, not null and not an empty list or object (`address.city:*`, `labels:env`).
     Present,
     /// A repeated field has an equal item (`tags:"new"`).
     Has(JsonLiteral),
@@ -89,12 +89,3 @@ pub enum JsonLiteral {
 
 /// A checked `order_by`: columns with their direction (`true` = descending).
 pub type OrderBy = Vec<(ColumnId, bool)>;
-
-/// The kind of a literal's target, for messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target {
-    /// A value on the wire.
-    Kind(Kind),
-    /// An enum.
-    Enum(EnumId),
-}
