@@ -192,6 +192,16 @@ impl Error {
         &self.0.metadata
     }
 
+    /// The metadata of the `ErrorInfo` a caller gets: the variable parts and, for a write, whether it was applied.
+    pub fn info_metadata(&self, is_write: bool) -> impl Iterator<Item = (&'static str, &str)> {
+        let applied = match (self.0.applied, is_write) {
+            (Applied::Unknown, _) => Some(("applied", "unknown")),
+            (Applied::No, true) => Some(("applied", "false")),
+            (Applied::No, false) => None,
+        };
+        self.0.metadata.iter().map(|(key, value)| (*key, value.as_str())).chain(applied)
+    }
+
     /// The status of the HTTP answer.
     pub fn http_status(&self) -> u16 {
         self.0.http_status.unwrap_or_else(|| self.0.code.http())

@@ -13,6 +13,7 @@
 
 mod admission;
 mod body;
+mod coding;
 mod config;
 mod connection;
 mod dataplane;
@@ -27,6 +28,7 @@ use std::rc::Rc;
 
 pub use admission::NetStats;
 pub use body::{Body, Trailers};
+pub use coding::{Coding, Packer, UnpackError};
 pub use config::NetConfig;
 pub use dataplane::{DataPlane, DrainOutcome, bind};
 /// The body of a request.
