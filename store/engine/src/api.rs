@@ -157,6 +157,21 @@ pub struct LoadRequest {
     pub columns: Vec<ColumnId>,
     /// What to do with rows that exist.
     pub on_conflict: crate::OnConflict,
+    /// Store nothing of the batch if a row breaks a rule; else such rows are left out and reported.
+    pub all_or_none: bool,
+    /// Kept with the rows, in the same transaction.
+    pub checkpoint: Option<LoadCheckpoint>,
+}
+
+/// Where a load is up to, kept with its rows so that a later one goes on exactly behind them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadCheckpoint {
+    /// Name it is asked for by.
+    pub id: String,
+    /// The loader's own.
+    pub state: Vec<u8>,
+    /// How long it is kept.
+    pub keep_for: std::time::Duration,
 }
 
 /// What became of the rows of a load.

@@ -216,6 +216,14 @@ impl Engine {
         Reply::later(async move { load::load(&shared, request).await })
     }
 
+    /// Where a load is up to.
+    ///
+    /// # Errors
+    /// What the storage says.
+    pub async fn checkpoint(&self, id: &str) -> Result<Option<Vec<u8>>, Error> {
+        Ok(self.shared.rows.recall(id).await?.map(|remembered| remembered.outcome))
+    }
+
     /// Removes from disk what no read sees any more, a bounded number of rows per call. Answers how many.
     ///
     /// # Errors

@@ -114,6 +114,9 @@ pub trait Rows: Send + Sync + 'static {
     /// Stores many rows fast: prepared by the engine, no references checked by the storage.
     fn load(&self, batch: LoadBatch) -> Reply<'static, Result<LoadOutcome, Error>>;
 
+    /// What a load remembered under this id.
+    fn recall(&self, id: &str) -> Reply<'_, Result<Option<Remembered>, Error>>;
+
     /// Removes from disk what no read sees any more (expired rows, forgotten request ids), a bounded number per call.
     /// Answers how many.
     fn sweep(&self, now: i64) -> Reply<'static, Result<u64, Error>>;
@@ -207,6 +210,8 @@ pub struct LoadBatch {
     pub rows: Vec<Stored>,
     /// What to do with a row whose key or unique values exist.
     pub on_conflict: OnConflict,
+    /// Remembered under this id in the same transaction, replacing what was there.
+    pub remember: Option<(String, Remembered)>,
 }
 
 /// What a load does with a row that exists.

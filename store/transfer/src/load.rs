@@ -1,0 +1,245 @@
+//! A file into a table.
+
+use std::io::{BufRead, Write};
+use std::time::Duration;
+
+use kit_core::Error;
+use rowkeep_engine::{Engine, LoadReport, LoadRequest, OnConflict};
+use rowkeep_record::Value;
+use rowkeep_record::csv::CsvOptions;
+use rowkeep_schema::{ColumnId, EntityId};
+use tokio::task::JoinHandle;
+
+use crate::checkpoint::Checkpoint;
+use crate::input::{Format, Input, Item, Rejected};
+
+/// Rows of one transaction. Large enough that the commit's fsync does not count, small enough that a batch is a few MB.
+const BATCH_ROWS: usize = 8192;
+/// Reasons kept for the summary; a file of rejects holds them all.
+const KEPT_REASONS: usize = 20;
+/// How long a checkpoint is kept.
+const CHECKPOINT_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// How a file is loaded.
+#[derive(Debug, Clone)]
+pub struct LoadOptions {
+    /// How it is written.
+    pub format: Format,
+    /// Details of CSV.
+    pub csv: CsvOptions,
+    /// What to do with rows that exist.
+    pub on_conflict: OnConflict,
+    /// Go on after bad rows, leaving them out, instead of stopping at the first.
+    pub skip_bad: bool,
+    /// What identifies the file to a later run (its path, size and time of change); `None`: the load cannot be resumed.
+    pub resume_id: Option<String>,
+}
+
+/// How far a load is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes of the file behind which everything is stored or rejected.
+    pub offset: u64,
+    /// Rows stored.
+    pub stored: u64,
+    /// Rows left out.
+    pub rejected: u64,
+}
+
+/// What a load did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Rows stored by this run.
+    pub stored: u64,
+    /// Rows this run left out.
+    pub rejected: u64,
+    /// The first of them, with their reasons.
+    pub reasons: Vec<Rejected>,
+    /// The last line of an earlier run whose row is stored; 0 if there was none.
+    pub resumed_behind: u64,
+}
+
+/// Why a load stopped. The rows stored before stay stored.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// A line is not a row, or a row breaks a rule, and leaving it out was not asked for.
+    #[error("line {}: {}", .0.line, .0.message)]
+    Row(Rejected),
+    /// The file or the file of rejects cannot be read or written.
+    #[error("{0}")]
+    File(#[from] std::io::Error),
+    /// The store said no.
+    #[error("{0}")]
+    Store(#[from] Error),
+    /// The load was broken off inside the process.
+    #[error("the load was broken off")]
+    Stopped,
+}
+
+/// Loads a file. Lines that an earlier run of the same `resume_id` has stored are read over. `rejects` gets the text of rows that are left out.
+///
+/// # Errors
+/// [`LoadError`]; the summary so far is lost, but not the rows: a later run with the same `resume_id` goes on.
+pub async fn load<R: BufRead>(
+    engine: &Engine,
+    entity: EntityId,
+    input: R,
+    options: &LoadOptions,
+    rejects: Option<&mut dyn Write>,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Summary, LoadError> {
+    let described = engine.schema().entity(entity);
+    let codec = engine.codecs().row(entity);
+    let checkpoint_id = options.resume_id.as_deref().map(|file| Checkpoint::id(described, file));
+    let done = match &checkpoint_id {
+        Some(id) => engine.checkpoint(id).await?.as_deref().and_then(Checkpoint::decode).unwrap_or_default(),
+        None => Checkpoint::default(),
+    };
+    let mut input = match options.format {
+        Format::Csv => Input::csv(codec, input, options.csv.clone()).map_err(LoadError::Row)?,
+        Format::Ndjson => Input::ndjson(codec, &engine.codecs().json, described.message, input),
+    };
+    while input.offset() < done.offset && input.next().is_some() {}
+    let summary = Summary { resumed_behind: done.line, ..Summary::default() };
+    let columns = input.columns().to_vec();
+    let loader =
+        Loader { engine, entity, columns, options, checkpoint_id, rejects, progress, summary, in_flight: None };
+    loader.run(&mut input).await
+}
+
+struct Loader<'a> {
+    engine: &'a Engine,
+    entity: EntityId,
+    columns: Vec<ColumnId>,
+    options: &'a LoadOptions,
+    checkpoint_id: Option<String>,
+    rejects: Option<&'a mut dyn Write>,
+    progress: &'a mut dyn FnMut(Progress),
+    summary: Summary,
+    in_flight: Option<InFlight>,
+}
+
+/// Rows read, not yet handed over. The text is kept only where a file of rejects may need it.
+#[derive(Default)]
+struct Batch {
+    rows: Vec<Vec<Value>>,
+    lines: Vec<u64>,
+    raw: Vec<Box<[u8]>>,
+    rejected: u64,
+}
+
+/// A batch on its way to the store.
+struct InFlight {
+    answer: JoinHandle<Result<LoadReport, Error>>,
+    lines: Vec<u64>,
+    raw: Vec<Box<[u8]>>,
+    offset: u64,
+}
+
+impl Loader<'_> {
+    async fn run<R: BufRead>(mut self, input: &mut Input<'_, R>) -> Result<Summary, LoadError> {
+        loop {
+            let (batch, more) = self.read(input)?;
+            let offset = input.offset();
+            if !batch.rows.is_empty() || batch.rejected > 0 {
+                self.settle().await?;
+                self.hand_over(batch, offset);
+            }
+            if !more {
+                self.settle().await?;
+                if let Some(rejects) = &mut self.rejects {
+                    rejects.flush()?;
+                }
+                return Ok(self.summary);
+            }
+        }
+    }
+
+    /// Reads one batch; whether there is more.
+    fn read<R: BufRead>(&mut self, input: &mut Input<'_, R>) -> Result<(Batch, bool), LoadError> {
+        let mut batch = Batch::default();
+        batch.rows.reserve(BATCH_ROWS);
+        while batch.rows.len() < BATCH_ROWS {
+            match input.next() {
+                None => return Ok((batch, false)),
+                Some(Item::Row(line, values)) => {
+                    batch.rows.push(values);
+                    batch.lines.push(line);
+                    if self.rejects.is_some() {
+                        batch.raw.push(input.raw().into());
+                    }
+                }
+                Some(Item::Bad(rejected)) => {
+                    batch.rejected += 1;
+                    self.reject(rejected, input.raw())?;
+                }
+            }
+        }
+        Ok((batch, true))
+    }
+
+    fn hand_over(&mut self, batch: Batch, offset: u64) {
+        self.summary.rejected += batch.rejected;
+        let line = batch.lines.last().copied().unwrap_or_default();
+        let checkpoint = self.checkpoint_id.clone().map(|id| rowkeep_engine::LoadCheckpoint {
+            id,
+            state: Checkpoint { offset, line }.encode(),
+            keep_for: CHECKPOINT_LIFE,
+        });
+        let request = LoadRequest {
+            entity: self.entity,
+            rows: batch.rows,
+            columns: self.columns.clone(),
+            on_conflict: self.options.on_conflict,
+            all_or_none: !self.options.skip_bad,
+            checkpoint,
+        };
+        let answer = tokio::spawn(self.engine.load(request));
+        self.in_flight = Some(InFlight { answer, lines: batch.lines, raw: batch.raw, offset });
+    }
+
+    /// Waits for the batch on its way and reports what became of it.
+    async fn settle(&mut self) -> Result<(), LoadError> {
+        let Some(batch) = self.in_flight.take() else { return Ok(()) };
+        let report = batch.answer.await.map_err(|_| LoadError::Stopped)??;
+        self.summary.stored += report.stored;
+        self.summary.rejected += report.rejected.len() as u64;
+        for (place, error) in report.rejected {
+            let line = batch.lines.get(place).copied().unwrap_or_default();
+            let message = reasons(&error);
+            let raw = batch.raw.get(place).cloned().unwrap_or_default();
+            self.reject(Rejected { line, message }, &raw)?;
+        }
+        (self.progress)(Progress {
+            offset: batch.offset,
+            stored: self.summary.stored,
+            rejected: self.summary.rejected,
+        });
+        Ok(())
+    }
+
+    fn reject(&mut self, rejected: Rejected, raw: &[u8]) -> Result<(), LoadError> {
+        if !self.options.skip_bad {
+            return Err(LoadError::Row(rejected));
+        }
+        if let Some(rejects) = &mut self.rejects {
+            rejects.write_all(raw)?;
+            if !raw.ends_with(b"\n") {
+                rejects.write_all(b"\n")?;
+            }
+        }
+        if self.summary.reasons.len() < KEPT_REASONS {
+            self.summary.reasons.push(rejected);
+        }
+        Ok(())
+    }
+}
+
+/// All violations of a row in one line.
+fn reasons(error: &Error) -> String {
+    if error.fields().is_empty() {
+        return error.message().to_owned();
+    }
+    let each = error.fields().iter().map(|violation| format!("{}: {}", violation.field, violation.description));
+    each.collect::<Vec<_>>().join("; ")
+}
