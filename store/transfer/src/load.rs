@@ -80,13 +80,13 @@ pub enum LoadError {
 ///
 /// # Errors
 /// [`LoadError`]; the summary so far is lost, but not the rows: a later run with the same `resume_id` goes on.
-pub async fn load<R: BufRead>(
-    engine: &Engine,
+pub async fn load<'a, R: BufRead>(
+    engine: &'a Engine,
     entity: EntityId,
     input: R,
-    options: &LoadOptions,
-    rejects: Option<&mut dyn Write>,
-    progress: &mut dyn FnMut(Progress),
+    options: &'a LoadOptions,
+    rejects: Option<&'a mut (dyn Write + 'a)>,
+    progress: &'a mut (dyn FnMut(Progress) + 'a),
 ) -> Result<Summary, LoadError> {
     let described = engine.schema().entity(entity);
     let codec = engine.codecs().row(entity);
@@ -113,8 +113,8 @@ struct Loader<'a> {
     columns: Vec<ColumnId>,
     options: &'a LoadOptions,
     checkpoint_id: Option<String>,
-    rejects: Option<&'a mut dyn Write>,
-    progress: &'a mut dyn FnMut(Progress),
+    rejects: Option<&'a mut (dyn Write + 'a)>,
+    progress: &'a mut (dyn FnMut(Progress) + 'a),
     summary: Summary,
     in_flight: Option<InFlight>,
 }
