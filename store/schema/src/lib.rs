@@ -2,6 +2,7 @@
 
 pub mod derive;
 mod model;
+pub mod openapi;
 mod plural;
 
 pub use model::*;
