@@ -10,6 +10,6 @@ mod token;
 pub use ast::*;
 pub use check::{filter, parse_filter, parse_order_by, zero};
 pub use error::QueryError;
-pub use matches::matches;
+pub use matches::{json_matches, matches};
 pub use syntax::{MAX_COMPARISONS, MAX_DEPTH, MAX_FILTER_BYTES};
 pub use token::PageTokens;

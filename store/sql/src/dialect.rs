@@ -1,0 +1,65 @@
+//! What differs between SQL databases in the texts that are built here.
+
+/// The database a text is for. Every `match` on it is a place where databases differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    Sqlite,
+}
+
+impl Dialect {
+    /// Appends a quoted name. Names come from the checked schema or the catalogue, and are quoted all the same.
+    pub(crate) fn push_name(self, sql: &mut String, name: &str) {
+        let quote = match self {
+            Self::Sqlite => '"',
+        };
+        sql.push(quote);
+        for character in name.chars() {
+            if character == quote {
+                sql.push(quote);
+            }
+            sql.push(character);
+        }
+        sql.push(quote);
+    }
+
+    /// A quoted name.
+    pub(crate) fn name(self, name: &str) -> String {
+        let mut sql = String::with_capacity(name.len() + 2);
+        self.push_name(&mut sql, name);
+        sql
+    }
+
+    /// An operator that is true for equal values and for two NULLs, and never NULL itself.
+    pub(crate) const fn null_safe_equal(self) -> &'static str {
+        match self {
+            Self::Sqlite => " IS ",
+        }
+    }
+
+    /// The opposite of [`Self::null_safe_equal`].
+    pub(crate) const fn null_safe_differs(self) -> &'static str {
+        match self {
+            Self::Sqlite => " IS NOT ",
+        }
+    }
+}
+
+/// Names in a list: `"a", "b"`.
+pub(crate) fn push_names<'a>(dialect: Dialect, sql: &mut String, names: impl IntoIterator<Item = &'a str>) {
+    for (at, name) in names.into_iter().enumerate() {
+        if at > 0 {
+            sql.push_str(", ");
+        }
+        dialect.push_name(sql, name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quote_inside_a_name_cannot_end_it() {
+        assert_eq!(Dialect::Sqlite.name(r#"a"; DROP TABLE users; --"#), r#""a""; DROP TABLE users; --""#);
+    }
+}

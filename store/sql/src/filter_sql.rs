@@ -1,0 +1,242 @@
+//! Filters and page starts as SQL conditions. Names are quoted, values are bound, nothing else comes from a request.
+//!
+//! A filter has two truth values, SQL three. A condition that is NULL counts as false everywhere except under `NOT`,
+//! so `NOT x` is spelled `x IS NOT TRUE`, and `!=`, which absent values match, is the null-safe operator.
+
+use rowkeep_record::Value;
+use rowkeep_record::query::{Compare, Filter, JsonTest, OrderBy, zero};
+use rowkeep_schema::{ColumnId, Entity};
+
+use crate::dialect::Dialect;
+
+/// A value to bind.
+#[derive(Debug, Clone)]
+pub(crate) enum Bind<'a> {
+    /// From the request.
+    Value(&'a Value),
+    /// A text made from one of the request.
+    Text(Box<str>),
+    /// A number.
+    Int(i64),
+}
+
+/// A test of a place in a JSON column, left to the adapter.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct JsonProbe<'a> {
+    pub(crate) path: &'a [Box<str>],
+    pub(crate) test: &'a JsonTest,
+}
+
+/// A condition under construction.
+#[derive(Debug)]
+pub(crate) struct Condition<'a> {
+    dialect: Dialect,
+    entity: &'a Entity,
+    pub(crate) sql: String,
+    pub(crate) binds: Vec<Bind<'a>>,
+    /// In the order of their calls in the text.
+    pub(crate) probes: Vec<JsonProbe<'a>>,
+}
+
+/// Function that adapters provide for JSON tests: `rowkeep_json(column, probe number)`.
+pub(crate) const JSON_FUNCTION: &str = "rowkeep_json";
+
+impl<'a> Condition<'a> {
+    /// Continues a text.
+    pub(crate) fn new(dialect: Dialect, entity: &'a Entity, sql: String) -> Self {
+        Self { dialect, entity, sql, binds: Vec::new(), probes: Vec::new() }
+    }
+
+    /// Appends a filter, in parentheses where it needs them.
+    pub(crate) fn push_filter(&mut self, filter: &'a Filter) {
+        match filter {
+            Filter::And(parts) => self.push_joined(parts, " AND "),
+            Filter::Or(parts) => self.push_joined(parts, " OR "),
+            Filter::Not(inner) => {
+                self.sql.push('(');
+                self.push_filter(inner);
+                self.sql.push_str(" IS NOT TRUE)");
+            }
+            Filter::Column { column, compare, value } => self.push_compare(*column, *compare, value),
+            Filter::Prefix { column, prefix } => self.push_prefix(*column, prefix),
+            Filter::Present { column } => self.push_present(*column),
+            Filter::Json { column, path, test } => self.push_json(*column, path, test),
+        }
+    }
+
+    fn push_joined(&mut self, parts: &'a [Filter], operator: &str) {
+        self.sql.push('(');
+        for (at, part) in parts.iter().enumerate() {
+            if at > 0 {
+                self.sql.push_str(operator);
+            }
+            self.push_filter(part);
+        }
+        self.sql.push(')');
+    }
+
+    fn push_compare(&mut self, column: ColumnId, compare: Compare, value: &'a Value) {
+        let operator = match compare {
+            Compare::Equal => " = ",
+            Compare::NotEqual => self.dialect.null_safe_differs(),
+            Compare::Less => " < ",
+            Compare::LessOrEqual => " <= ",
+            Compare::Greater => " > ",
+            Compare::GreaterOrEqual => " >= ",
+        };
+        self.sql.push('(');
+        self.push_term(column, operator, Bind::Value(value));
+        self.sql.push(')');
+    }
+
+    /// A prefix is a range of the column's index.
+    fn push_prefix(&mut self, column: ColumnId, prefix: &'a str) {
+        self.sql.push('(');
+        self.push_term(column, " >= ", Bind::Text(prefix.into()));
+        if let Some(end) = behind_prefix(prefix) {
+            self.sql.push_str(" AND ");
+            self.push_term(column, " < ", Bind::Text(end.into()));
+        }
+        self.sql.push(')');
+    }
+
+    fn push_present(&mut self, column: ColumnId) {
+        let definition = self.entity.column(column);
+        self.sql.push('(');
+        self.push_column(column);
+        if definition.nullable {
+            self.sql.push_str(" IS NOT NULL)");
+        } else {
+            self.sql.push_str(" <> ");
+            self.sql.push_str(&crate::ddl::literal(self.dialect, &zero(definition.storage)));
+            self.sql.push(')');
+        }
+    }
+
+    fn push_json(&mut self, column: ColumnId, path: &'a [Box<str>], test: &'a JsonTest) {
+        self.sql.push_str(JSON_FUNCTION);
+        self.sql.push('(');
+        self.push_column(column);
+        self.sql.push_str(", ?)");
+        #[expect(clippy::cast_possible_wrap, reason = "a filter has a few hundred terms at most")]
+        self.binds.push(Bind::Int(self.probes.len() as i64));
+        self.probes.push(JsonProbe { path, test });
+    }
+
+    /// Appends the condition that a row lies behind `after` in this order. NULL is the smallest value.
+    pub(crate) fn push_after(&mut self, order: &'a OrderBy, after: &'a [Value]) {
+        if self.is_row_comparable(order) {
+            return self.push_row_comparison(order, after);
+        }
+        // a > ? OR (a = ? AND (b > ? OR (b = ? AND ...)))
+        let last = order.len() - 1;
+        for (at, (&(column, descending), value)) in order.iter().zip(after).enumerate() {
+            self.sql.push('(');
+            self.push_behind(column, descending, value);
+            if at < last {
+                self.sql.push_str(" OR (");
+                self.push_term(column, self.dialect.null_safe_equal(), Bind::Value(value));
+                self.sql.push_str(" AND ");
+            }
+        }
+        for at in 0..order.len() {
+            self.sql.push_str(if at == 0 { ")" } else { "))" });
+        }
+    }
+
+    /// One direction and no NULL: databases compare whole rows, along an index.
+    fn is_row_comparable(&self, order: &OrderBy) -> bool {
+        let nullable = |id: ColumnId| self.entity.column(id).nullable && !self.entity.is_key(id);
+        order.len() > 1 && order.iter().all(|(id, descending)| *descending == order[0].1 && !nullable(*id))
+    }
+
+    fn push_row_comparison(&mut self, order: &'a OrderBy, after: &'a [Value]) {
+        self.sql.push('(');
+        for (at, (column, _)) in order.iter().enumerate() {
+            self.sql.push_str(if at == 0 { "" } else { ", " });
+            self.push_column(*column);
+        }
+        self.sql.push_str(if order[0].1 { ") < (" } else { ") > (" });
+        for (at, value) in after.iter().enumerate() {
+            self.sql.push_str(if at == 0 { "?" } else { ", ?" });
+            self.binds.push(Bind::Value(value));
+        }
+        self.sql.push(')');
+    }
+
+    /// The column's value lies behind `value`.
+    fn push_behind(&mut self, column: ColumnId, descending: bool, value: &'a Value) {
+        match (descending, value) {
+            (false, Value::Null) => {
+                self.push_column(column);
+                self.sql.push_str(" IS NOT NULL");
+            }
+            // Nothing is smaller than NULL.
+            (true, Value::Null) => self.sql.push_str("1 = 0"),
+            (false, value) => self.push_term(column, " > ", Bind::Value(value)),
+            (true, value) => {
+                self.sql.push('(');
+                self.push_term(column, " < ", Bind::Value(value));
+                if self.entity.column(column).nullable {
+                    self.sql.push_str(" OR ");
+                    self.push_column(column);
+                    self.sql.push_str(" IS NULL");
+                }
+                self.sql.push(')');
+            }
+        }
+    }
+
+    /// Appends `ORDER BY`.
+    pub(crate) fn push_order(&mut self, order: &OrderBy) {
+        for (at, (column, descending)) in order.iter().enumerate() {
+            self.sql.push_str(if at == 0 { " ORDER BY " } else { ", " });
+            self.push_column(*column);
+            if *descending {
+                self.sql.push_str(" DESC");
+            }
+        }
+    }
+
+    fn push_term(&mut self, column: ColumnId, operator: &str, bind: Bind<'a>) {
+        self.push_column(column);
+        self.sql.push_str(operator);
+        self.sql.push('?');
+        self.binds.push(bind);
+    }
+
+    pub(crate) fn push_column(&mut self, column: ColumnId) {
+        self.dialect.push_name(&mut self.sql, &self.entity.column(column).name);
+    }
+}
+
+/// The smallest text behind every text with this prefix, in code point order, which is the order of UTF-8 bytes.
+fn behind_prefix(prefix: &str) -> Option<String> {
+    let mut end = prefix.to_owned();
+    while let Some(last) = end.pop() {
+        if let Some(next) = next_character(last) {
+            end.push(next);
+            return Some(end);
+        }
+    }
+    None
+}
+
+fn next_character(character: char) -> Option<char> {
+    let next = u32::from(character) + 1;
+    // Behind the last character before the surrogates comes the first one after them.
+    char::from_u32(if next == 0xD800 { 0xE000 } else { next })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::behind_prefix;
+
+    #[test]
+    fn the_end_of_a_prefix_is_the_next_text_of_its_length() {
+        assert_eq!(behind_prefix("Ann").as_deref(), Some("Ano"));
+        assert_eq!(behind_prefix("a\u{d7ff}").as_deref(), Some("a\u{e000}"));
+        assert_eq!(behind_prefix("a\u{10ffff}").as_deref(), Some("b"));
+        assert_eq!(behind_prefix("\u{10ffff}"), None);
+    }
+}

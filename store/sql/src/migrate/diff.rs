@@ -1,0 +1,185 @@
+//! From the tables that are there to those a schema asks for, as changes without a dialect's spelling.
+//!
+//! Only what an apply made is ever dropped: a column or an index that somebody else added stays where it is.
+
+use super::applied::{Applied, AppliedTable, storage_text};
+use super::found::{FoundIndex, FoundKey, FoundTable};
+use crate::ddl::{ColumnDef, IndexDef, KeyKind, TableDef};
+
+/// A change of the database.
+#[derive(Debug)]
+pub(crate) enum Change<'a> {
+    Create(&'a TableDef),
+    Alter(Alter<'a>),
+    /// A managed table that no entity asks for any more.
+    Drop(&'a FoundTable),
+}
+
+/// The changes of one table, in the order they are made.
+#[derive(Debug)]
+pub(crate) struct Alter<'a> {
+    pub(crate) table: &'a TableDef,
+    pub(crate) found: &'a FoundTable,
+    /// From the found name.
+    pub(crate) rename: bool,
+    pub(crate) drop_indexes: Vec<&'a FoundIndex>,
+    pub(crate) columns: Vec<ColumnChange<'a>>,
+    pub(crate) key: bool,
+    pub(crate) create_indexes: Vec<&'a IndexDef>,
+}
+
+/// A change of one column.
+#[derive(Debug)]
+pub(crate) enum ColumnChange<'a> {
+    Add(&'a ColumnDef),
+    Rename {
+        from: &'a str,
+        to: &'a ColumnDef,
+    },
+    /// Its values are stored in another way. `from` is the storage's text where it is known.
+    Convert {
+        column: &'a ColumnDef,
+        from: Option<&'a str>,
+    },
+    /// Whether it may be NULL.
+    Nullable(&'a ColumnDef),
+    Drop(&'a str),
+}
+
+/// The changes, tables in the order of the schema.
+pub(crate) fn diff<'a>(
+    desired: &'a [TableDef],
+    found: &'a [FoundTable],
+    applied: &'a Applied,
+    same_type: &dyn Fn(&ColumnDef, &str) -> bool,
+) -> Vec<Change<'a>> {
+    let by_name = |name: &str| found.iter().find(|table| table.name == name);
+    let mut used = Vec::new();
+    let mut changes = Vec::new();
+    for table in desired {
+        let former = table.renamed_from.as_deref().and_then(by_name).filter(|_| by_name(&table.name).is_none());
+        match former.or_else(|| by_name(&table.name)) {
+            None => changes.push(Change::Create(table)),
+            Some(found) => {
+                used.push(found.name.as_str());
+                let applied = applied.tables.get(&found.name);
+                let alter = Differ { table, found, applied, same_type }.alter(former.is_some());
+                changes.extend(alter.map(Change::Alter));
+            }
+        }
+    }
+    let managed = applied.tables.keys().filter(|name| !used.contains(&name.as_str()));
+    changes.extend(managed.filter_map(|name| by_name(name)).map(Change::Drop));
+    changes
+}
+
+struct Differ<'a, 'f> {
+    table: &'a TableDef,
+    found: &'a FoundTable,
+    applied: Option<&'a AppliedTable>,
+    same_type: &'f dyn Fn(&ColumnDef, &str) -> bool,
+}
+
+impl<'a> Differ<'a, '_> {
+    fn alter(&self, rename: bool) -> Option<Alter<'a>> {
+        let columns = self.columns();
+        let key = self.key_differs();
+        let gone =
+            |name: &str| columns.iter().any(|change| matches!(change, ColumnChange::Drop(gone) if *gone == name));
+        let (drop_indexes, create_indexes) = self.indexes(&gone);
+        let nothing = !rename && !key && columns.is_empty() && drop_indexes.is_empty() && create_indexes.is_empty();
+        (!nothing).then_some(Alter {
+            table: self.table,
+            found: self.found,
+            rename,
+            drop_indexes,
+            columns,
+            key,
+            create_indexes,
+        })
+    }
+
+    /// The name under which a column is found.
+    fn found_name(&self, column: &'a ColumnDef) -> Option<&'a str> {
+        if self.found.column(&column.name).is_some() {
+            return Some(&column.name);
+        }
+        column.renamed_from.as_deref().filter(|former| self.found.column(former).is_some())
+    }
+
+    fn columns(&self) -> Vec<ColumnChange<'a>> {
+        let mut changes = Vec::new();
+        for column in &self.table.columns {
+            let Some(found) = self.found_name(column).and_then(|name| self.found.column(name)) else {
+                changes.push(ColumnChange::Add(column));
+                continue;
+            };
+            if found.name != column.name {
+                changes.push(ColumnChange::Rename { from: &found.name, to: column });
+            }
+            let was = self.applied.and_then(|applied| applied.storages.get(&found.name)).map(String::as_str);
+            let same_storage = was.is_none_or(|was| was == storage_text(column.storage));
+            if !same_storage || !(self.same_type)(column, &found.sql_type) {
+                changes.push(ColumnChange::Convert { column, from: was });
+            }
+            if found.not_null != column.not_null && !self.is_integer_key(column) {
+                changes.push(ColumnChange::Nullable(column));
+            }
+        }
+        let managed = |name: &str| self.applied.is_some_and(|applied| applied.storages.contains_key(name));
+        let kept: Vec<_> = self.table.columns.iter().filter_map(|column| self.found_name(column)).collect();
+        let dropped =
+            self.found.columns.iter().filter(|found| !kept.contains(&found.name.as_str()) && managed(&found.name));
+        changes.extend(dropped.map(|found| ColumnChange::Drop(&found.name)));
+        changes
+    }
+
+    /// Such a key is never NULL, whatever the catalogue says.
+    fn is_integer_key(&self, column: &ColumnDef) -> bool {
+        self.table.key != KeyKind::Plain && self.table.primary_key.contains(&column.name)
+    }
+
+    fn key_differs(&self) -> bool {
+        let named = |name: &String| {
+            let column = self.table.columns.iter().find(|column| column.name == *name);
+            column.and_then(|column| self.found_name(column)).unwrap_or_default().to_owned()
+        };
+        let wanted: Vec<String> = self.table.primary_key.iter().map(named).collect();
+        let kind = match self.table.key {
+            KeyKind::Integer => FoundKey::Integer,
+            KeyKind::Counted => FoundKey::Counted,
+            KeyKind::Plain => FoundKey::Plain,
+        };
+        wanted != self.found.primary_key || kind != self.found.key
+    }
+
+    fn indexes(&self, gone: &dyn Fn(&str) -> bool) -> (Vec<&'a FoundIndex>, Vec<&'a IndexDef>) {
+        let managed =
+            |index: &FoundIndex| self.applied.is_some_and(|applied| applied.found.index(&index.name).is_some());
+        let (mut drop, mut kept) = (Vec::new(), Vec::new());
+        for index in &self.found.indexes {
+            let wanted = self.table.indexes.iter().find(|wanted| wanted.name == index.name);
+            match wanted {
+                Some(wanted) if self.fits(wanted, index) => kept.push(wanted.name.as_str()),
+                Some(_) => drop.push(index),
+                None if managed(index) || index.columns.iter().any(|(column, _)| gone(column)) => drop.push(index),
+                None => {}
+            }
+        }
+        let create = self.table.indexes.iter().filter(|wanted| !kept.contains(&wanted.name.as_str())).collect();
+        (drop, create)
+    }
+
+    fn fits(&self, wanted: &IndexDef, found: &FoundIndex) -> bool {
+        let column = |name: &str| {
+            let column = self.table.columns.iter().find(|column| column.name == name);
+            column.and_then(|column| self.found_name(column))
+        };
+        let same = |((wanted, down), (found, found_down)): (&(String, bool), &(String, bool))| {
+            column(wanted) == Some(found.as_str()) && down == found_down
+        };
+        let columns =
+            wanted.columns.len() == found.columns.len() && wanted.columns.iter().zip(&found.columns).all(same);
+        columns && wanted.unique == found.unique && !found.special
+    }
+}

@@ -1,0 +1,100 @@
+//! The data file, opened and checked.
+
+use std::path::{Path, PathBuf};
+
+use kit_core::Error;
+use rusqlite::Connection;
+
+use super::connect::{DirectoryLock, Role, check_header, connect, file, lock};
+use super::errors::failed;
+use super::{backup, meta};
+
+/// How a data directory is opened.
+#[derive(Debug, Clone)]
+pub struct OpenOptions {
+    /// The data directory; made if it is missing.
+    pub directory: PathBuf,
+    /// After a crash a file up to this size is checked before it is served.
+    pub check_up_to: u64,
+}
+
+impl OpenOptions {
+    /// With the defaults.
+    pub fn new(directory: impl Into<PathBuf>) -> Self {
+        Self { directory: directory.into(), check_up_to: 1 << 30 }
+    }
+}
+
+/// The data file of a directory, locked against other processes.
+#[derive(Debug)]
+pub struct Database {
+    pub(super) lock: DirectoryLock,
+    pub(super) connection: Connection,
+    pub(super) path: PathBuf,
+    crashed: bool,
+}
+
+impl Database {
+    /// Takes the directory's lock and opens its file, making both if they are missing.
+    ///
+    /// # Errors
+    /// `FAILED_PRECONDITION` if the directory cannot be used, is in use, or holds something else; `DATA_LOSS` if the
+    /// file is corrupt.
+    pub fn open(options: &OpenOptions) -> Result<Self, Error> {
+        let lock = lock(&options.directory)?;
+        let path = file(&options.directory);
+        check_header(&path)?;
+        let connection = connect(&path, Role::Writer).map_err(|error| name_file(error, &path))?;
+        let opened = check(&connection, &path, options.check_up_to);
+        let crashed = opened.map_err(|error| name_file(error, &path))?;
+        Ok(Self { lock, connection, path, crashed })
+    }
+
+    /// Whether the last process to use it was killed.
+    pub fn crashed(&self) -> bool {
+        self.crashed
+    }
+
+    /// Path of the data file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+/// Recovers what a crash left, makes the store's own tables, and checks the pages where a crash gives reason to.
+fn check(connection: &Connection, path: &Path, check_up_to: u64) -> Result<bool, Error> {
+    let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(failed)?;
+    if application != meta::APPLICATION_ID {
+        let tables: i64 =
+            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
+        if tables > 0 {
+            let message = format!("{} belongs to another program", path.display());
+            return Err(Error::new(kit_core::Code::FailedPrecondition, "FOREIGN_FILE", message));
+        }
+        meta::create(connection).map_err(failed)?;
+    }
+    let crashed = meta::get(connection, meta::RUNNING).map_err(failed)?.is_some();
+    if crashed {
+        let size = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+        if size <= check_up_to {
+            backup::check(connection)?;
+        }
+        tracing::info!(checked = size <= check_up_to, "recovered after an unclean stop");
+    }
+    Ok(crashed)
+}
+
+fn name_file(error: Error, path: &Path) -> Error {
+    if error.reason() != "STORAGE_CORRUPT" {
+        return error;
+    }
+    let message = format!(
+        "{} is corrupt: put a backup in its place (`rowkeep backup` makes them) and remove the files beside it that end in -wal and -shm",
+        path.display()
+    );
+    Error::new(error.code(), "STORAGE_CORRUPT", message).with_source(error)
+}

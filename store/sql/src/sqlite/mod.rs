@@ -1,0 +1,33 @@
+//! The embedded store: one SQLite file in a data directory.
+//!
+//! [`Database`] is the opened and checked file, for plans and migrations. [`SqliteStore`] serves it: reads on the thread
+//! that asks ([`reader`]), writes on one thread that commits in groups ([`writer`]), the log moved into the data file by
+//! a third ([`checkpoint`]).
+
+mod backup;
+mod catalogue;
+mod checkpoint;
+mod connect;
+mod database;
+mod errors;
+mod load;
+mod meta;
+mod migrate;
+mod probe;
+mod reader;
+mod reads;
+mod stats;
+mod steps;
+mod store;
+mod sweep;
+mod tx;
+mod values;
+mod writer;
+
+pub use backup::backup;
+pub use connect::FILE_NAME;
+pub use database::{Database, OpenOptions};
+pub use stats::{GROUP_BOUNDS, Stats};
+use store::Shared;
+pub use store::SqliteStore;
+pub(crate) use values::flip;

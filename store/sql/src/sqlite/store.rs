@@ -1,0 +1,285 @@
+//! The port, and what its threads share.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use kit_core::{Error, Reply};
+use rowkeep_engine::{Capabilities, LoadBatch, LoadOutcome, Outcome, Program, Rows, Scan, View};
+use rowkeep_record::{Codecs, Key, Record};
+use rowkeep_schema::{ColumnId, EntityId, Schema};
+
+use super::checkpoint::{self, Checkpoints};
+use super::connect::DirectoryLock;
+use super::database::Database;
+use super::errors::failed;
+use super::reader::Readers;
+use super::stats::{Counters, Stats};
+use super::writer::{Job, QUEUE, Queue, Writer};
+use super::{meta, tx};
+use crate::ddl::KeyKind;
+use crate::dialect::Dialect;
+use crate::statements::EntitySql;
+
+/// The port `Rows` over a [`Database`]. Dropping it finishes what was queued and closes the file.
+pub struct SqliteStore {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    _lock: DirectoryLock,
+}
+
+/// What reads, the writer and the checkpointer share.
+pub(super) struct Shared {
+    pub(super) schema: Arc<Schema>,
+    pub(super) codecs: Arc<Codecs>,
+    entities: Vec<EntityParts>,
+    pub(super) sweeps: Vec<String>,
+    pub(super) readers: Arc<Readers>,
+    pub(super) queue: Queue,
+    pub(super) checkpoints: Checkpoints,
+    pub(super) counters: Counters,
+    /// Counts commits; what readers' snapshots are compared with.
+    pub(super) position: AtomicU64,
+    stopping: AtomicBool,
+    floor: u64,
+    path: PathBuf,
+    capabilities: Capabilities,
+}
+
+struct EntityParts {
+    sql: EntitySql,
+    /// SQLite's text for each violated constraint, and the index it means.
+    constraints: Vec<(String, Option<u16>)>,
+    counted: Option<ColumnId>,
+    key: KeyKind,
+}
+
+impl Shared {
+    pub(super) fn sql(&self, entity: EntityId) -> &EntitySql {
+        &self.entities[entity.index()].sql
+    }
+
+    pub(super) fn columns(&self, entity: EntityId) -> usize {
+        self.schema.entity(entity).columns.len()
+    }
+
+    pub(super) fn counted(&self, entity: EntityId) -> Option<ColumnId> {
+        self.entities[entity.index()].counted
+    }
+
+    /// Whether SQLite counts the key by itself.
+    pub(super) fn counts_itself(&self, entity: EntityId) -> bool {
+        self.entities[entity.index()].key == KeyKind::Counted
+    }
+
+    /// The unique index that SQLite says was violated; `None` for the primary key.
+    pub(super) fn unique(&self, entity: EntityId, text: &str) -> Option<u16> {
+        let constraints = &self.entities[entity.index()].constraints;
+        constraints.iter().find(|(violated, _)| violated == text).and_then(|(_, index)| *index)
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    fn position(&self) -> u64 {
+        self.position.load(Ordering::Acquire)
+    }
+}
+
+impl SqliteStore {
+    /// Serves a database whose tables fit the schema.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn start(database: Database, schema: Arc<Schema>, codecs: Arc<Codecs>) -> Result<Arc<Self>, Error> {
+        let Database { lock, mut connection, path, .. } = database;
+        let floor = meta::floor(&connection).map_err(failed)?;
+        meta::set(&connection, meta::RUNNING, b"1").map_err(failed)?;
+        let (queue, jobs) = Queue::new();
+        let (checkpoints, woken) = Checkpoints::new();
+        let shared = Arc::new(Shared {
+            entities: schema.entities.iter().map(|entity| EntityParts::new(entity, &codecs)).collect(),
+            sweeps: schema.entities.iter().filter_map(sweep_statement).collect(),
+            readers: Readers::new(path.clone()),
+            queue,
+            checkpoints,
+            counters: Counters::default(),
+            position: AtomicU64::new(floor),
+            stopping: AtomicBool::new(false),
+            floor,
+            path: path.clone(),
+            capabilities: capabilities(),
+            schema,
+            codecs,
+        });
+        count_pages(&mut connection, &shared)?;
+        let writer = Writer::new(Arc::clone(&shared), connection, jobs, floor);
+        let for_checkpoints = Arc::clone(&shared);
+        let threads = vec![
+            spawn("rowkeep-writer", move || writer.run())?,
+            spawn("rowkeep-checkpoint", move || checkpoint::run(&for_checkpoints, &path, &woken))?,
+        ];
+        Ok(Arc::new(Self { shared, threads: Mutex::new(threads), _lock: lock }))
+    }
+
+    /// Counters for an operator.
+    pub fn stats(&self) -> Stats {
+        let mut stats =
+            Stats { queue_depth: self.shared.queue.depth() as u64, queue_capacity: QUEUE as u64, ..Stats::default() };
+        self.shared.counters.fill(&mut stats);
+        stats.readers = self.shared.readers.count() as u64;
+        let size = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+        stats.file_bytes = size(&self.shared.path);
+        let mut log = self.shared.path.clone().into_os_string();
+        log.push("-wal");
+        stats.wal_bytes = size(log.as_ref());
+        stats
+    }
+
+    /// Path of the data file.
+    pub fn path(&self) -> &std::path::Path {
+        &self.shared.path
+    }
+
+    /// Finishes what was queued, leaves a file that needs no recovery, and ends the threads. Later calls are refused.
+    pub fn stop(&self) {
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        if threads.is_empty() {
+            return;
+        }
+        self.shared.stopping.store(true, Ordering::Release);
+        self.shared.queue.insist(Job::Stop);
+        self.shared.checkpoints.wake();
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a storage thread panicked");
+            }
+        }
+    }
+
+    fn read<T>(
+        &self,
+        read: impl FnOnce(&super::reader::Reader) -> Result<T, Error>,
+    ) -> Reply<'static, Result<T, Error>> {
+        Reply::ready(self.shared.readers.read(self.shared.position(), read))
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl std::fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SqliteStore").field("path", &self.shared.path).finish_non_exhaustive()
+    }
+}
+
+impl Rows for SqliteStore {
+    fn capabilities(&self) -> &Capabilities {
+        &self.shared.capabilities
+    }
+
+    fn get(&self, entity: EntityId, key: &Key, view: View) -> Reply<'_, Result<Option<Record>, Error>> {
+        self.read(|reader| self.shared.get(reader, entity, key, view))
+    }
+
+    fn get_many(&self, entity: EntityId, keys: &[Key], view: View) -> Reply<'_, Result<Vec<Option<Record>>, Error>> {
+        self.read(|reader| self.shared.get_many(reader, entity, keys, view))
+    }
+
+    fn lookup(
+        &self,
+        entity: EntityId,
+        index: u16,
+        values: &Key,
+        view: View,
+    ) -> Reply<'_, Result<Option<Record>, Error>> {
+        self.read(|reader| self.shared.lookup(reader, entity, index, values, view))
+    }
+
+    fn scan(&self, scan: &Scan) -> Reply<'_, Result<Vec<Record>, Error>> {
+        self.read(|reader| self.shared.scan(reader, scan))
+    }
+
+    fn count(&self, scan: &Scan) -> Reply<'_, Result<u64, Error>> {
+        self.read(|reader| self.shared.count(reader, scan))
+    }
+
+    fn transact(&self, program: Program) -> Reply<'static, Result<Outcome, Error>> {
+        self.shared.queue.ask(|answer| Job::Program(program, answer))
+    }
+
+    fn load(&self, batch: LoadBatch) -> Reply<'static, Result<LoadOutcome, Error>> {
+        self.shared.queue.ask(|answer| Job::Load(batch, answer))
+    }
+
+    fn sweep(&self, now: i64) -> Reply<'static, Result<u64, Error>> {
+        self.shared.queue.ask(|answer| Job::Sweep(now, answer))
+    }
+
+    fn version_floor(&self) -> u64 {
+        self.shared.floor
+    }
+
+    fn position(&self) -> u64 {
+        self.shared.position()
+    }
+}
+
+impl EntityParts {
+    fn new(entity: &rowkeep_schema::Entity, codecs: &Codecs) -> Self {
+        let violated = |columns: &mut dyn Iterator<Item = ColumnId>| {
+            let columns: Vec<_> = columns.map(|id| format!("{}.{}", entity.table, entity.column(id).name)).collect();
+            format!("UNIQUE constraint failed: {}", columns.join(", "))
+        };
+        let indexes = entity.indexes.iter().enumerate().filter(|(_, index)| index.unique);
+        #[expect(clippy::cast_possible_truncation, reason = "the model numbers indexes with 16 bits")]
+        let indexes =
+            indexes.map(|(at, index)| (violated(&mut index.columns.iter().map(|(id, _)| *id)), Some(at as u16)));
+        let key = (violated(&mut entity.primary_key.iter().copied()), None);
+        Self {
+            sql: EntitySql::new(Dialect::Sqlite, entity, codecs.row(entity.id)),
+            constraints: std::iter::once(key).chain(indexes).collect(),
+            counted: tx::counted(entity),
+            key: crate::ddl::key_kind(entity),
+        }
+    }
+}
+
+/// Removes expired rows: parameters are the time and how many.
+fn sweep_statement(entity: &rowkeep_schema::Entity) -> Option<String> {
+    let expire = entity.column(entity.expire?);
+    let mut names = String::new();
+    let key = entity.primary_key.iter().map(|id| entity.column(*id).name.as_str());
+    crate::dialect::push_names(Dialect::Sqlite, &mut names, key);
+    let (table, column) = (Dialect::Sqlite.name(&entity.table), Dialect::Sqlite.name(&expire.name));
+    let never = if expire.nullable { String::new() } else { format!(" AND {column} <> 0") };
+    Some(format!(
+        "DELETE FROM {table} WHERE ({names}) IN (SELECT {names} FROM {table} WHERE {column} <= ?{never} LIMIT ?)"
+    ))
+}
+
+/// Keeps the number of pages in the log, as each commit tells it.
+fn count_pages(connection: &mut rusqlite::Connection, shared: &Arc<Shared>) -> Result<(), Error> {
+    let shared = Arc::downgrade(shared);
+    let hook = move |_: &mut rusqlite::hooks::Wal, pages: std::ffi::c_int| {
+        if let Some(shared) = shared.upgrade() {
+            shared.counters.wal_pages.store(u64::try_from(pages).unwrap_or(0), Ordering::Relaxed);
+        }
+        Ok(())
+    };
+    connection.wal_hook(Some(hook)).map_err(failed)
+}
+
+fn capabilities() -> Capabilities {
+    Capabilities { name: "sqlite", version: rusqlite::version().to_owned(), durable: true, max_writes: 10_000 }
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(body).map_err(Error::internal)
+}
