@@ -10,6 +10,8 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Frame, SizeHint};
 use kit_core::BoxError;
 
+use crate::unfold;
+
 /// What follows the last byte of a body.
 #[derive(Debug, Clone)]
 pub enum Trailers {
@@ -88,7 +90,7 @@ impl Body {
         F: FnMut(T) -> R + 'static,
         R: Future<Output = Result<Option<(Bytes, T)>, BoxError>> + 'static,
     {
-        Self::stream(Unfold { state: Some(state), next: Box::new(next), running: None })
+        Self::stream(unfold(state, next))
     }
 
     /// The bytes, if the body is all in memory.
@@ -189,41 +191,6 @@ impl<S: Stream<Item = Result<Bytes, BoxError>>> http_body::Body for Chunks<S> {
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         self.0.as_mut().poll_next(context).map(|chunk| chunk.map(|chunk| chunk.map(Frame::data)))
-    }
-}
-
-struct Unfold<T, F, R> {
-    state: Option<T>,
-    next: Box<F>,
-    running: Option<Pin<Box<R>>>,
-}
-
-// The state and the future are only reached through boxes or by value.
-impl<T, F, R> Unpin for Unfold<T, F, R> {}
-
-impl<T, F, R> Stream for Unfold<T, F, R>
-where
-    F: FnMut(T) -> R,
-    R: Future<Output = Result<Option<(Bytes, T)>, BoxError>>,
-{
-    type Item = Result<Bytes, BoxError>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let me = &mut *self;
-        if let Some(state) = me.state.take() {
-            me.running = Some(Box::pin((me.next)(state)));
-        }
-        let Some(running) = &mut me.running else { return Poll::Ready(None) };
-        let Poll::Ready(result) = running.as_mut().poll(context) else { return Poll::Pending };
-        me.running = None;
-        Poll::Ready(match result {
-            Ok(Some((chunk, state))) => {
-                me.state = Some(state);
-                Some(Ok(chunk))
-            }
-            Ok(None) => None,
-            Err(error) => Some(Err(error)),
-        })
     }
 }
 

@@ -20,6 +20,7 @@ mod dataplane;
 mod deferred;
 mod guard;
 mod io;
+mod unfold;
 mod vitals;
 mod worker;
 
@@ -33,6 +34,7 @@ pub use config::NetConfig;
 pub use dataplane::{DataPlane, DrainOutcome, bind};
 /// The body of a request.
 pub use hyper::body::Incoming;
+pub use unfold::unfold;
 
 /// A request as a handler gets it.
 pub type Request = http::Request<Incoming>;
