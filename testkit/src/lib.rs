@@ -26,7 +26,7 @@ mod rowkeep;
 pub use log::Log;
 pub use process::Process;
 pub use proxy::FaultProxy;
-pub use rowkeep::{Builder, Rowkeep, binary, command};
+pub use rowkeep::{Builder, Rowkeep, binary, command, listening_address};
 
 use std::{
     net::{Ipv4Addr, TcpListener},

@@ -204,7 +204,6 @@ impl Rowkeep {
     }
 }
 
-/// The line that says where: `listening on http://127.0.0.1:8080`, in whatever format the log has.
 fn wait_for_address(process: &Process, mark: usize) -> SocketAddr {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -218,7 +217,8 @@ fn wait_for_address(process: &Process, mark: usize) -> SocketAddr {
     }
 }
 
-fn listening_address(line: &str) -> Option<SocketAddr> {
+/// The address in a line of a log that says `listening on http://ADDRESS`, in whatever format the log has.
+pub fn listening_address(line: &str) -> Option<SocketAddr> {
     let rest = line.split_once("listening on http://")?.1;
     let end = rest.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == ':')).unwrap_or(rest.len());
     rest[..end].trim_end_matches([':', '.']).parse().ok()

@@ -98,4 +98,4 @@ func insert(app core.App, first, last int) error {
 	return err
 }
 
-const description = "Plain words to bring the row to two hundred bytes, as in a shop: sturdy, blue, washable, two years old."
+const description = "Plain words to bring the row to two hundred bytes, as in a shop: sturdy, blue, washable, two years old, used with."

@@ -1,0 +1,28 @@
+//! The benchmarks, each with its bar.
+
+mod load;
+mod read;
+mod rest;
+mod scale;
+mod write;
+
+use crate::{Result, results::Line};
+
+/// A benchmark: one or more figures from one set of servers.
+pub(crate) struct Benchmark {
+    pub(crate) name: &'static str,
+    pub(crate) what: &'static str,
+    pub(crate) run: fn() -> Result<Vec<Line>>,
+}
+
+/// In order of time they take.
+pub(crate) const BENCHMARKS: &[Benchmark] = &[
+    Benchmark { name: "rest", what: "size of the binary, memory at rest, time to the first answer", run: rest::run },
+    Benchmark { name: "get-grpc", what: "gRPC Get by id beside hyper with constant bytes", run: read::get_grpc },
+    Benchmark { name: "get-rest", what: "REST Get by id beside PocketBase", run: read::get_rest },
+    Benchmark { name: "list", what: "REST list of 20 by an index beside PocketBase", run: read::list },
+    Benchmark { name: "log", what: "access log on against off", run: read::access_log },
+    Benchmark { name: "create", what: "durable creates beside PocketBase and one fsync each", run: write::create },
+    Benchmark { name: "load", what: "rowkeep load of the flights", run: load::flights },
+    Benchmark { name: "scale", what: "10 million rows instead of 100 thousand", run: scale::run },
+];

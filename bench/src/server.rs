@@ -1,0 +1,185 @@
+//! The servers under load: Rowkeep and its peers, each pinned to one core.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use testkit::Process;
+
+use crate::{
+    Result,
+    host::{self, SERVER_CORE},
+    items,
+};
+
+/// A running server. Ends when dropped.
+pub(crate) struct Server {
+    process: Process,
+    /// `http://127.0.0.1:PORT`.
+    pub(crate) url: String,
+    /// From start to the first answer.
+    pub(crate) start: Duration,
+    _data: Option<tempfile::TempDir>,
+}
+
+impl Server {
+    /// The process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// The constant gRPC reply.
+    pub(crate) fn hyper_const() -> Result<Self> {
+        let program = sibling("hyper_const")?;
+        pinned(&program, &["200".to_owned()], &[], None)
+    }
+
+    /// `rowkeep serve` on this data directory.
+    pub(crate) fn rowkeep(data: &Path, args: &[&str]) -> Result<Self> {
+        let schema = host::directory().join("schema.proto");
+        let mut all = vec!["serve".to_owned(), schema.display().to_string()];
+        all.extend(["--data".to_owned(), data.display().to_string()]);
+        all.extend(["--listen", "127.0.0.1:0"].map(str::to_owned));
+        all.extend(args.iter().map(|arg| (*arg).to_owned()));
+        pinned(testkit::binary(), &all, &[], None)
+    }
+
+    /// Without any access log.
+    pub(crate) fn rowkeep_silent(data: &Path) -> Result<Self> {
+        Self::rowkeep(data, &["--access-log", "off"])
+    }
+
+    /// With a line for every request.
+    pub(crate) fn rowkeep_logging(data: &Path) -> Result<Self> {
+        Self::rowkeep(data, &["--access-log", "all"])
+    }
+
+    /// PocketBase with as many items.
+    pub(crate) fn pocketbase(options: &PocketBase) -> Result<Self> {
+        let data = tempfile::tempdir_in(host::directory().join("cache")).map_err(|error| error.to_string())?;
+        let port = testkit::free_port();
+        let address = format!("127.0.0.1:{port}");
+        let directory = data.path().display().to_string();
+        let args = ["serve", "--http", &address, "--dir", &directory].map(str::to_owned);
+        let env = [
+            ("PEER_ROWS", options.rows.to_string()),
+            ("PEER_LOGS", if options.log { "1" } else { "0" }.to_owned()),
+            ("PEER_SYNC", if options.durable { "FULL" } else { "NORMAL" }.to_owned()),
+            ("GOMAXPROCS", "1".to_owned()),
+        ];
+        let env: Vec<_> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let mut server = pinned(&pocketbase_binary()?, &args, &env, Some(format!("http://{address}")))?;
+        server._data = Some(data);
+        Ok(server)
+    }
+}
+
+/// How PocketBase runs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PocketBase {
+    pub(crate) rows: u64,
+    /// Its request log, on as it ships.
+    pub(crate) log: bool,
+    /// `synchronous=FULL`: a 200 means on disk. It ships with NORMAL.
+    pub(crate) durable: bool,
+}
+
+/// A program beside this one.
+pub(crate) fn sibling(name: &str) -> Result<PathBuf> {
+    let this = std::env::current_exe().map_err(|error| error.to_string())?;
+    Ok(this.with_file_name(name))
+}
+
+/// Starts a program on the server's core and waits until it answers, at `url` or where it says it listens.
+fn pinned(program: &Path, args: &[String], env: &[(&str, &str)], url: Option<String>) -> Result<Server> {
+    let mut all = vec!["-c".to_owned(), SERVER_CORE.to_owned(), program.display().to_string()];
+    all.extend_from_slice(args);
+    let started = Instant::now();
+    let process = Process::start("taskset", &all, env);
+    let url = match url {
+        Some(url) => url,
+        None => {
+            let said = process.log().wait_for(0, testkit::PATIENCE, testkit::listening_address);
+            let said = said.map(|address| format!("http://{address}"));
+            said.ok_or_else(|| format!("{} does not start\n{}", program.display(), process.log().text()))?
+        }
+    };
+    wait_for_answer(&process, &url)?;
+    Ok(Server { process, url, start: started.elapsed(), _data: None })
+}
+
+fn wait_for_answer(process: &Process, url: &str) -> Result<()> {
+    let authority = url.trim_start_matches("http://");
+    let started = Instant::now();
+    // Filling a peer takes longer than starting a server in a test.
+    while started.elapsed() < 20 * testkit::PATIENCE {
+        if testkit::http::send(authority, b"").is_ok() {
+            return Ok(());
+        }
+        if let Some(status) = process.exited() {
+            return Err(format!("the server ended with {status}\n{}", process.log().text()));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Err(format!("the server does not answer\n{}", process.log().text()))
+}
+
+/// Builds PocketBase from its module, once.
+fn pocketbase_binary() -> Result<PathBuf> {
+    let cache = host::directory().join("cache");
+    let binary = cache.join("pocketbase");
+    if !binary.is_file() {
+        fs::create_dir_all(&cache).map_err(|error| error.to_string())?;
+        let mut go = Command::new("go");
+        go.args(["build", "-trimpath", "-ldflags=-s -w", "-o"]).arg(&binary).arg(".");
+        let status = go.current_dir(host::directory().join("peers/pocketbase")).status();
+        if !status.map_err(|error| format!("go: {error}"))?.success() {
+            return Err("PocketBase does not build".to_owned());
+        }
+    }
+    Ok(binary)
+}
+
+/// A data directory with as many items, loaded by `rowkeep load`.
+pub(crate) fn store_with_items(rows: u64) -> Result<tempfile::TempDir> {
+    let cache = host::directory().join("cache");
+    fs::create_dir_all(&cache).map_err(|error| error.to_string())?;
+    let data = tempfile::tempdir_in(&cache).map_err(|error| error.to_string())?;
+    let csv = data.path().join("items.csv");
+    items::write_csv(&csv, rows).map_err(|error| format!("{}: {error}", csv.display()))?;
+    load("Item", &csv, &host::directory().join("schema.proto"), data.path(), &[])?;
+    fs::remove_file(&csv).map_err(|error| error.to_string())?;
+    Ok(data)
+}
+
+/// What a `rowkeep load` cost.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Loaded {
+    pub(crate) seconds: f64,
+    pub(crate) peak_mib: f64,
+}
+
+/// `rowkeep load ENTITY FILE`, on the server's core, from start to end.
+pub(crate) fn load(entity: &str, file: &Path, schema: &Path, data: &Path, args: &[&str]) -> Result<Loaded> {
+    let path = |path: &Path| path.display().to_string();
+    let mut all = ["-c", SERVER_CORE].map(str::to_owned).to_vec();
+    all.extend([path(testkit::binary()), "load".to_owned(), entity.to_owned(), path(file)]);
+    all.extend(["--schema".to_owned(), path(schema), "--data".to_owned(), path(data)]);
+    all.extend(args.iter().map(|arg| (*arg).to_owned()));
+    let started = Instant::now();
+    let process = Process::start("taskset", &all, &[]);
+    let mut peak_mib = 0.0;
+    let status = loop {
+        if let Some(status) = process.wait(Duration::from_millis(20)) {
+            break status;
+        }
+        peak_mib = host::memory_mib(process.id(), "VmHWM").unwrap_or(peak_mib);
+    };
+    if !status.success() {
+        return Err(format!("rowkeep load {entity} ended with {status}\n{}", process.log().text()));
+    }
+    Ok(Loaded { seconds: started.elapsed().as_secs_f64(), peak_mib })
+}
