@@ -4,6 +4,7 @@ use kit_core::Error;
 use rowkeep_engine::{LoadBatch, LoadOutcome, OnConflict};
 
 use super::errors::{failed, violated};
+use super::meta;
 use super::tx::bind_row;
 use super::writer::Writer;
 
@@ -30,6 +31,9 @@ pub(super) fn run(writer: &mut Writer, batch: &LoadBatch) -> Result<LoadOutcome,
         connection.execute_batch("ROLLBACK").map_err(failed)?;
         outcome.stored = 0;
         return Ok(outcome);
+    }
+    if let Some((id, remembered)) = &batch.remember {
+        meta::remember(connection, id, remembered).map_err(failed)?;
     }
     writer.wrote(version);
     Ok(outcome)

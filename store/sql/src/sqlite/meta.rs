@@ -1,5 +1,6 @@
 //! The store's own tables: `rowkeep_meta`, `rowkeep_requests`, `rowkeep_sequences`.
 
+use rowkeep_engine::Remembered;
 use rusqlite::{Connection, OptionalExtension as _, Result};
 
 /// In the header of the file, so that tools and a second program can tell whose it is: `ROWK`.
@@ -52,4 +53,21 @@ pub(crate) fn floor(connection: &Connection) -> Result<u64> {
 
 pub(crate) fn set_floor(connection: &Connection, floor: u64) -> Result<()> {
     set(connection, FLOOR, &floor.to_be_bytes())
+}
+
+pub(crate) fn recall(connection: &Connection, id: &str) -> Result<Option<Remembered>> {
+    let mut statement = connection
+        .prepare_cached("SELECT fingerprint, outcome, forget_at FROM rowkeep_requests WHERE request_id = ?")?;
+    let remembered = |row: &rusqlite::Row<'_>| {
+        Ok(Remembered { fingerprint: row.get(0)?, outcome: row.get(1)?, forget_at: row.get(2)? })
+    };
+    statement.query_row([id], remembered).optional()
+}
+
+pub(crate) fn remember(connection: &Connection, id: &str, remembered: &Remembered) -> Result<()> {
+    let mut statement = connection.prepare_cached(
+        "INSERT OR REPLACE INTO rowkeep_requests (request_id, fingerprint, outcome, forget_at) VALUES (?, ?, ?, ?)",
+    )?;
+    let Remembered { fingerprint, outcome, forget_at } = remembered;
+    statement.execute((id, fingerprint, outcome, forget_at)).map(drop)
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use kit_core::{Error, Reply};
-use rowkeep_engine::{Capabilities, LoadBatch, LoadOutcome, Outcome, Program, Rows, Scan, View};
+use rowkeep_engine::{Capabilities, LoadBatch, LoadOutcome, Outcome, Program, Remembered, Rows, Scan, View};
 use rowkeep_record::{Codecs, Key, Record};
 use rowkeep_schema::{ColumnId, EntityId, Schema};
 
@@ -216,6 +216,10 @@ impl Rows for SqliteStore {
 
     fn load(&self, batch: LoadBatch) -> Reply<'static, Result<LoadOutcome, Error>> {
         self.shared.queue.ask(|answer| Job::Load(batch, answer))
+    }
+
+    fn recall(&self, id: &str) -> Reply<'_, Result<Option<Remembered>, Error>> {
+        self.read(|reader| meta::recall(&reader.connection, id).map_err(failed))
     }
 
     fn sweep(&self, now: i64) -> Reply<'static, Result<u64, Error>> {

@@ -4,10 +4,11 @@ use kit_core::{Code, Error, Reply};
 use rowkeep_engine::{Remembered, Stored, Tx, WriteError};
 use rowkeep_record::{Key, Value};
 use rowkeep_schema::{ColumnId, Entity, EntityId, Generated, Storage};
-use rusqlite::{Connection, OptionalExtension as _, Row, Statement};
+use rusqlite::{Connection, Row, Statement};
 
 use super::Shared;
 use super::errors::{failed, violated};
+use super::meta;
 use super::reads::bind;
 use super::values::{Bound, read_owned};
 use crate::statements::{Deleted, EntitySql};
@@ -185,28 +186,6 @@ impl<'a> SqliteTx<'a> {
             None => WriteError::Other(failed(error)),
         }
     }
-
-    fn read_request(&self, request_id: &str) -> rusqlite::Result<Option<Remembered>> {
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT fingerprint, outcome, forget_at FROM rowkeep_requests WHERE request_id = ?")?;
-        let remembered =
-            |row: &Row<'_>| Ok(Remembered { fingerprint: row.get(0)?, outcome: row.get(1)?, forget_at: row.get(2)? });
-        statement.query_row([request_id], remembered).optional()
-    }
-
-    fn keep_request(&mut self, request_id: &str, remembered: &Remembered) -> Result<(), Error> {
-        self.before_write()?;
-        let mut statement = self
-            .connection
-            .prepare_cached(
-                "INSERT OR REPLACE INTO rowkeep_requests (request_id, fingerprint, outcome, forget_at)
-                 VALUES (?, ?, ?, ?)",
-            )
-            .map_err(failed)?;
-        let Remembered { fingerprint, outcome, forget_at } = remembered;
-        statement.execute((request_id, fingerprint, outcome, forget_at)).map(drop).map_err(failed)
-    }
 }
 
 impl Tx for SqliteTx<'_> {
@@ -243,11 +222,12 @@ impl Tx for SqliteTx<'_> {
     }
 
     fn recall(&mut self, request_id: &str) -> Reply<'_, Result<Option<Remembered>, Error>> {
-        Reply::ready(self.read_request(request_id).map_err(failed))
+        Reply::ready(meta::recall(self.connection, request_id).map_err(failed))
     }
 
     fn remember(&mut self, request_id: &str, remembered: &Remembered) -> Reply<'_, Result<(), Error>> {
-        Reply::ready(self.keep_request(request_id, remembered))
+        let kept = self.before_write();
+        Reply::ready(kept.and_then(|()| meta::remember(self.connection, request_id, remembered).map_err(failed)))
     }
 }
 
