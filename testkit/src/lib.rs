@@ -22,11 +22,13 @@ pub mod log;
 pub mod process;
 pub mod proxy;
 mod rowkeep;
+pub mod table;
 
 pub use log::Log;
 pub use process::Process;
 pub use proxy::FaultProxy;
 pub use rowkeep::{Builder, Rowkeep, binary, command, listening_address};
+pub use table::Table;
 
 use std::{
     net::{Ipv4Addr, TcpListener},
