@@ -34,8 +34,7 @@ impl Builders {
             .max_headers(config.max_headers)
             .max_header_size(header_size)
             .max_buf_size((2 * header_size).max(32 << 10))
-            .half_close(false)
-            .pipeline_flush(true);
+            .half_close(false);
         Self { http1, config: config.clone() }
     }
 
