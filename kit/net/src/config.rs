@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use kit_core::config::{ByteSize, HumanDuration};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Limits of connections, with defaults that are safe on an open network.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NetConfig {
     /// Data-plane threads; 0 is one per core.

@@ -1,10 +1,10 @@
 //! The limits of gRPC calls.
 
 use kit_core::config::{ByteSize, HumanDuration};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Limits of calls, with safe defaults.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RpcConfig {
     /// Size of a request message, before and after it is unpacked.
@@ -24,7 +24,7 @@ pub struct RpcConfig {
 }
 
 /// When replies are packed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ReplyCompression {
     /// Never.

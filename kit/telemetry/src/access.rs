@@ -6,13 +6,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 use kit_core::Code;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::sink::{Sink, SinkBuffer};
 use crate::trace::TraceParent;
 
 /// Which requests have a line.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AccessMode {
     /// None.
@@ -25,7 +25,7 @@ pub enum AccessMode {
 }
 
 /// Configuration of the access log.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AccessConfig {
     /// Which requests have a line.

@@ -12,11 +12,11 @@ use http_body::Body;
 use kit_core::config::{ByteSize, HumanDuration};
 use kit_core::{BoxError, Code, Error};
 use kit_net::{Coding, UnpackError};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 /// Limits of a request's body.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct BodyLimits {
     /// Size, before and after it is unpacked.

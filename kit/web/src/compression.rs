@@ -13,12 +13,12 @@ use http_body::{Body as HttpBody, Frame};
 use kit_core::BoxError;
 use kit_core::config::ByteSize;
 use kit_net::{Body, Coding, Packer, Response};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::accept::quality;
 
 /// When responses are packed.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CompressionConfig {
     /// Whether at all.

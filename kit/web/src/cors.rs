@@ -7,12 +7,12 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method};
 use kit_core::config::HumanDuration;
 use kit_net::Response;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::reply::no_content;
 
 /// Who may call from another origin, and with what.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CorsConfig {
     /// Origins such as `https://app.example.com`, or `*` for every one. Empty: none.
