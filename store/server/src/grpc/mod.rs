@@ -1,0 +1,114 @@
+//! The gRPC surface: from a path to a method, and from an answer to frames.
+
+use std::collections::HashMap;
+
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use kit_core::{Code, Error};
+use kit_net::{Incoming, Request, Response};
+use kit_rpc::{Call, Framed, HealthService, Reflection};
+use rowkeep_record::etag;
+use rowkeep_schema::Schema;
+
+use crate::api::{self, Answer, Api, MethodRef};
+use crate::context::Consistency;
+use crate::observe::{Arrival, Surface};
+use crate::worker::Worker;
+
+const ETAG: HeaderName = HeaderName::from_static("etag");
+
+/// Methods by path: `/shop.v1.UserService/GetUser`.
+#[derive(Debug)]
+pub(crate) struct Paths(HashMap<String, MethodRef>);
+
+impl Paths {
+    pub(crate) fn new(schema: &Schema, api: &Api) -> Self {
+        let path = |method: &rowkeep_schema::Method| format!("/{}/{}", method.service, method.name);
+        Self(api.methods().map(|method| (path(&schema.methods[method.index]), method)).collect())
+    }
+}
+
+/// Answers a request whose content type is gRPC's.
+pub(crate) async fn handle(worker: &Worker, request: Request, arrival: Arrival) -> Response {
+    let shared = &worker.shared;
+    let Some(method) = shared.paths.0.get(request.uri().path()).copied() else {
+        return other(worker, request, arrival).await;
+    };
+    let (head, body) = request.into_parts();
+    let mut call = match Call::open(&head, arrival.started, &shared.config.grpc) {
+        Ok(call) => call,
+        Err(response) => return *response,
+    };
+    if api::writes(method.kind) {
+        call.set_write();
+    }
+    let answered = answer(worker, method, &call, &head, body).await;
+    let (mut response, error) = match answered {
+        Ok(answer) => (reply(worker, &call, &answer), None),
+        Err(error) => (call.fail(&error), Some(error)),
+    };
+    worker.observer.answered(arrival, Surface::Grpc, Some(method.index), &head, &response, error.as_ref());
+    if let Some(cors) = &shared.cors {
+        cors.apply(&head.headers, &mut response);
+    }
+    response
+}
+
+async fn answer(
+    worker: &Worker,
+    method: MethodRef,
+    call: &Call,
+    head: &Parts,
+    body: Incoming,
+) -> Result<Answer, Error> {
+    Consistency::of(&head.headers)?;
+    worker.sessions.check(&head.headers)?;
+    let request = call.read(body).await?;
+    let context = api::Call { deadline: call.deadline(), if_absent: false };
+    worker.shared.api.answer(method, &request, context).await
+}
+
+fn reply(worker: &Worker, call: &Call, answer: &Answer) -> Response {
+    let api = &worker.shared.api;
+    let mut response = call.reply(Framed::from_framed(answer.framed(&api.plans)));
+    let headers = response.headers_mut();
+    worker.put_session(headers);
+    if let Some(version) = answer.version() {
+        put_etag(headers, version);
+    }
+    response
+}
+
+/// The row's version as an etag.
+pub(crate) fn put_etag(headers: &mut HeaderMap, version: u64) {
+    if let Ok(value) = HeaderValue::from_bytes(&etag::bytes(version)) {
+        headers.insert(ETAG, value);
+    }
+}
+
+/// Health, reflection, and what does not exist.
+async fn other(worker: &Worker, request: Request, arrival: Arrival) -> Response {
+    let (head, body) = request.into_parts();
+    let call = match Call::open(&head, arrival.started, &worker.shared.config.grpc) {
+        Ok(call) => call,
+        Err(response) => return *response,
+    };
+    let path = head.uri.path();
+    if HealthService::is_path(path) {
+        return worker.shared.health.serve(path, &call, body).await;
+    }
+    if Reflection::is_path(path) {
+        return worker.shared.reflection.serve(&call, body);
+    }
+    let error = unknown(worker, path);
+    let response = call.fail(&error);
+    worker.observer.answered(arrival, Surface::Grpc, None, &head, &response, Some(&error));
+    response
+}
+
+fn unknown(worker: &Worker, path: &str) -> Error {
+    let shown: String = path.trim_start_matches('/').chars().take(200).collect();
+    let close = kit_core::nearest(path, worker.shared.paths.0.keys().map(String::as_str));
+    let hint = close.map(|close| format!("; did you mean {}?", close.trim_start_matches('/'))).unwrap_or_default();
+    Error::new(Code::Unimplemented, "UNKNOWN_METHOD", format!("there is no method {shown}{hint}")).with("method", shown)
+}

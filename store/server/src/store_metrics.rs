@@ -1,0 +1,45 @@
+//! The store's and the data plane's own numbers, read when they are scraped.
+
+use std::sync::Arc;
+
+use kit_net::NetStats;
+use kit_telemetry::metrics::Registry;
+use rowkeep_sql::sqlite::{GROUP_BOUNDS, SqliteStore, Stats};
+
+/// Declares them.
+pub(crate) fn declare(registry: &Registry, store: &Arc<SqliteStore>, net: Arc<NetStats>) {
+    gauge(registry, store, "rowkeep_write_queue_depth", "Writes that wait.", |stats| stats.queue_depth);
+    gauge(registry, store, "rowkeep_write_queue_capacity", "Writes that may wait.", |stats| stats.queue_capacity);
+    gauge(registry, store, "rowkeep_wal_pages", "Pages in the write-ahead log.", |stats| stats.wal_pages);
+    gauge(registry, store, "rowkeep_wal_bytes", "Size of the write-ahead log.", |stats| stats.wal_bytes);
+    gauge(registry, store, "rowkeep_data_bytes", "Size of the data file.", |stats| stats.file_bytes);
+    gauge(registry, store, "rowkeep_read_connections", "Connections open for reading.", |stats| stats.readers);
+    counter(registry, store, "rowkeep_commits_total", "Transactions committed.", |stats| stats.commits);
+    counter(registry, store, "rowkeep_committed_requests_total", "Writes they held.", |stats| stats.programs);
+    counter(registry, store, "rowkeep_checkpoints_total", "Checkpoints of the log.", |stats| stats.checkpoints);
+    for index in 0..=GROUP_BOUNDS.len() {
+        let bound = GROUP_BOUNDS.get(index).map_or("more".to_owned(), u64::to_string);
+        let store = Arc::clone(store);
+        let help = "Transactions by how many writes they held, up to.";
+        let read = move || store.stats().group_sizes[index];
+        registry.counter_fn("rowkeep_commit_groups_total", help, &[("writes", &bound)], read);
+    }
+    let connections = Arc::clone(&net);
+    registry.gauge_fn("rowkeep_connections", "Open connections.", &[], move || connections.open() as f64);
+    let accepted = Arc::clone(&net);
+    registry
+        .counter_fn("rowkeep_connections_accepted_total", "Connections accepted.", &[], move || accepted.accepted());
+    let refused = Arc::clone(&net);
+    registry.counter_fn("rowkeep_connections_refused_total", "Connections refused.", &[], move || refused.refused());
+    registry.counter_fn("rowkeep_panics_total", "Requests whose handler panicked.", &[], move || net.panics());
+}
+
+fn gauge(registry: &Registry, store: &Arc<SqliteStore>, name: &str, help: &'static str, read: fn(&Stats) -> u64) {
+    let store = Arc::clone(store);
+    registry.gauge_fn(name, help, &[], move || read(&store.stats()) as f64);
+}
+
+fn counter(registry: &Registry, store: &Arc<SqliteStore>, name: &str, help: &'static str, read: fn(&Stats) -> u64) {
+    let store = Arc::clone(store);
+    registry.counter_fn(name, help, &[], move || read(&store.stats()));
+}
