@@ -5,14 +5,22 @@
 
 mod columns;
 pub mod csv;
+mod decimal;
 pub mod etag;
+mod fault;
 mod frame;
 pub mod json;
 mod mask;
+mod normal;
+mod number;
 pub mod query;
 mod row;
+mod scalar;
+mod table;
 pub mod text;
+mod time;
 mod value;
+mod wire;
 
 use std::sync::Arc;
 

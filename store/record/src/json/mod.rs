@@ -1,7 +1,19 @@
 //! Canonical proto3 JSON, from and to wire bytes, without a message tree between them.
 
-use kit_core::{Code, Error};
+mod read;
+mod text;
+mod write;
+
+use std::sync::Arc;
+
+use kit_core::Error;
 use rowkeep_schema::{MessageId, Schema};
+
+pub(crate) use read::put_seconds_and_nanos;
+pub(crate) use write::{seconds_and_nanos, split_any, write_string};
+
+use crate::fault::Fault;
+use crate::table::{FieldTable, Tables};
 
 /// How JSON is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -31,16 +43,18 @@ pub struct Parsed {
 
 /// Translates every message of a schema. Compiled once, shared freely.
 #[derive(Debug, Clone)]
-pub struct JsonCodec {}
-
-fn missing() -> Error {
-    Error::new(Code::Unimplemented, "NOT_BUILT", "not built yet")
+pub struct JsonCodec {
+    tables: Arc<Tables>,
 }
 
 impl JsonCodec {
     /// Compiles the tables.
-    pub fn new(_schema: &Schema) -> Self {
-        Self {}
+    pub fn new(schema: &Schema) -> Self {
+        Self { tables: Arc::new(Tables::new(schema)) }
+    }
+
+    pub(crate) fn tables(&self) -> &Arc<Tables> {
+        &self.tables
     }
 
     /// Appends a message in wire form as JSON.
@@ -49,19 +63,57 @@ impl JsonCodec {
     /// `INVALID_ARGUMENT` if the wire form is malformed. `out` is then as it was.
     pub fn to_json(
         &self,
-        _message: MessageId,
-        _wire: &[u8],
-        _out: &mut Vec<u8>,
-        _options: WriteOptions,
+        message: MessageId,
+        wire: &[u8],
+        out: &mut Vec<u8>,
+        options: WriteOptions,
     ) -> Result<(), Error> {
-        Err(missing())
+        let start = out.len();
+        write::Writer::new(&self.tables, options, wire).message(message, wire, out).map_err(|fault| {
+            out.truncate(start);
+            fault.into_error()
+        })
     }
 
     /// Reads one JSON text as a message.
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` with the field's path, line and column, and what was expected.
-    pub fn from_json(&self, _message: MessageId, _text: &[u8], _options: ReadOptions) -> Result<Parsed, Error> {
-        Err(missing())
+    pub fn from_json(&self, message: MessageId, text: &[u8], options: ReadOptions) -> Result<Parsed, Error> {
+        let mut wire = Vec::with_capacity(text.len());
+        let mut reader = read::Reader::new(&self.tables, options, text).map_err(|fault| fault.into_text_error(text))?;
+        reader.top(message, &mut wire).map_err(|fault| fault.into_text_error(text))?;
+        Ok(Parsed { wire, paths: reader.paths })
     }
+
+    /// Appends the JSON of one field, given all its occurrences (and nothing else) in wire form.
+    pub(crate) fn field_to_json(&self, field: &FieldTable, wire: &[u8], out: &mut Vec<u8>) -> Result<bool, Fault> {
+        let mut reader = crate::wire::Reader::new(wire);
+        let tag = reader.tag()?;
+        write::Writer::new(&self.tables, WriteOptions { secrets: true }, wire).values(field, tag, &mut reader, out)
+    }
+
+    /// Appends the wire form of one field, tags included, given its JSON.
+    pub(crate) fn field_from_json(&self, field: &FieldTable, text: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+        read::Reader::new(&self.tables, ReadOptions::default(), text)?.top_field(field, out)
+    }
+}
+
+/// The items of a canonical JSON array, as text; none if it is something else.
+pub(crate) fn array_items(json: &str) -> Vec<&str> {
+    let mut items = Vec::new();
+    let Ok(mut text) = text::Text::new(json.as_bytes()) else { return items };
+    let mut first = true;
+    if !text.eat(b'[') {
+        return items;
+    }
+    while let Ok(true) = text.next_item(&mut first) {
+        text.peek();
+        let start = text.position();
+        if text.skip_value().is_err() {
+            break;
+        }
+        items.push(&json[start..text.position()]);
+    }
+    items
 }

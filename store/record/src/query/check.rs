@@ -158,7 +158,7 @@ impl Checker<'_> {
             let message = format!("{} has no order: use = or !=", column.field);
             return Err(QueryError::new(restriction.at, message));
         }
-        let value = crate::text::parse(self.schema, column.storage, text)
+        let value = crate::text::parse(&self.schema.enums, column.storage, text)
             .map_err(|message| QueryError::new(restriction.literal_at, format!("{}: {message}", column.field)))?;
         Ok(Filter::Column { column: column.id, compare, value })
     }
