@@ -83,7 +83,9 @@ mod tests {
 
     #[test]
     fn decimals_come_back_with_the_digits_of_their_scale() {
-        for (given, shown) in [("0", "0.00"), ("-0.01", "-0.01"), ("12.5", "12.50"), ("1e2", "100.00"), ("12.500", "12.50")] {
+        for (given, shown) in
+            [("0", "0.00"), ("-0.01", "-0.01"), ("12.5", "12.50"), ("1e2", "100.00"), ("12.500", "12.50")]
+        {
             assert_eq!(text(&parse(given, 10, 2).unwrap(), 2), shown);
             assert_eq!(text(&parse(given, 38, 2).unwrap(), 2), shown);
         }

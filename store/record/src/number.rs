@@ -51,7 +51,8 @@ pub(crate) fn parts(text: &str) -> Result<Parts, NumberError> {
             return Err(NumberError::Range);
         }
     }
-    let ends_in_digits = mantissa.first().is_some_and(u8::is_ascii_digit) && mantissa.last().is_some_and(u8::is_ascii_digit);
+    let ends_in_digits =
+        mantissa.first().is_some_and(u8::is_ascii_digit) && mantissa.last().is_some_and(u8::is_ascii_digit);
     if digits == 0 || !ends_in_digits {
         return Err(NumberError::Syntax);
     }

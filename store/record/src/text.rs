@@ -30,7 +30,9 @@ pub fn parse(enums: &[EnumType], storage: Storage, text: &str) -> Result<Value, 
             Ok(Ok(value)) => Ok(Value::Uint(value)),
             _ => Err(not("a whole number from 0 to 18446744073709551615")),
         },
-        Storage::Float => number::float(text).map(|value| Value::Real(value.into())).map_err(|_| not("a 32-bit number")),
+        Storage::Float => {
+            number::float(text).map(|value| Value::Real(value.into())).map_err(|_| not("a 32-bit number"))
+        }
         Storage::Double => number::double(text).map(Value::Real).map_err(|_| not("a number")),
         Storage::Text | Storage::Json => Ok(Value::Text(text.into())),
         Storage::Blob => decode_base64(text).map(|bytes| Value::Blob(bytes.into())).ok_or_else(|| not("base64")),
@@ -38,7 +40,9 @@ pub fn parse(enums: &[EnumType], storage: Storage, text: &str) -> Result<Value, 
         Storage::Timestamp => {
             time::parse_timestamp(text, true).map(|(s, n)| Value::Int(s * time::MICROS + i64::from(n / 1000)))
         }
-        Storage::Duration => time::parse_duration(text).map(|(s, n)| Value::Int(s * time::MICROS + i64::from(n / 1000))),
+        Storage::Duration => {
+            time::parse_duration(text).map(|(s, n)| Value::Int(s * time::MICROS + i64::from(n / 1000)))
+        }
         Storage::Date => time::parse_date(text).map(Value::Int),
         Storage::Decimal { precision, scale } => decimal::parse(text, precision, scale),
     }

@@ -248,13 +248,19 @@ mod tests {
         assert_eq!(Reader::new(&[0x81, 0x80, 0x80, 0x00]).varint(), Ok(1));
         assert_eq!(Reader::new(&[0xff; 9]).varint(), Err(WireError::Truncated));
         assert_eq!(Reader::new(&[0xff; 11]).varint(), Err(WireError::Varint));
-        assert_eq!(Reader::new(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2]).varint(), Err(WireError::Varint));
+        assert_eq!(
+            Reader::new(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2]).varint(),
+            Err(WireError::Varint)
+        );
     }
 
     #[test]
     fn a_length_beyond_the_end_is_refused() {
         assert_eq!(Reader::new(&[5, 1, 2]).bytes(), Err(WireError::Truncated));
-        assert_eq!(Reader::new(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]).bytes(), Err(WireError::Truncated));
+        assert_eq!(
+            Reader::new(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1]).bytes(),
+            Err(WireError::Truncated)
+        );
         assert_eq!(Reader::new(&[1, 2, 3]).fixed32(), Err(WireError::Truncated));
         assert_eq!(Reader::new(&[1, 2, 3]).fixed64(), Err(WireError::Truncated));
     }

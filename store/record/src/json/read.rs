@@ -13,8 +13,8 @@ use crate::number::{self, NumberError};
 use crate::scalar::{self, Scalar};
 use crate::table::{FieldTable, Message, Tables, key_kind, wire_type_of};
 use crate::text::decode_base64;
-use crate::wire::{self, wire_type};
 use crate::time;
+use crate::wire::{self, wire_type};
 
 /// Reads messages of one schema from one text.
 pub(crate) struct Reader<'t, 'a> {
@@ -47,7 +47,9 @@ impl<'t, 'a> Reader<'t, 'a> {
         let tables = self.tables;
         let table = tables.message(id);
         match table.well_known {
-            None | Some(WellKnown::Date | WellKnown::Decimal | WellKnown::Empty) => self.object(table, path, false, out),
+            None | Some(WellKnown::Date | WellKnown::Decimal | WellKnown::Empty) => {
+                self.object(table, path, false, out)
+            }
             Some(known) => self.well_known(known, table, out),
         }
     }
@@ -445,7 +447,8 @@ fn invalid(text: String) -> Fault {
 }
 
 fn unknown_field(table: &Message, name: &str) -> Fault {
-    let near = kit_core::nearest(name, table.fields.iter().filter(|field| !field.secret).map(|field| &*field.json_name));
+    let near =
+        kit_core::nearest(name, table.fields.iter().filter(|field| !field.secret).map(|field| &*field.json_name));
     let hint = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
     Fault::new("UNKNOWN_FIELD", format!("{} has no such field{hint}", table.full_name)).field(&shortened(name))
 }

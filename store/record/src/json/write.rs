@@ -109,7 +109,13 @@ impl<'t> Writer<'t> {
         }
     }
 
-    fn items(&mut self, field: &FieldTable, tag: u32, reader: &mut Reader<'_>, out: &mut Vec<u8>) -> Result<bool, Fault> {
+    fn items(
+        &mut self,
+        field: &FieldTable,
+        tag: u32,
+        reader: &mut Reader<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<bool, Fault> {
         out.push(b'[');
         let mut count = 0;
         let mut tag = Some(tag);
@@ -329,7 +335,10 @@ impl<'t> Writer<'t> {
             return Ok(());
         }
         let Some(id) = self.tables.find_type_url(url) else {
-            return Err(Fault::new("UNKNOWN_TYPE", format!("{} is not a type of this schema", crate::fault::excerpt(url))));
+            return Err(Fault::new(
+                "UNKNOWN_TYPE",
+                format!("{} is not a type of this schema", crate::fault::excerpt(url)),
+            ));
         };
         out.extend_from_slice(b"{\"@type\":");
         write_string(out, url);

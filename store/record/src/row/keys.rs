@@ -97,7 +97,11 @@ impl RowCodec {
             self.occurrence(tag, &mut reader, (request, start), &mut keys).map_err(|error| error.under(&prefix))?;
             if keys.len() > max {
                 let description = format!("holds more than {max} keys; ask in several requests");
-                return Err(Error::invalid_field(prefix.split('[').next().unwrap_or_default(), "TOO_MANY", description));
+                return Err(Error::invalid_field(
+                    prefix.split('[').next().unwrap_or_default(),
+                    "TOO_MANY",
+                    description,
+                ));
             }
         }
         Ok(keys)

@@ -65,9 +65,9 @@ impl RowCodec {
         let fields = &schema.message(entity.message).fields;
         let siblings = |column: &ColumnCodec| {
             let oneof = fields[column.id.index()].oneof;
-            let same = columns.iter().filter(|other| {
-                oneof.is_some() && other.id != column.id && fields[other.id.index()].oneof == oneof
-            });
+            let same = columns
+                .iter()
+                .filter(|other| oneof.is_some() && other.id != column.id && fields[other.id.index()].oneof == oneof);
             same.map(|other| other.id).collect()
         };
         Self {
