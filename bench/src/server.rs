@@ -37,24 +37,23 @@ impl Server {
         pinned(&program, &["200".to_owned()], &[], None)
     }
 
-    /// `rowkeep serve` on this data directory.
-    pub(crate) fn rowkeep(data: &Path, args: &[&str]) -> Result<Self> {
-        let schema = host::directory().join("schema.proto");
-        let mut all = vec!["serve".to_owned(), schema.display().to_string()];
-        all.extend(["--data".to_owned(), data.display().to_string()]);
-        all.extend(["--listen", "127.0.0.1:0"].map(str::to_owned));
-        all.extend(args.iter().map(|arg| (*arg).to_owned()));
-        pinned(testkit::binary(), &all, &[], None)
-    }
-
-    /// Without any access log.
-    pub(crate) fn rowkeep_silent(data: &Path) -> Result<Self> {
-        Self::rowkeep(data, &["--access-log", "off"])
+    /// `rowkeep serve` on this data directory, as it ships.
+    pub(crate) fn rowkeep(data: &Path) -> Result<Self> {
+        Self::rowkeep_with(data, &[])
     }
 
     /// With a line for every request.
     pub(crate) fn rowkeep_logging(data: &Path) -> Result<Self> {
-        Self::rowkeep(data, &["--access-log", "all"])
+        Self::rowkeep_with(data, &[("ROWKEEP_ACCESS_MODE", "all")])
+    }
+
+    fn rowkeep_with(data: &Path, env: &[(&str, &str)]) -> Result<Self> {
+        let schema = host::directory().join("schema.proto").display().to_string();
+        let data = data.display().to_string();
+        let args = ["serve", &schema, "--data", &data, "--listen", "127.0.0.1:0"].map(str::to_owned);
+        let mut all = vec![("ROWKEEP_ADMIN_LISTEN", "127.0.0.1:0")];
+        all.extend(env);
+        pinned(testkit::binary(), &args, &all, None)
     }
 
     /// PocketBase with as many items.

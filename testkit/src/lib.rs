@@ -71,6 +71,6 @@ pub fn python() -> PathBuf {
         let candidates = this.ancestors().map(|directory| directory.join("py/bin/python"));
         candidates.chain([workspace_root().join("target/py/bin/python")]).find(|path| path.is_file())
     };
-    let python = std::env::var_os("ROWKEEP_PYTHON").map(PathBuf::from).or_else(made);
+    let python = std::env::var_os("TESTKIT_PYTHON").map(PathBuf::from).or_else(made);
     python.expect("the tests' Python environment; `cargo xtask setup` makes it")
 }

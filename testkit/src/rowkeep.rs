@@ -37,6 +37,8 @@ struct Launch {
 struct Running {
     process: Process,
     address: SocketAddr,
+    /// Where this run's lines start in the log.
+    log_start: usize,
 }
 
 /// How to start a server that differs from the usual one.
@@ -110,12 +112,14 @@ impl Launch {
         args.extend(self.schema.iter().map(|path| path.clone().into_os_string()));
         args.extend(["--data".into(), self.data.clone().into_os_string(), "--listen".into(), listen.into()]);
         args.extend(self.args.iter().cloned());
-        let env: Vec<_> = self.env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        // The usual admin port would be taken by the first of several servers.
+        let mut env = vec![("ROWKEEP_ADMIN_LISTEN", "127.0.0.1:0")];
+        env.extend(self.env.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         let mark = log.len();
         let process = Process::start_with_log(binary(), &args, &env, log.clone());
         let address = wait_for_address(&process, mark);
         wait_for_answer(&process, address);
-        Running { process, address }
+        Running { process, address, log_start: mark }
     }
 }
 
@@ -144,6 +148,16 @@ impl Rowkeep {
     /// `http://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address())
+    }
+
+    /// `http://127.0.0.1:PORT` of the admin listener, as its log says.
+    ///
+    /// # Panics
+    /// If it does not say.
+    pub fn admin_url(&self) -> String {
+        let said = |line: &str| address_behind("admin on http://", line);
+        let address = self.log.wait_for(self.running().log_start, PATIENCE, said);
+        format!("http://{}", address.unwrap_or_else(|| panic!("no admin listener\n{}", self.log.text())))
     }
 
     /// Where it listens.
@@ -219,7 +233,11 @@ fn wait_for_address(process: &Process, mark: usize) -> SocketAddr {
 
 /// The address in a line of a log that says `listening on http://ADDRESS`, in whatever format the log has.
 pub fn listening_address(line: &str) -> Option<SocketAddr> {
-    let rest = line.split_once("listening on http://")?.1;
+    address_behind("listening on http://", line)
+}
+
+fn address_behind(words: &str, line: &str) -> Option<SocketAddr> {
+    let rest = line.split_once(words)?.1;
     let end = rest.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == ':')).unwrap_or(rest.len());
     rest[..end].trim_end_matches([':', '.']).parse().ok()
 }
@@ -241,7 +259,7 @@ pub fn command(args: &[impl AsRef<OsStr>]) -> Command {
     command
 }
 
-/// The `rowkeep` binary that belongs to this test: the one named by `ROWKEEP_BIN`, the one cargo built for the test, or
+/// The `rowkeep` binary that belongs to this test: the one named by `TESTKIT_ROWKEEP`, the one cargo built for the test, or
 /// the one in the test's own target directory, brought up to date first.
 ///
 /// # Panics
@@ -249,7 +267,7 @@ pub fn command(args: &[impl AsRef<OsStr>]) -> Command {
 pub fn binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
-        let given = env::var_os("ROWKEEP_BIN").or_else(|| env::var_os("CARGO_BIN_EXE_rowkeep"));
+        let given = env::var_os("TESTKIT_ROWKEEP").or_else(|| env::var_os("CARGO_BIN_EXE_rowkeep"));
         given.map(PathBuf::from).unwrap_or_else(build)
     })
 }

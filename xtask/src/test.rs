@@ -85,7 +85,7 @@ fn command(choice: &Choice) -> Command {
         Some(name) => cargo.args(["--package", name]),
         None => cargo.arg("--workspace"),
     };
-    cargo.env("ROWKEEP_BIN", shell::target().join("debug/rowkeep")).env("ROWKEEP_PYTHON", needs::python());
+    cargo.env("TESTKIT_ROWKEEP", shell::target().join("debug/rowkeep")).env("TESTKIT_PYTHON", needs::python());
     if choice.nightly {
         cargo.args(["--", "--include-ignored"]);
     }

@@ -30,7 +30,7 @@ fn get_request() -> [u8; 2] {
 
 pub(crate) fn get_grpc() -> Result<Vec<Line>> {
     let data = store_with_items(ROWS)?;
-    let (rowkeep, hyper) = (Server::rowkeep(data.path(), &[])?, Server::hyper_const()?);
+    let (rowkeep, hyper) = (Server::rowkeep(data.path())?, Server::hyper_const()?);
     let load = |server: &Server| Load::grpc(format!("{}{GET}", server.url), &get_request());
     let [ours, bound] = compare([(&rowkeep, &load(&rowkeep)), (&hyper, &load(&hyper))])?;
     let ratio = ours / bound;
@@ -57,20 +57,20 @@ fn pocketbase_urls(server: &Server) -> Vec<String> {
 pub(crate) fn get_rest() -> Result<Vec<Line>> {
     let data = store_with_items(ROWS)?;
     let quiet_data = copy(&data)?;
-    let (rowkeep, silent) = (Server::rowkeep(data.path(), &[])?, Server::rowkeep_silent(quiet_data.path())?);
+    let (logging, silent) = (Server::rowkeep_logging(data.path())?, Server::rowkeep(quiet_data.path())?);
     let shipped = Server::pocketbase(&PocketBase { rows: ROWS, log: true, durable: false })?;
     let quiet = Server::pocketbase(&PocketBase { rows: ROWS, log: false, durable: false })?;
     let peer = |server: &Server| Load::get(pocketbase_urls(server)).requests(20_000);
     let ours = |server: &Server| Load::get(rowkeep_urls(server, ROWS));
     let [logged, peer_logged, plain, peer_plain] = compare([
-        (&rowkeep, &ours(&rowkeep)),
+        (&logging, &ours(&logging)),
         (&shipped, &peer(&shipped)),
         (&silent, &ours(&silent)),
         (&quiet, &peer(&quiet)),
     ])?;
     Ok(vec![
         Line {
-            figure: "REST Get by id, JSON, HTTP/1.1 c=32, as shipped",
+            figure: "REST Get by id, JSON, HTTP/1.1 c=32, request log on",
             value: format!("{logged:.2} us"),
             beside: format!("PocketBase as shipped: {peer_logged:.1} us"),
             ratio: format!("{:.1}x less", peer_logged / logged),
@@ -90,7 +90,7 @@ pub(crate) fn get_rest() -> Result<Vec<Line>> {
 
 pub(crate) fn list() -> Result<Vec<Line>> {
     let data = store_with_items(ROWS)?;
-    let rowkeep = Server::rowkeep(data.path(), &[])?;
+    let rowkeep = Server::rowkeep(data.path())?;
     let shipped = Server::pocketbase(&PocketBase { rows: ROWS, log: true, durable: false })?;
     let ours = list_load(&rowkeep).requests(40_000);
     let query = "perPage=20&skipTotal=1&filter=category%3D";
@@ -120,7 +120,7 @@ fn categories() -> impl Iterator<Item = u64> {
 pub(crate) fn access_log() -> Result<Vec<Line>> {
     let data = store_with_items(ROWS)?;
     let quiet_data = copy(&data)?;
-    let (on, off) = (Server::rowkeep_logging(data.path())?, Server::rowkeep_silent(quiet_data.path())?);
+    let (on, off) = (Server::rowkeep_logging(data.path())?, Server::rowkeep(quiet_data.path())?);
     let load = |server: &Server| Load::get(rowkeep_urls(server, ROWS));
     let [on, off] = compare([(&on, &load(&on)), (&off, &load(&off))])?;
     let share = (on - off) / off * 100.0;

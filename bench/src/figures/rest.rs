@@ -14,7 +14,7 @@ pub(crate) fn run() -> Result<Vec<Line>> {
     for _ in 0..ROUNDS {
         // A fresh store, so that creating it counts.
         let data = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let server = Server::rowkeep(data.path(), &[])?;
+        let server = Server::rowkeep(data.path())?;
         starts.push(server.start.as_secs_f64() * 1e3);
         memory.push(host::memory_mib(server.id(), "VmRSS")?);
         let peer = Server::pocketbase(&PocketBase { rows: 0, log: true, durable: false })?;

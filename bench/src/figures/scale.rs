@@ -13,7 +13,7 @@ const MANY: u64 = 10_000_000;
 
 pub(crate) fn run() -> Result<Vec<Line>> {
     let (small_data, big_data) = (store_with_items(ROWS)?, store_with_items(MANY)?);
-    let (small, big) = (Server::rowkeep(small_data.path(), &[])?, Server::rowkeep(big_data.path(), &[])?);
+    let (small, big) = (Server::rowkeep(small_data.path())?, Server::rowkeep(big_data.path())?);
     let get = |server: &Server, rows| Load::get(rowkeep_urls(server, rows)).connections(4).requests(40_000);
     let list = |server: &Server| list_load(server).connections(4).requests(20_000);
     let gets = p50s([(&small, get(&small, ROWS)), (&big, get(&big, MANY))])?;

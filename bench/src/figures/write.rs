@@ -19,7 +19,7 @@ const ROWS: u64 = 10_000;
 
 pub(crate) fn create() -> Result<Vec<Line>> {
     let data = store_with_items(ROWS)?;
-    let rowkeep = Server::rowkeep(data.path(), &[])?;
+    let rowkeep = Server::rowkeep(data.path())?;
     let peer = Server::pocketbase(&PocketBase { rows: ROWS, log: true, durable: true })?;
     let ours = Load::post(format!("{}/v1/items", rowkeep.url), items::json(7)).requests(60_000);
     let theirs = Load::post(format!("{}/api/collections/items/records", peer.url), items::json(7)).requests(5_000);
