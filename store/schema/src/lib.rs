@@ -1,8 +1,21 @@
 //! An annotated `.proto` compiled to one checked [`Schema`] value.
+//!
+//! [`compile`] reads, links and checks the files. A schema that is wrong comes back as [`Diagnostics`]: every mistake with
+//! its place and what to write instead. One that is right is a [`Schema`], from which everything else derives.
 
+mod builtin;
 pub mod derive;
+mod diagnostics;
+mod explain;
+mod link;
+mod locate;
 mod model;
 pub mod openapi;
-mod plural;
+mod names;
+mod sources;
+mod text_check;
 
+pub use builtin::{OPTIONS as OPTIONS_PROTO, STORE as STORE_PROTO};
+pub use diagnostics::{Diagnostic, Diagnostics, Place, Severity};
+pub use link::CompileOptions;
 pub use model::*;

@@ -4,7 +4,7 @@ use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use prost_types::field_descriptor_proto::Type;
 
 use super::file::{FieldType, Message, Rpc, Service};
-use crate::plural::plural;
+use crate::names::plural_snake;
 use crate::{Column, Entity, HttpRule, Index, MethodKind};
 
 /// What one entity adds to its package's file.
@@ -141,7 +141,7 @@ impl Builder<'_> {
         let single = self.key.len() == 1;
         let (keys, key_type) = if single {
             let key = &self.key[0];
-            (plural(&key.name), key.ty.clone())
+            (plural_snake(&key.name), key.ty.clone())
         } else {
             let key_name = format!("{}Key", self.entity.name);
             let message = Message::new(key_name.clone(), format!("The key of a `{}`.", self.entity.name));
