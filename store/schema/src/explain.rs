@@ -30,13 +30,7 @@ fn add(error: &dyn miette::Diagnostic, file: &str, sources: &Sources, out: &mut 
     out.error(place, message, help.unwrap_or_default());
 }
 
-fn place(
-    error: &dyn miette::Diagnostic,
-    detail: &str,
-    file: &str,
-    sources: &Sources,
-    message: &str,
-) -> Option<Place> {
+fn place(error: &dyn miette::Diagnostic, detail: &str, file: &str, sources: &Sources, message: &str) -> Option<Place> {
     let labels: Vec<_> = error.labels()?.collect();
     // Of two labels one is the mistake, the other what it collides with.
     let mistake_first = message.contains("` is not ") || message.starts_with("enum number");

@@ -80,7 +80,8 @@ fn link(given: Vec<(String, Given)>, roots: Vec<PathBuf>) -> Result<Linked, Diag
     let loader = Loader { given: given.into_iter().collect(), roots, google, state: Rc::clone(&state) };
     let mut compiler = Compiler::with_file_resolver(loader);
     compiler.include_imports(true).include_source_info(true);
-    for name in names.iter().map(String::as_str).chain([builtin::OPTIONS_PATH, builtin::STORE_PATH]) {
+    let needed = [builtin::OPTIONS_PATH].into_iter().chain(crate::derive::REQUIRED_IMPORTS);
+    for name in names.iter().map(String::as_str).chain(needed) {
         state.reported.set(false);
         if let Err(error) = compiler.open_file(name)
             && !state.reported.get()

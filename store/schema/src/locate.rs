@@ -6,7 +6,9 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use prost_reflect::{DescriptorPool, EnumDescriptor, FieldDescriptor, FileDescriptor, MessageDescriptor};
+use prost_reflect::{
+    DescriptorPool, EnumDescriptor, FieldDescriptor, FileDescriptor, MessageDescriptor, ServiceDescriptor,
+};
 
 use crate::diagnostics::Place;
 use crate::model::Location;
@@ -104,6 +106,12 @@ impl<'a> Locator<'a> {
         self.place(file, self.range(file, &[tag::FILE_PACKAGE])?)
     }
 
+    /// The name of a service.
+    pub(crate) fn service(&self, service: &ServiceDescriptor) -> Option<Place> {
+        let file = service.parent_file().name().to_owned();
+        self.name(&Element { file, path: service.path().to_vec(), options: 3 })
+    }
+
     /// `needle` inside an option, else the option's name, else the element's.
     pub(crate) fn option(&self, element: &Element, option: &OptionPath, needle: &str) -> Option<Place> {
         let range = self.option_range(element, option, needle);
@@ -148,9 +156,8 @@ fn spans(file: &FileDescriptor) -> HashMap<Vec<i32>, Span> {
     let mut spans: HashMap<Vec<i32>, Span> = HashMap::new();
     let info = file.file_descriptor_proto().source_code_info.as_ref();
     for location in info.map(|info| info.location.as_slice()).unwrap_or_default() {
-        let span = spans
-            .entry(location.path.clone())
-            .or_insert_with(|| Span { ranges: Vec::new(), comment: String::new() });
+        let span =
+            spans.entry(location.path.clone()).or_insert_with(|| Span { ranges: Vec::new(), comment: String::new() });
         span.ranges.push(location.span.clone());
         if span.comment.is_empty() {
             span.comment = comment(location.leading_comments(), location.trailing_comments());

@@ -1,0 +1,157 @@
+//! From linked descriptors to the checked model.
+//!
+//! Each step reports what is wrong and goes on with what is left, so that one run finds every mistake. The order:
+//! messages with the entity option, their names, their columns with rules, keys and indexes, references, and last
+//! what only the whole schema can show (names that collide).
+
+mod collisions;
+mod column;
+mod context;
+mod entity;
+mod index;
+mod key;
+mod lifecycle;
+mod reference;
+mod rules;
+mod types;
+mod validate;
+
+use prost_reflect::{FieldDescriptor, MessageDescriptor};
+
+use crate::builtin;
+use crate::derive::{self, DeriveError, Derived};
+use crate::diagnostics::Diagnostics;
+use crate::fingerprint::fingerprint;
+use crate::link::Linked;
+use crate::locate::Locator;
+use crate::model::{Entity, EntityId, Method, Schema};
+use crate::options::{self, ColumnOptions, EntityOptions};
+use context::Context;
+use types::Types;
+
+/// An entity in the making, with what it is made from.
+pub(crate) struct Draft {
+    pub(crate) entity: Entity,
+    pub(crate) message: MessageDescriptor,
+    pub(crate) options: EntityOptions,
+    /// Parallel to the columns.
+    pub(crate) fields: Vec<FieldDescriptor>,
+    pub(crate) column_options: Vec<ColumnOptions>,
+}
+
+/// The schema and its warnings, or what is wrong.
+pub(crate) fn build(linked: Linked) -> Result<(Schema, Diagnostics), Diagnostics> {
+    let locator = Locator::new(&linked.sources, &linked.pool);
+    let mut ctx = Context { pool: &linked.pool, locator: &locator, out: Diagnostics::default() };
+    let mut types = Types::new(&locator);
+    let mut drafts = drafts(&mut ctx, &mut types);
+    key::set_keys(&mut ctx, &mut drafts);
+    index::set_indexes(&mut ctx, &mut drafts);
+    reference::resolve(&mut ctx, &mut drafts);
+    lifecycle::set_lifecycles(&mut ctx, &mut drafts);
+    collisions::check(&mut ctx, &drafts);
+    check_types(&mut ctx, &types);
+    if ctx.out.has_errors() {
+        return Err(sorted(ctx.out));
+    }
+    let entities: Vec<Entity> = drafts.iter().map(|draft| draft.entity.clone()).collect();
+    match derive::derive(&linked.pool, &entities) {
+        Ok(derived) => Ok(finish(entities, types, derived, ctx.out)),
+        Err(DeriveError::Link(error)) => {
+            ctx.out.error(None, error.to_string(), "");
+            Err(ctx.out)
+        }
+        Err(DeriveError::Collisions(collisions)) => {
+            for collision in collisions {
+                collisions::report_derived(&mut ctx, &drafts, &collision);
+            }
+            Err(sorted(ctx.out))
+        }
+    }
+}
+
+fn drafts(ctx: &mut Context<'_>, types: &mut Types<'_>) -> Vec<Draft> {
+    let mut drafts = Vec::new();
+    let user_files = ctx.pool.files().filter(|file| !builtin::is_builtin(file.name()));
+    for file in user_files {
+        for message in file.messages() {
+            refuse_nested(ctx, &message);
+            let Some(entity_options) = options::decode(&message.options(), options::ENTITY) else { continue };
+            let Ok(id) = u16::try_from(drafts.len()) else { continue };
+            drafts.push(entity::draft(ctx, types, EntityId(id), message, entity_options));
+        }
+    }
+    if drafts.is_empty() {
+        let place = ctx.pool.files().find_map(|file| ctx.locator.package(file.name()));
+        let help = "import \"rowkeep/v1/options.proto\" and write `option (rowkeep.v1.entity) = {};` in a message";
+        ctx.out.error(place, "no message is an entity", help);
+    }
+    drafts
+}
+
+/// Services and paths are named after top-level messages only.
+fn refuse_nested(ctx: &mut Context<'_>, message: &MessageDescriptor) {
+    for child in message.child_messages() {
+        if options::decode::<EntityOptions>(&child.options(), options::ENTITY).is_some() {
+            let text = format!("entity `{}` is declared inside another message", child.name());
+            ctx.entity_error(&child, ("", ""), text, "declare it at the top level of the file");
+        }
+        refuse_nested(ctx, &child);
+    }
+}
+
+fn check_types(ctx: &mut Context<'_>, types: &Types<'_>) {
+    for field in &types.groups {
+        let place = ctx.field_place(field);
+        let message = format!("`{}` is a group, which is not supported", field.name());
+        ctx.out.error(place, message, "declare a message and a field of its type");
+    }
+    if types.overflow {
+        ctx.out.error(None, "the schema reaches more than 65,535 message or enum types", "split it");
+    }
+}
+
+fn finish(
+    mut entities: Vec<Entity>,
+    mut types: Types<'_>,
+    derived: Derived,
+    warnings: Diagnostics,
+) -> (Schema, Diagnostics) {
+    let mut methods = Vec::with_capacity(derived.methods.len());
+    for spec in derived.methods {
+        let (Some(input), Some(output)) =
+            (derived.pool.get_message_by_name(&spec.input), derived.pool.get_message_by_name(&spec.output))
+        else {
+            continue;
+        };
+        methods.push(Method {
+            kind: spec.kind,
+            entity: spec.entity,
+            name: spec.name,
+            service: spec.service,
+            input: types.message(&input),
+            output: types.message(&output),
+            http: spec.http,
+            comment: spec.comment,
+        });
+    }
+    for entity in &mut entities {
+        types.messages[entity.message.index()].entity = Some(entity.id);
+    }
+    let mut schema = Schema {
+        entities,
+        messages: types.messages,
+        enums: types.enums,
+        methods,
+        descriptors: derived.pool,
+        derived: derived.texts,
+        fingerprint: 0,
+    };
+    schema.fingerprint = fingerprint(&schema);
+    (schema, sorted(warnings))
+}
+
+fn sorted(mut diagnostics: Diagnostics) -> Diagnostics {
+    diagnostics.sort();
+    diagnostics
+}
