@@ -10,5 +10,7 @@ mod filter_sql;
 mod migrate;
 pub mod sqlite;
 mod statements;
+#[cfg(test)]
+mod testing;
 
 pub use migrate::{Allow, Drift, Need, Plan, Step};

@@ -119,9 +119,14 @@ pub(crate) fn check_header(path: &Path) -> Result<(), Error> {
         return Err(foreign(path, "is not an SQLite file, or its first page is lost; restore it from a backup"));
     }
     let number = |at: usize| i32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
-    let (format, application) = (number(60), number(68));
-    // A new file that was not finished has neither.
-    if application != meta::APPLICATION_ID && (application, format) != (0, 0) {
+    let (changes, format, application) = (number(40), number(60), number(68));
+    // A new file that was not finished has none of them yet.
+    if (application, format, changes) == (0, 0, 0) { Ok(()) } else { check_owner(path, application, format) }
+}
+
+/// Refuses files of other programs and of newer versions.
+pub(crate) fn check_owner(path: &Path, application: i32, format: i32) -> Result<(), Error> {
+    if application != meta::APPLICATION_ID {
         return Err(foreign(path, "belongs to another program"));
     }
     if format > meta::FORMAT {

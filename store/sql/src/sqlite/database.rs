@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use kit_core::Error;
 use rusqlite::Connection;
 
-use super::connect::{DirectoryLock, Role, check_header, connect, file, lock};
+use super::connect::{DirectoryLock, Role, check_header, check_owner, connect, file, lock};
 use super::errors::failed;
 use super::{backup, meta};
 
@@ -67,16 +67,12 @@ impl Database {
 
 /// Recovers what a crash left, makes the store's own tables, and checks the pages where a crash gives reason to.
 fn check(connection: &Connection, path: &Path, check_up_to: u64) -> Result<bool, Error> {
-    let application: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(failed)?;
-    if application != meta::APPLICATION_ID {
-        let tables: i64 =
-            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(failed)?;
-        if tables > 0 {
-            let message = format!("{} belongs to another program", path.display());
-            return Err(Error::new(kit_core::Code::FailedPrecondition, "FOREIGN_FILE", message));
-        }
+    // What the log holds may be newer than the header that was looked at before.
+    let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i32>(0)).map_err(failed);
+    if number("SELECT count(*) FROM sqlite_schema")? == 0 {
         meta::create(connection).map_err(failed)?;
     }
+    check_owner(path, number("PRAGMA application_id")?, number("PRAGMA user_version")?)?;
     let crashed = meta::get(connection, meta::RUNNING).map_err(failed)?.is_some();
     if crashed {
         let size = std::fs::metadata(path).map_or(0, |metadata| metadata.len());

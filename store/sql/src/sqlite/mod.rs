@@ -20,6 +20,8 @@ mod stats;
 mod steps;
 mod store;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod tx;
 mod values;
 mod writer;

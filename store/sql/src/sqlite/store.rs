@@ -159,6 +159,16 @@ impl SqliteStore {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn run(&self, work: super::writer::Work) -> Reply<'static, Result<Outcome, Error>> {
+        self.shared.queue.ask(|answer| Job::Program(work, answer))
+    }
+
+    #[cfg(test)]
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     fn read<T>(
         &self,
         read: impl FnOnce(&super::reader::Reader) -> Result<T, Error>,
@@ -211,7 +221,7 @@ impl Rows for SqliteStore {
     }
 
     fn transact(&self, program: Program) -> Reply<'static, Result<Outcome, Error>> {
-        self.shared.queue.ask(|answer| Job::Program(program, answer))
+        self.shared.queue.ask(|answer| Job::program(program, answer))
     }
 
     fn load(&self, batch: LoadBatch) -> Reply<'static, Result<LoadOutcome, Error>> {

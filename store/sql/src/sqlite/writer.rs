@@ -42,16 +42,30 @@ const MAX_GROUP_TIME: Duration = Duration::from_millis(20);
 /// Versions are reserved this far ahead (microseconds), so that not every commit has to write the floor.
 const FLOOR_STEP: u64 = 10_000_000;
 
+/// What is run in a transaction. Called again only where the contract of [`Program::run`] allows it.
+pub(super) type Work = Box<dyn FnMut(&mut SqliteTx<'_>) -> Poll<Result<Outcome, Error>> + Send>;
+
 type Answer<T> = oneshot::Sender<Result<T, Error>>;
 
 /// What the writer is asked to do.
 pub(super) enum Job {
-    Program(Program, Answer<Outcome>),
+    Program(Work, Answer<Outcome>),
     Load(LoadBatch, Answer<LoadOutcome>),
     Sweep(i64, Answer<u64>),
     /// Write the log into the data file while nothing else is written.
     Checkpoint,
     Stop,
+}
+
+impl Job {
+    /// Programs over this transaction never wait, so one poll runs them to their end.
+    pub(super) fn program(mut program: Program, answer: Answer<Outcome>) -> Self {
+        let work = move |tx: &mut SqliteTx<'_>| {
+            let future = pin!(program.run(tx));
+            future.poll(&mut Context::from_waker(Waker::noop()))
+        };
+        Self::Program(Box::new(work), answer)
+    }
 }
 
 /// The way to the writer.
@@ -140,7 +154,7 @@ impl Writer {
     }
 
     /// Runs a program and those that wait behind it in one transaction. Answers the job that ended the group.
-    fn group(&mut self, program: Program, answer: Answer<Outcome>) -> Option<Job> {
+    fn group(&mut self, program: Work, answer: Answer<Outcome>) -> Option<Job> {
         let started = Instant::now();
         let mut done = Vec::new();
         let mut next = Some(Job::Program(program, answer));
@@ -163,7 +177,7 @@ impl Writer {
         next
     }
 
-    fn one(&mut self, mut program: Program, answer: Answer<Outcome>, done: &mut Vec<Done>) {
+    fn one(&mut self, mut program: Work, answer: Answer<Outcome>, done: &mut Vec<Done>) {
         if let Err(error) = self.begin() {
             let _ = answer.send(Err(error));
             return;
@@ -323,13 +337,8 @@ impl Writer {
     }
 }
 
-/// Programs over this transaction never wait, so one poll runs them to their end.
-fn run_once(program: &mut Program, tx: &mut SqliteTx<'_>) -> Result<Outcome, Error> {
-    let run = AssertUnwindSafe(|| {
-        let future = pin!(program.run(tx));
-        future.poll(&mut Context::from_waker(Waker::noop()))
-    });
-    match catch_unwind(run) {
+fn run_once(work: &mut Work, tx: &mut SqliteTx<'_>) -> Result<Outcome, Error> {
+    match catch_unwind(AssertUnwindSafe(|| work(tx))) {
         Ok(Poll::Ready(result)) => result,
         Ok(Poll::Pending) => Err(Error::internal("a program waited inside a transaction that never does")),
         Err(_) => Err(panicked()),
