@@ -11,6 +11,8 @@ mod connect;
 mod database;
 mod errors;
 mod load;
+#[cfg(test)]
+mod measure;
 mod meta;
 mod migrate;
 mod probe;
