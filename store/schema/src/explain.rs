@@ -56,7 +56,7 @@ fn quoted(text: &str) -> Option<&str> {
 }
 
 fn help(message: &str, text: &str) -> Option<String> {
-    let name = quoted(message)?;
+    let name = quoted(message).unwrap_or_default();
     let found = |prefix: &str, suffix: &str| message.starts_with(prefix) && message.contains(suffix);
     let help = if found("import `", "not found") || found("file `", "not found") {
         match nearest(name, builtin::paths()) {

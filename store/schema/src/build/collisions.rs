@@ -36,14 +36,24 @@ fn check_columns(ctx: &mut Context<'_>, drafts: &[Draft]) {
 }
 
 fn check_tables(ctx: &mut Context<'_>, drafts: &[Draft]) {
-    let mut seen: HashMap<String, &str> = HashMap::new();
+    let mut seen: HashMap<String, &Draft> = HashMap::new();
     for draft in drafts {
         let entity = &draft.entity;
-        if let Some(other) = seen.insert(key(&entity.table), &entity.full_name) {
-            let text = format!("entities `{other}` and `{}` have the same table `{}`", entity.full_name, entity.table);
-            ctx.entity_error(&draft.message, ("table", &entity.table), text, "set another `table`");
+        if let Some(other) = seen.insert(key(&entity.table), draft) {
+            let names = format!("entities `{}` and `{}`", other.entity.full_name, entity.full_name);
+            let text = format!("{names} have the same table `{}`", entity.table);
+            let help = if same_path(other, draft) {
+                "set another `plural`, which names both the table and the path"
+            } else {
+                "set another `table`"
+            };
+            ctx.entity_error(&draft.message, ("table", &entity.table), text, help);
         }
     }
+}
+
+fn same_path(a: &Draft, b: &Draft) -> bool {
+    a.entity.rest_collection == b.entity.rest_collection
 }
 
 /// SQLite keeps the names of all tables and indexes in one space.
@@ -62,14 +72,14 @@ fn check_indexes(ctx: &mut Context<'_>, drafts: &[Draft]) {
 }
 
 fn check_paths(ctx: &mut Context<'_>, drafts: &[Draft]) {
-    let mut seen: HashMap<&str, &str> = HashMap::new();
+    let mut seen: HashMap<&str, &Draft> = HashMap::new();
     for draft in drafts {
         let entity = &draft.entity;
-        if let Some(other) = seen.insert(&entity.rest_collection, &entity.full_name) {
-            let text = format!(
-                "entities `{other}` and `{}` have the same path `{}`",
-                entity.full_name, entity.rest_collection
-            );
+        let Some(other) = seen.insert(&entity.rest_collection, draft) else { continue };
+        // One mistake, one message: the same table has been reported with the same remedy.
+        if key(&other.entity.table) != key(&entity.table) {
+            let names = format!("entities `{}` and `{}`", other.entity.full_name, entity.full_name);
+            let text = format!("{names} have the same path `{}`", entity.rest_collection);
             ctx.entity_error(&draft.message, ("plural", &entity.plural), text, "set another `plural`");
         }
     }

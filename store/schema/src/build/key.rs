@@ -70,19 +70,27 @@ const fn is_key_type(storage: Storage) -> bool {
             | Storage::Text
             | Storage::Blob
             | Storage::Enum(_)
+            | Storage::Timestamp
     )
 }
 
 fn check_column(ctx: &mut Context<'_>, draft: &Draft, index: usize) -> bool {
     let (column, field) = (&draft.entity.columns[index], &draft.fields[index]);
     let name = &column.field;
-    let is_message = field.kind().as_message().is_some();
+    // A timestamp has one text form, which a path can hold; wrappers and other messages have none.
+    let is_message = column.storage != Storage::Timestamp && field.kind().as_message().is_some();
     let problem = if !is_key_type(column.storage) || is_message {
         let held = if is_message && is_key_type(column.storage) { "a message" } else { describe(column.storage) };
-        Some((format!("`{name}` holds {held} and cannot be a key"), "use an integer, a string, bytes or an enum"))
+        Some((
+            format!("`{name}` holds {held} and cannot be a key"),
+            "use an integer, a string, bytes, an enum or a timestamp",
+        ))
     } else if field.containing_oneof().is_some_and(|oneof| !oneof.is_synthetic()) {
         Some((format!("`{name}` is a member of a oneof and cannot be a key"), "declare it outside the oneof"))
-    } else if column.nullable && field.parent_file().syntax() == prost_reflect::Syntax::Proto3 {
+    } else if column.nullable
+        && column.storage != Storage::Timestamp
+        && field.parent_file().syntax() == prost_reflect::Syntax::Proto3
+    {
         Some((format!("`{name}` is optional and cannot be a key"), "drop `optional`: a key always has a value"))
     } else if column.secret {
         Some((format!("`{name}` is secret and cannot be a key"), "drop `secret`, or use another field as key"))
