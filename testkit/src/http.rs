@@ -154,3 +154,9 @@ fn read_line(stream: &mut impl BufRead) -> io::Result<String> {
 fn invalid(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
 }
+
+/// Text as part of a query: everything but unreserved characters as `%XX`.
+pub fn encode(text: &str) -> String {
+    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes().map(|b| if unreserved(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}

@@ -28,6 +28,7 @@ struct Tally {
 pub(crate) fn run(args: &[&str]) -> Result<()> {
     let choice = parse(args)?;
     needs::install()?;
+    crate::fetch::flights()?;
     // Tests start the real binary; built once here, they need not ask cargo for it.
     shell::run(shell::cargo().args(["build", "--locked", "--package", "rowkeep"]))?;
     let started = Instant::now();
