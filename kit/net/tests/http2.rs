@@ -1,4 +1,5 @@
 //! HTTP/2 over a socket, frame by frame: what must be refused, and what must end.
+#![allow(clippy::unwrap_used, reason = "a test may give up")]
 
 #[allow(unreachable_pub, reason = "shared by the test files")]
 mod support;
