@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kit_core::{Code, Error, Reply};
+use rowkeep_record::query::PageTokens;
 use rowkeep_record::{Codecs, Key, Record, RowCodec};
 use rowkeep_schema::{Entity, EntityId, Schema};
 
@@ -66,6 +67,7 @@ pub(crate) struct Shared {
     pub(crate) codecs: Codecs,
     pub(crate) plans: Vec<prepare::EntityPlan>,
     pub(crate) options: EngineOptions,
+    pub(crate) tokens: PageTokens,
     pub(crate) versions: Versions,
     pub(crate) ids: Ids,
 }
@@ -77,6 +79,10 @@ impl Shared {
 
     pub(crate) fn codec(&self, id: EntityId) -> &RowCodec {
         self.codecs.row(id)
+    }
+
+    pub(crate) fn plan(&self, id: EntityId) -> &prepare::EntityPlan {
+        &self.plans[id.index()]
     }
 
     pub(crate) fn now(&self) -> i64 {
@@ -104,8 +110,9 @@ impl Engine {
         let codecs = Codecs::new(&schema);
         let plans = prepare::plans(&schema, &codecs)?;
         let ids = Ids::new(options.instance, rows.version_floor() / 1000);
+        let tokens = PageTokens::new(&options.token_key);
         let versions = Versions::default();
-        Ok(Self { shared: Arc::new(Shared { schema, rows, codecs, plans, options, versions, ids }) })
+        Ok(Self { shared: Arc::new(Shared { schema, rows, codecs, plans, options, tokens, versions, ids }) })
     }
 
     /// The schema it serves.

@@ -83,6 +83,20 @@ impl Shared {
         if deleted { error.with("deleted", "true") } else { error }
     }
 
+    /// The same where the values are not at hand.
+    #[cold]
+    pub(crate) fn clash(&self, id: EntityId, index: Option<u16>) -> Error {
+        let entity = self.entity(id);
+        let columns = match index {
+            Some(index) => entity.indexes[usize::from(index)].columns.iter().map(|(column, _)| *column).collect(),
+            None => entity.primary_key.clone(),
+        };
+        let fields = fields(entity, &columns);
+        Error::new(Code::AlreadyExists, "ALREADY_EXISTS", format!("another {} has the same {fields}", entity.name))
+            .with("entity", &entity.full_name)
+            .with("fields", fields)
+    }
+
     #[cold]
     pub(crate) fn etag_mismatch(&self, entity: EntityId, key: &Key, found: u64, wanted: &str) -> Error {
         let subject = self.subject(entity, key);

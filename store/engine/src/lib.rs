@@ -2,11 +2,14 @@
 
 mod api;
 mod clock;
+mod commit;
 mod engine;
 mod errors;
 mod ids;
 mod list;
 mod load;
+mod number;
+mod plan;
 mod ports;
 mod prepare;
 mod program;

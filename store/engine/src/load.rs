@@ -1,10 +1,161 @@
-//! Bulk loads.
+//! Bulk loads: rows are completed and checked here and stored by the adapter in one go.
+//!
+//! Unlike a request, a file may set what the store keeps (times, generated keys), so that a dump can be loaded again.
+//! References are checked with one read per distinct value, against what is stored and against the batch itself.
 
-use kit_core::{Code, Error};
+use std::collections::BTreeMap;
+
+use kit_core::{Error, FieldViolation};
+use rowkeep_record::{ColumnSet, Key, Value};
+use rowkeep_schema::{ColumnId, Entity, EntityId, Reference};
 
 use crate::engine::Shared;
-use crate::{LoadReport, LoadRequest};
+use crate::{LoadBatch, LoadCheckpoint, LoadReport, LoadRequest, OnConflict, Remembered, Stored, View};
 
-pub(crate) async fn load(_shared: &Shared, _request: LoadRequest) -> Result<LoadReport, Error> {
-    Err(Error::new(Code::Unimplemented, "NOT_BUILT", "not built yet"))
+/// Keys looked up in one call.
+const CHUNK: usize = 500;
+
+pub(crate) async fn load(shared: &Shared, request: LoadRequest) -> Result<LoadReport, Error> {
+    let LoadRequest { entity, rows, columns, on_conflict, all_or_none, checkpoint } = request;
+    let mut loading = Loading::new(shared, entity, columns.into_iter().collect());
+    let mut kept = loading.complete(rows);
+    loading.check_references(&mut kept).await?;
+    if all_or_none && !loading.rejected.is_empty() {
+        return Ok(loading.report(0));
+    }
+    let (places, rows): (Vec<usize>, Vec<Stored>) = kept.into_iter().unzip();
+    // Kept to name the rows that clash.
+    let codec = shared.codec(entity);
+    let keys: Vec<Key> = match on_conflict {
+        OnConflict::Replace => Vec::new(),
+        OnConflict::Fail | OnConflict::Skip => rows.iter().map(|row| codec.key_of(&row.values)).collect(),
+    };
+    let remember = checkpoint.map(|checkpoint| remembered(checkpoint, loading.now));
+    let outcome = shared.rows.load(LoadBatch { entity, rows, on_conflict, remember }).await?;
+    for (at, index) in outcome.conflicts {
+        let Some(place) = places.get(at) else { continue };
+        let error = match (index, keys.get(at)) {
+            (None, Some(key)) => shared.already_exists(entity, key, false),
+            (index, _) => shared.clash(entity, index),
+        };
+        loading.rejected.push((*place, error));
+    }
+    Ok(loading.report(outcome.stored))
+}
+
+fn remembered(checkpoint: LoadCheckpoint, now: i64) -> (String, Remembered) {
+    let keep = i64::try_from(checkpoint.keep_for.as_micros()).unwrap_or(i64::MAX);
+    let remembered =
+        Remembered { fingerprint: [0; 32], outcome: checkpoint.state, forget_at: now.saturating_add(keep) };
+    (checkpoint.id, remembered)
+}
+
+struct Loading<'a> {
+    shared: &'a Shared,
+    entity: &'a Entity,
+    set: ColumnSet,
+    now: i64,
+    version: u64,
+    rejected: Vec<(usize, Error)>,
+}
+
+impl<'a> Loading<'a> {
+    fn new(shared: &'a Shared, id: EntityId, set: ColumnSet) -> Self {
+        let (entity, now) = (shared.entity(id), shared.now());
+        let version = if entity.versioned { shared.next_version(now) } else { 0 };
+        Self { shared, entity, set, now, version, rejected: Vec::new() }
+    }
+
+    /// Rows with their place in the request; those that break a rule are rejected.
+    fn complete(&mut self, rows: Vec<Vec<Value>>) -> Vec<(usize, Stored)> {
+        let (plan, codec) = (self.shared.plan(self.entity.id), self.shared.codec(self.entity.id));
+        let mut kept = Vec::with_capacity(rows.len());
+        let mut violations: Vec<FieldViolation> = Vec::new();
+        let mut checked = plan.checked.clone();
+        for (place, mut values) in rows.into_iter().enumerate() {
+            let mut present = self.set.clone();
+            let counted = plan.fill(self.shared, self.entity, &mut values, &mut present);
+            for column in plan.create_times.iter().chain(&plan.update_times) {
+                if values[column.index()].is_null() {
+                    values[column.index()] = Value::Int(self.now);
+                }
+            }
+            let deleted_at = plan.delete_time.and_then(|column| match values[column.index()] {
+                Value::Int(at) => Some(at),
+                _ => None,
+            });
+            counted.map(|column| checked.remove(column));
+            codec.check_rules(&values, &checked, &present, "", &mut violations);
+            counted.map(|column| checked.insert(column));
+            if violations.is_empty() {
+                kept.push((place, Stored { values, version: self.version, deleted_at }));
+            } else {
+                self.rejected.push((place, Error::invalid(std::mem::take(&mut violations))));
+            }
+        }
+        kept
+    }
+
+    async fn check_references(&mut self, kept: &mut Vec<(usize, Stored)>) -> Result<(), Error> {
+        for id in &self.shared.plan(self.entity.id).references {
+            let Some(reference) = self.entity.column(*id).references else { continue };
+            let mut known: BTreeMap<Key, bool> = BTreeMap::new();
+            for (_, row) in kept.iter() {
+                let value = &row.values[id.index()];
+                if !value.is_null() {
+                    known.entry(Key::one(value.clone())).or_insert(false);
+                }
+            }
+            self.find_referenced(reference, &mut known).await?;
+            if reference.entity == self.entity.id {
+                for (_, row) in kept.iter() {
+                    known.insert(Key::one(row.values[reference.column.index()].clone()), true);
+                }
+            }
+            self.reject_dangling(*id, &known, kept);
+        }
+        Ok(())
+    }
+
+    async fn find_referenced(&self, reference: Reference, known: &mut BTreeMap<Key, bool>) -> Result<(), Error> {
+        let (rows, target) = (&self.shared.rows, self.shared.entity(reference.entity));
+        let view = View { now: self.now, deleted: false };
+        if target.primary_key == [reference.column] {
+            let mut keys: Vec<Key> = known.keys().cloned().collect();
+            while !keys.is_empty() {
+                let chunk: Vec<Key> = keys.drain(..keys.len().min(CHUNK)).collect();
+                let found = rows.get_many(reference.entity, &chunk, view).await?;
+                for (key, row) in chunk.into_iter().zip(found) {
+                    known.insert(key, row.is_some());
+                }
+            }
+            return Ok(());
+        }
+        let is_unique = |index: &rowkeep_schema::Index| {
+            index.unique && index.columns.len() == 1 && index.columns[0].0 == reference.column
+        };
+        let Some(at) = target.indexes.iter().position(is_unique).and_then(|at| u16::try_from(at).ok()) else {
+            return Err(Error::internal(format!("{} has no unique index for its references", target.full_name)));
+        };
+        for (key, is_there) in known {
+            *is_there = rows.lookup(reference.entity, at, key, view).await?.is_some();
+        }
+        Ok(())
+    }
+
+    fn reject_dangling(&mut self, column: ColumnId, known: &BTreeMap<Key, bool>, kept: &mut Vec<(usize, Stored)>) {
+        kept.retain(|(place, row)| {
+            let value = &row.values[column.index()];
+            let is_there = value.is_null() || known.get(&Key::one(value.clone())) == Some(&true);
+            if !is_there {
+                self.rejected.push((*place, self.shared.reference_not_found(self.entity.id, column, value, "")));
+            }
+            is_there
+        });
+    }
+
+    fn report(mut self, stored: u64) -> LoadReport {
+        self.rejected.sort_by_key(|(place, _)| *place);
+        LoadReport { stored, rejected: self.rejected }
+    }
 }

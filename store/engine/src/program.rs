@@ -1,12 +1,28 @@
 //! A commit, prepared: run by an adapter inside its transaction.
 
-use kit_core::Error;
+use std::sync::Arc;
+use std::time::Instant;
 
-use crate::{Tx, WriteResult};
+use kit_core::{Code, Deadline, Error};
+
+use crate::commit::{Commit, replay};
+use crate::engine::Shared;
+use crate::prepare::PreparedWrite;
+use crate::{Remembered, Tx, WriteResult};
 
 /// A prepared commit. Cheap to move to another thread, may be run again after a conflict.
 pub struct Program {
-    _private: (),
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) writes: Vec<PreparedWrite>,
+    pub(crate) request: Option<Request>,
+    pub(crate) validate_only: bool,
+    pub(crate) deadline: Option<Instant>,
+}
+
+/// What a commit is remembered by.
+pub(crate) struct Request {
+    pub(crate) id: String,
+    pub(crate) fingerprint: [u8; 32],
 }
 
 /// What a program answers.
@@ -25,7 +41,48 @@ impl Program {
     ///
     /// # Errors
     /// Anything that must undo what the program wrote.
-    pub async fn run(&mut self, _tx: &mut dyn Tx) -> Result<Outcome, Error> {
-        Ok(Outcome { results: Vec::new(), replayed: false, keep: true })
+    pub async fn run(&mut self, tx: &mut dyn Tx) -> Result<Outcome, Error> {
+        self.deadline.map_or(Deadline::NONE, Deadline::at).check()?;
+        let now = self.shared.now();
+        if let Some(request) = &self.request
+            && let Some(remembered) = tx.recall(&request.id).await?
+            && remembered.forget_at > now
+        {
+            return request.replay(&remembered);
+        }
+        let version = self.shared.next_version(now);
+        let mut commit = Commit::new(&self.shared, tx, now, version);
+        let mut results = Vec::with_capacity(self.writes.len());
+        for write in &mut self.writes {
+            results.push(commit.apply(write).await?);
+        }
+        if let Some(request) = self.request.as_ref().filter(|_| !self.validate_only) {
+            let retention = i64::try_from(self.shared.options.request_id_retention.as_micros()).unwrap_or(i64::MAX);
+            let remembered = Remembered {
+                fingerprint: request.fingerprint,
+                outcome: replay::encode(&results),
+                forget_at: now.saturating_add(retention),
+            };
+            tx.remember(&request.id, &remembered).await?;
+        }
+        Ok(Outcome { results, replayed: false, keep: !self.validate_only })
+    }
+}
+
+impl Request {
+    fn replay(&self, remembered: &Remembered) -> Result<Outcome, Error> {
+        if remembered.fingerprint != self.fingerprint {
+            let message = "the request id was used by a request with other content; use a new one";
+            return Err(Error::new(Code::InvalidArgument, "REQUEST_ID_REUSED", message).with("request_id", &self.id));
+        }
+        let results = replay::decode(&remembered.outcome)
+            .ok_or_else(|| Error::internal("a remembered outcome cannot be read"))?;
+        Ok(Outcome { results, replayed: true, keep: true })
+    }
+}
+
+impl std::fmt::Debug for Program {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Program").field("writes", &self.writes.len()).finish_non_exhaustive()
     }
 }
