@@ -13,7 +13,7 @@ pub(crate) fn encode(results: &[WriteResult]) -> Vec<u8> {
     put_length(&mut out, results.len());
     for result in results {
         let record = result.record.as_ref();
-        out.push(u8::from(result.created) * CREATED | u8::from(record.is_some()) * HAS_RECORD);
+        out.push((u8::from(result.created) * CREATED) | (u8::from(record.is_some()) * HAS_RECORD));
         put_length(&mut out, result.key.values().len());
         result.key.values().iter().for_each(|value| put_value(&mut out, value));
         if let Some(record) = record {
