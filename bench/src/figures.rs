@@ -1,5 +1,6 @@
 //! The benchmarks, each with its bar.
 
+mod allocations;
 mod load;
 mod read;
 mod rest;
@@ -21,6 +22,7 @@ pub(crate) const BENCHMARKS: &[Benchmark] = &[
     Benchmark { name: "get-grpc", what: "gRPC Get by id beside hyper with constant bytes", run: read::get_grpc },
     Benchmark { name: "get-rest", what: "REST Get by id beside PocketBase", run: read::get_rest },
     Benchmark { name: "list", what: "REST list of 20 by an index beside PocketBase", run: read::list },
+    Benchmark { name: "alloc", what: "heap allocations per Get", run: allocations::run },
     Benchmark { name: "log", what: "access log on against off", run: read::access_log },
     Benchmark { name: "create", what: "durable creates beside PocketBase and one fsync each", run: write::create },
     Benchmark { name: "load", what: "rowkeep load of the flights", run: load::flights },
