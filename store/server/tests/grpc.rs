@@ -29,7 +29,8 @@ fn every_method_of_an_entity_answers() {
     assert_eq!((found["users"].as_array().unwrap().len(), &found["missingIds"]), (1, &json!(["999"])));
     let changed = call("UpdateUser", json!({"user": {"id": ann["id"], "name": "Anna"}, "updateMask": "name"}));
     assert_eq!((&changed["name"], &changed["city"]), (&json!("Anna"), &json!("Oslo")));
-    let batch = json!({"requests": [{"user": {"id": ids[0], "city": "Rome"}}, {"user": {"id": ids[1], "city": "Rome"}}]});
+    let batch =
+        json!({"requests": [{"user": {"id": ids[0], "city": "Rome"}}, {"user": {"id": ids[1], "city": "Rome"}}]});
     assert_eq!(call("BatchUpdateUsers", batch)["users"].as_array().unwrap().len(), 2);
     let listed = call("ListUsers", json!({"filter": "city = \"Rome\"", "includeTotalSize": true}));
     assert_eq!((listed["users"].as_array().unwrap().len(), &listed["totalSize"]), (2, &json!("2")));
@@ -43,9 +44,7 @@ fn a_counter_is_changed_without_being_read_and_a_soft_delete_is_undone() {
     let (_shop, client) = start();
     let product = json!({"product": {"sku": "ABC-1", "name": "Cup", "price": {"value": "9.50"}, "stock": "3"}});
     let id = client.call("shop.v1.ProductService/CreateProduct", &product)["id"].clone();
-    let take = |count: &str| {
-        json!({"product": {"id": id}, "updateMask": "", "transforms": [{"field": "stock", "increment": count}]})
-    };
+    let take = |count: &str| json!({"product": {"id": id}, "updateMask": "", "transforms": [{"field": "stock", "increment": count}]});
     let taken = client.call("shop.v1.ProductService/UpdateProduct", &take("-2"));
     assert_eq!(taken["stock"], "1");
     let failed = client.fails("shop.v1.ProductService/UpdateProduct", &take("-2"));
@@ -77,10 +76,8 @@ fn composite_keys_are_messages_in_batches() {
 #[test]
 fn answers_carry_etag_and_session_and_take_them_back() {
     let (_shop, client) = start();
-    let created = client.call_full(
-        "shop.v1.UserService/CreateUser",
-        &json!({"user": {"email": "a@x.org", "name": "Ann"}}),
-    );
+    let created =
+        client.call_full("shop.v1.UserService/CreateUser", &json!({"user": {"email": "a@x.org", "name": "Ann"}}));
     let (user, metadata) = created.unwrap();
     let etag = metadata.get("etag").unwrap().to_str().unwrap();
     let session = metadata.get("rowkeep-session").unwrap().clone();

@@ -169,7 +169,8 @@ fn lists_are_filtered_sorted_and_paged_in_every_form() {
     for name in ["Ann", "Bob", "Cid", "Dan", "Eve"] {
         create_user(&shop, name);
     }
-    let first = get(shop.address, "/v1/users?filter=city%20%3D%20%22Oslo%22&order_by=city&pageSize=2").expect(200).json();
+    let first =
+        get(shop.address, "/v1/users?filter=city%20%3D%20%22Oslo%22&order_by=city&pageSize=2").expect(200).json();
     let token = first["nextPageToken"].as_str().unwrap();
     let next = format!("/v1/users?filter=city%20%3D%20%22Oslo%22&order_by=city&pageSize=3&page_token={token}");
     let next = get(shop.address, &next).expect(200).json();
@@ -297,7 +298,7 @@ fn detail_pages_link_along_references_both_ways() {
     create_user(&shop, "Ann");
     ask(shop.address, "POST", "/v1/orders").json(&json!({"userId": "1"})).send().expect(201);
     let order = get(shop.address, "/v1/orders/1.html").expect(200).text();
-    assert!(order.contains("href=\"/v1/users/1\"") || order.contains("href=\"&#x2f;v1&#x2f;users&#x2f;1\""), "{order}");
+    assert!(order.contains("href=\"/v1/users/1\""), "{order}");
     let user = get(shop.address, "/v1/users/1.html").expect(200).text();
     assert!(user.contains("Orders by user_id"), "{user}");
     let orders = get(shop.address, "/v1/orders?filter=user_id%20%3D%201").expect(200).json();

@@ -167,16 +167,34 @@ fn refused(path: &Path, why: &str) -> Error {
     Error::new(Code::InvalidArgument, "INVALID_TEMPLATE", format!("{}: {why}", path.display()))
 }
 
-/// Escapes what a template writes by the file it is in.
+/// Escapes what a template writes by the file it is in. Text that is marked as safe (a block, `| safe`) is written as
+/// it is.
 fn format(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), minijinja::Error> {
-    match state.auto_escape() {
-        AutoEscape::Custom(_) if !value.is_safe() => {
-            let text = if value.is_undefined() || value.is_none() { String::new() } else { value.to_string() };
-            out.write_str(&markdown(&text)).map_err(minijinja::Error::from)
-        }
-        AutoEscape::Custom(_) => write!(out, "{value}").map_err(minijinja::Error::from),
-        _ => minijinja::escape_formatter(out, state, value),
+    if value.is_undefined() || value.is_none() {
+        return Ok(());
     }
+    let text = match state.auto_escape() {
+        _ if value.is_safe() => value.to_string(),
+        AutoEscape::Custom(_) => markdown(&value.to_string()),
+        _ => html(&value.to_string()),
+    };
+    out.write_str(&text).map_err(minijinja::Error::from)
+}
+
+/// Text that HTML shows as it is, between tags and between quotes.
+fn html(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 8);
+    for letter in text.chars() {
+        match letter {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            _ => out.push(letter),
+        }
+    }
+    out
 }
 
 /// Text that Markdown shows as it is: its own characters behind backslashes, markup as entities, one line.

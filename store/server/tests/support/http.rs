@@ -75,7 +75,8 @@ impl Ask {
     }
 
     pub fn send(self) -> Answer {
-        let mut text = format!("{} {} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", self.verb, self.target, self.address);
+        let mut text =
+            format!("{} {} HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n", self.verb, self.target, self.address);
         for (name, value) in &self.headers {
             text.push_str(&format!("{name}: {value}\r\n"));
         }
@@ -101,7 +102,8 @@ pub fn raw(address: SocketAddr, request: &[u8], head_only: bool) -> Answer {
 }
 
 fn parse(bytes: &[u8], head_only: bool) -> Answer {
-    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").unwrap_or_else(|| panic!("no answer: {bytes:?}"));
+    let end =
+        bytes.windows(4).position(|window| window == b"\r\n\r\n").unwrap_or_else(|| panic!("no answer: {bytes:?}"));
     let head = std::str::from_utf8(&bytes[..end]).unwrap();
     let mut lines = head.split("\r\n");
     let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
