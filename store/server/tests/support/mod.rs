@@ -1,5 +1,6 @@
 //! A server of the shop in this process, and small clients that see every byte.
 #![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(clippy::unwrap_used, reason = "clippy knows tests only by their attribute")]
 
 pub mod grpc;
 pub mod http;
