@@ -89,6 +89,27 @@ impl NetConfig {
         }
     }
 
+    /// Checks that the limits leave something to serve.
+    ///
+    /// # Errors
+    /// A sentence that names the value.
+    pub fn check(&self) -> Result<(), String> {
+        let counts = [
+            ("max_connections", self.max_connections as u64, 1),
+            ("max_connections_per_ip", self.max_connections_per_ip as u64, 1),
+            ("max_headers", self.max_headers as u64, 1),
+            ("max_concurrent_streams", self.max_concurrent_streams.into(), 1),
+            ("max_header_size", self.max_header_size.0, 1 << 10),
+            ("stream_window", self.stream_window.0, 1 << 10),
+            ("connection_window", self.connection_window.0, 1 << 16),
+            ("max_send_buffer", self.max_send_buffer.0, 1 << 10),
+        ];
+        match counts.iter().find(|(_, value, least)| value < least) {
+            Some((name, value, least)) => Err(format!("{name}: {value} is too small, the least is {least}")),
+            None => Ok(()),
+        }
+    }
+
     /// How often connections are looked at: often enough for the shortest limit, at most once a second.
     pub(crate) fn sweep_interval(&self) -> Duration {
         let limits = [self.header_read_timeout, self.idle_timeout, self.write_timeout, self.drain_quiet];
@@ -100,6 +121,13 @@ impl NetConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn limits_that_would_serve_nothing_are_refused_by_name() {
+        assert_eq!(NetConfig::default().check(), Ok(()));
+        let config = NetConfig { max_concurrent_streams: 0, ..NetConfig::default() };
+        assert!(config.check().unwrap_err().contains("max_concurrent_streams"));
+    }
 
     #[test]
     fn the_sweep_is_finer_than_every_limit_and_never_busy() {

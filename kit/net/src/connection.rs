@@ -76,7 +76,6 @@ pub(crate) async fn serve<H: Handler>(tcp: TcpStream, builders: Rc<Builders>, gu
         Some(Err(error)) => log_io(&error),
         None => tracing::debug!("connection closed: a limit of time was passed"),
     }
-    vitals.end();
 }
 
 fn log_io(error: &io::Error) {

@@ -46,12 +46,13 @@ impl DataPlane {
     /// Starts the workers and makes each its handler, on its own thread. Returns when all are ready.
     ///
     /// # Errors
-    /// The first error of a factory, or that a thread cannot be started.
+    /// A limit that cannot work, the first error of a factory, or that a thread cannot be started.
     pub fn start<H, F>(config: &NetConfig, factory: F) -> Result<Self, BoxError>
     where
         H: Handler,
         F: Fn(usize) -> Result<Rc<H>, BoxError> + Send + Sync + 'static,
     {
+        config.check()?;
         let factory = Arc::new(factory);
         let admission = Arc::new(Admission::new(config));
         let mut starting = Vec::new();
@@ -111,7 +112,11 @@ impl DataPlane {
     }
 
     fn hand_over(&self, tcp: StdTcpStream, address: SocketAddr) {
-        let Some(worker) = self.workers.iter().min_by_key(|worker| worker.load.load(Ordering::Relaxed)) else { return };
+        // A worker that died takes nothing, but has no load either.
+        let alive = self.workers.iter().filter(|worker| !worker.orders.is_closed());
+        let Some(worker) = alive.min_by_key(|worker| worker.load.load(Ordering::Relaxed)) else {
+            return tracing::error!("no data-plane worker is left");
+        };
         let Some(pass) = self.admission.admit(address.ip(), &worker.load) else {
             tracing::debug!(%address, "too many connections, one refused");
             return;
@@ -182,14 +187,8 @@ where
     let (finished, done) = oneshot::channel();
     let (config, factory, stats) = (config.clone(), Arc::clone(factory), Arc::clone(stats));
     let body = move || {
-        let handler = match factory(index) {
-            Ok(handler) => handler,
-            Err(error) => return drop(ready.send(Err(error))),
-        };
-        let _ = ready.send(Ok(()));
-        if let Err(error) = worker::run(handler, &config, stats, inbox) {
-            tracing::error!(%error, index, "a data-plane worker could not start its runtime");
-        }
+        worker::run(|| factory(index), &config, stats, inbox, &ready);
+        // Nobody waits for a worker that did not start.
         let _ = finished.send(());
     };
     let thread = std::thread::Builder::new().name(format!("data-{index}")).spawn(body)?;

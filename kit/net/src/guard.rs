@@ -164,8 +164,13 @@ impl http_body::Body for Tracked {
     type Error = BoxError;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let poll = Pin::new(&mut self.body).poll_frame(context);
-        self.ticket.set_untaken(poll.is_ready());
+        let me = &mut *self;
+        let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut me.body).poll_frame(context)));
+        let poll = polled.unwrap_or_else(|_| {
+            tracing::error!("the body of a response panicked");
+            Poll::Ready(Some(Err("the body of the response panicked".into())))
+        });
+        me.ticket.set_untaken(poll.is_ready());
         poll
     }
 

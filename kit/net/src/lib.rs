@@ -9,7 +9,7 @@
 //!
 //! Workers share nothing: a [`Handler`] is made once per worker, on its thread, and need not be `Send`.
 //! A connection stays on its worker. Requests of a connection are polled in the connection's own task; only one that
-//! has to wait gets a task of its own (see [`deferred`]).
+//! has to wait gets a task of its own.
 
 mod admission;
 mod body;

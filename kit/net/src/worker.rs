@@ -1,12 +1,13 @@
 //! One data-plane thread: a current-thread runtime, its handler, its connections.
 
 use std::cell::{Cell, RefCell};
-use std::io;
 use std::net::{SocketAddr, TcpStream as StdTcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
+use kit_core::BoxError;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, mpsc};
@@ -24,16 +25,30 @@ pub(crate) enum Order {
     Drain,
 }
 
-/// Runs a worker on this thread until it is drained or its orders end.
+/// Makes a handler and runs a worker with it on this thread, until it is drained or its orders end. `ready` is told
+/// once, whether it started.
 pub(crate) fn run<H: Handler>(
-    handler: Rc<H>,
+    make_handler: impl FnOnce() -> Result<Rc<H>, BoxError>,
     config: &NetConfig,
     stats: Arc<NetStats>,
     orders: mpsc::UnboundedReceiver<Order>,
-) -> io::Result<()> {
-    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
-    runtime.block_on(Worker::new(handler, config, stats).run(orders));
-    Ok(())
+    ready: &SyncSender<Result<(), BoxError>>,
+) {
+    let started = Builder::new_current_thread().enable_all().build_local(LocalOptions::default());
+    let runtime = match started {
+        Ok(runtime) => runtime,
+        Err(error) => return drop(ready.send(Err(error.into()))),
+    };
+    runtime.block_on(async {
+        match make_handler() {
+            Ok(handler) => {
+                // Fails only when nobody waits any more: then the orders end as well.
+                let _ = ready.send(Ok(()));
+                Worker::new(handler, config, stats).run(orders).await;
+            }
+            Err(error) => drop(ready.send(Err(error))),
+        }
+    });
 }
 
 struct Worker<H> {
@@ -115,10 +130,10 @@ impl<H: Handler> Worker<H> {
         let guard = Rc::new(Guard {
             handler: Rc::clone(&self.handler),
             peer: Peer { address },
-            vitals,
+            vitals: Rc::clone(&vitals),
             stats: Arc::clone(&self.stats),
         });
-        let slot = Slot { open: Rc::clone(&self.open), ended: Rc::clone(&self.ended), _pass: pass };
+        let slot = Slot { vitals, open: Rc::clone(&self.open), ended: Rc::clone(&self.ended), _pass: pass };
         slot.open.set(slot.open.get() + 1);
         let connection = serve(tcp, Rc::clone(&self.builders), guard);
         tokio::task::spawn_local(async move {
@@ -140,6 +155,7 @@ impl<H: Handler> Worker<H> {
 
 /// The place of one connection on its worker, given back when dropped.
 struct Slot {
+    vitals: Rc<Vitals>,
     open: Rc<Cell<usize>>,
     ended: Rc<Notify>,
     _pass: Pass,
@@ -147,6 +163,7 @@ struct Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
+        self.vitals.end();
         self.open.set(self.open.get() - 1);
         if self.open.get() == 0 {
             self.ended.notify_one();

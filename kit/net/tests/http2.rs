@@ -116,9 +116,11 @@ fn a_panic_resets_nothing_but_its_own_request() {
     let server = Server::start(config());
     let mut client = open_stream(&server, &[]);
     client.request(1, "/panic", END_STREAM);
-    client.request(3, "/", END_STREAM);
-    let bodies = [client.frame_of(DATA), client.frame_of(DATA)];
-    assert!(bodies.iter().any(|frame| frame.stream == 3 && frame.payload == b"hello"));
+    assert!(client.frame_of(DATA).payload.starts_with(b"{\"error\""));
+    client.request(3, "/panic-late", END_STREAM);
+    assert_eq!(client.frame_of(RST_STREAM).stream, 3);
+    client.request(5, "/", END_STREAM);
+    assert_eq!(client.frame_of(DATA).payload, b"hello");
     assert_eq!(server.stats.panics(), 1);
 }
 

@@ -43,6 +43,7 @@ impl Handler for Site {
             "/large" => {
                 Body::unfold(0, |n| async move { Ok((n < 1024).then(|| (Bytes::from(vec![b'x'; 64 << 10]), n + 1))) })
             }
+            "/panic-late" => Body::unfold((), |()| async { panic!("this body panics") }),
             "/silent" => Body::unfold((), |()| std::future::pending()),
             _ => Body::full("hello"),
         };
