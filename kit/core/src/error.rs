@@ -56,7 +56,7 @@ pub struct ResourceInfo {
     pub name: String,
 }
 
-/// What a failed call answers. See the [module](self).
+/// What a failed call answers.
 #[derive(Debug)]
 pub struct Error(Box<Inner>);
 

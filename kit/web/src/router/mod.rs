@@ -75,7 +75,7 @@ pub enum Lookup<'r, 'p> {
     NotFound,
 }
 
-/// See the [module](self).
+/// The routes of a service, compiled. Literals win over variables, a verb over a value with a colon in it.
 #[derive(Debug)]
 pub struct Router {
     routes: Vec<Route>,
