@@ -78,7 +78,9 @@ fn clippy() -> Result<()> {
 
 fn docs() -> Result<()> {
     let mut cargo = shell::cargo();
-    cargo.args(["doc", "--quiet", "--locked", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-Dwarnings");
+    cargo
+        .args(["doc", "--quiet", "--locked", "--workspace", "--no-deps", "--document-private-items"])
+        .env("RUSTDOCFLAGS", "-Dwarnings");
     shell::run(&mut cargo)
 }
 

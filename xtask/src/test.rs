@@ -29,8 +29,6 @@ pub(crate) fn run(args: &[&str]) -> Result<()> {
     let choice = parse(args)?;
     needs::install()?;
     crate::fetch::flights()?;
-    // Tests start the real binary; built once here, they need not ask cargo for it.
-    shell::run(shell::cargo().args(["build", "--locked", "--package", "rowkeep"]))?;
     let started = Instant::now();
     let (tally, completed) = run_cargo(&choice)?;
     for name in &tally.names {
@@ -84,9 +82,10 @@ fn command(choice: &Choice) -> Command {
     cargo.args(["test", "--locked", "--no-fail-fast"]);
     match &choice.package {
         Some(name) => cargo.args(["--package", name]),
-        None => cargo.arg("--workspace"),
+        // All tests together build the binary before they run, so none of them needs to ask cargo for it.
+        None => cargo.arg("--workspace").env("TESTKIT_ROWKEEP", shell::target().join("debug/rowkeep")),
     };
-    cargo.env("TESTKIT_ROWKEEP", shell::target().join("debug/rowkeep")).env("TESTKIT_PYTHON", needs::python());
+    cargo.env("TESTKIT_PYTHON", needs::python());
     if choice.nightly {
         cargo.args(["--", "--include-ignored"]);
     }
