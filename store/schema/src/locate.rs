@@ -152,6 +152,11 @@ impl<'a> Locator<'a> {
     }
 }
 
+/// Comments of a file by path, read from its descriptor alone.
+pub(crate) fn comments(file: &FileDescriptor) -> HashMap<Vec<i32>, String> {
+    spans(file).into_iter().map(|(path, span)| (path, span.comment)).collect()
+}
+
 fn spans(file: &FileDescriptor) -> HashMap<Vec<i32>, Span> {
     let mut spans: HashMap<Vec<i32>, Span> = HashMap::new();
     let info = file.file_descriptor_proto().source_code_info.as_ref();

@@ -50,6 +50,8 @@ pub struct Schema {
     pub descriptors: DescriptorPool,
     /// The derived `.proto` files, by import path: `shop/v1/shop_rowkeep.proto`.
     pub derived: Vec<DerivedFile>,
+    /// The files the schema was read from and those they import, but for `google/protobuf`, by import path.
+    pub sources: Vec<SourceFile>,
     /// Changes whenever anything changes that a stored row, a page token or a cache entry depends on.
     pub fingerprint: u64,
 }
@@ -63,6 +65,15 @@ pub struct DerivedFile {
     pub package: String,
     /// Its text.
     pub source: String,
+}
+
+/// A `.proto` file that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceFile {
+    /// Import path.
+    pub path: String,
+    /// Its text.
+    pub text: String,
 }
 
 /// A message with `option (rowkeep.v1.entity)`.
@@ -559,6 +570,13 @@ impl Schema {
             let mut found = self.entities.iter().filter(|entity| entity.name == name);
             found.next().filter(|_| found.next().is_none())
         })
+    }
+
+    /// The files that a client needs to generate code: those read, and those derived. `google/protobuf/*.proto` comes
+    /// with every compiler.
+    pub fn client_files(&self) -> Vec<(&str, &str)> {
+        let sources = self.sources.iter().map(|file| (file.path.as_str(), file.text.as_str()));
+        sources.chain(self.derived.iter().map(|file| (file.path.as_str(), file.source.as_str()))).collect()
     }
 
     /// The message of a full name.

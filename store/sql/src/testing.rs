@@ -203,6 +203,7 @@ pub(crate) fn schema(tables: &[Table]) -> Arc<Schema> {
         methods: Vec::new(),
         descriptors: prost_reflect::DescriptorPool::new(),
         derived: Vec::new(),
+        sources: Vec::new(),
         fingerprint: 0,
     })
 }

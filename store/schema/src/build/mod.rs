@@ -16,15 +16,15 @@ mod rules;
 mod types;
 mod validate;
 
-use prost_reflect::{FieldDescriptor, MessageDescriptor};
+use prost_reflect::{DescriptorPool, FieldDescriptor, MessageDescriptor};
 
 use crate::builtin;
 use crate::derive::{self, DeriveError, Derived};
 use crate::diagnostics::Diagnostics;
 use crate::fingerprint::fingerprint;
 use crate::link::Linked;
-use crate::locate::Locator;
-use crate::model::{Entity, EntityId, Method, Schema};
+use crate::locate::{self, Locator};
+use crate::model::{DerivedFile, Entity, EntityId, Method, Schema, SourceFile};
 use crate::options::{self, ColumnOptions, EntityOptions};
 use context::Context;
 use types::Types;
@@ -56,7 +56,11 @@ pub(crate) fn build(linked: Linked) -> Result<(Schema, Diagnostics), Diagnostics
     }
     let entities: Vec<Entity> = drafts.iter().map(|draft| draft.entity.clone()).collect();
     match derive::derive(&linked.pool, &entities) {
-        Ok(derived) => Ok(finish(entities, types, derived, ctx.out)),
+        Ok(derived) => {
+            let (mut schema, warnings) = finish(entities, types, derived, ctx.out);
+            schema.sources = source_files(&linked);
+            Ok((schema, warnings))
+        }
         Err(DeriveError::Link(error)) => {
             ctx.out.error(None, error.to_string(), "");
             Err(ctx.out)
@@ -135,6 +139,7 @@ fn finish(
             comment: spec.comment,
         });
     }
+    comment_derived(&mut types, &derived.pool, &derived.texts);
     for entity in &mut entities {
         types.messages[entity.message.index()].entity = Some(entity.id);
     }
@@ -145,10 +150,37 @@ fn finish(
         methods,
         descriptors: derived.pool,
         derived: derived.texts,
+        sources: Vec::new(),
         fingerprint: 0,
     };
     schema.fingerprint = fingerprint(&schema);
     (schema, sorted(warnings))
+}
+
+/// Derived messages have no text of the user's; their comments are in their descriptors.
+fn comment_derived(types: &mut Types<'_>, pool: &DescriptorPool, texts: &[DerivedFile]) {
+    for file in texts.iter().filter_map(|text| pool.get_file_by_name(&text.path)) {
+        let mut comments = locate::comments(&file);
+        let mut comment = |path: &[i32]| comments.remove(path).unwrap_or_default();
+        for message in file.messages() {
+            let id = types.message(&message);
+            let entry = &mut types.messages[id.index()];
+            entry.comment = comment(message.path());
+            for field in message.fields() {
+                if let Some(entry) = entry.fields.iter_mut().find(|entry| entry.number == field.number()) {
+                    entry.comment = comment(field.path());
+                }
+            }
+        }
+    }
+}
+
+fn source_files(linked: &Linked) -> Vec<SourceFile> {
+    let paths: Vec<_> = linked.pool.files().map(|file| file.name().to_owned()).collect();
+    let wanted = paths.into_iter().filter(|path| !path.starts_with("google/protobuf/"));
+    let text =
+        |path: &str| linked.sources.text(path).or_else(|| builtin::own(path)).or_else(|| builtin::third_party(path));
+    wanted.filter_map(|path| Some(SourceFile { text: text(&path)?.to_owned(), path })).collect()
 }
 
 fn sorted(mut diagnostics: Diagnostics) -> Diagnostics {

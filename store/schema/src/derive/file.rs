@@ -70,8 +70,7 @@ impl Message {
         Self { name, comment, fields: Vec::new() }
     }
 
-    /// Adds a field. A name that is taken, by a key field called `etag` say, gets the prefix `rowkeep_`: the number is
-    /// what counts on the wire, and a key keeps the name that the user gave it.
+    /// Adds a field. The checks of a schema see to it that no key field is called like an option.
     pub(super) fn field(mut self, number: i32, name: &str, ty: FieldType, comment: &str) -> Self {
         self.push(number, name, ty, Label::Singular, comment);
         self
@@ -88,12 +87,7 @@ impl Message {
     }
 
     fn push(&mut self, number: i32, name: &str, ty: FieldType, label: Label, comment: &str) {
-        let taken = |name: &str| self.fields.iter().any(|field| json_name(&field.name) == json_name(name));
-        let mut name = name.to_owned();
-        while taken(&name) {
-            name.insert_str(0, "rowkeep_");
-        }
-        self.fields.push(Field { name, number, ty, label, comment: comment.to_owned() });
+        self.fields.push(Field { name: name.to_owned(), number, ty, label, comment: comment.to_owned() });
     }
 }
 

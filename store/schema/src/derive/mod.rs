@@ -7,7 +7,6 @@
 //! A derived name that the user's files already use is a [`Collision`]: there is no second name it could silently get
 //! that would not change when the user's file does.
 
-mod clients;
 mod descriptor;
 mod file;
 mod print;
@@ -17,8 +16,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kit_core::{Code, Error};
 use prost_reflect::{DescriptorPool, MessageDescriptor};
-
-pub use clients::client_files;
 
 use crate::{DerivedFile, Entity, EntityId, HttpRule, MethodKind};
 use file::{FieldType, File};

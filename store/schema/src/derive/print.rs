@@ -64,11 +64,12 @@ impl Printer<'_> {
         self.comment("  ", &rpc.comment);
         let (input, output) = (self.reference(&rpc.input), self.reference(&rpc.output));
         self.line(&format!("  rpc {}({input}) returns ({output}) {{", rpc.name));
+        let option = self.reference("google.api.http");
         let rule = format!("{}: \"{}\"", rpc.http.verb.to_ascii_lowercase(), rpc.http.path);
         match &rpc.http.body {
-            None => self.line(&format!("    option (google.api.http) = {{{rule}}};")),
+            None => self.line(&format!("    option ({option}) = {{{rule}}};")),
             Some(body) => {
-                self.line("    option (google.api.http) = {");
+                self.line(&format!("    option ({option}) = {{"));
                 self.line(&format!("      {rule}"));
                 self.line(&format!("      body: \"{body}\""));
                 self.line("    };");

@@ -138,11 +138,14 @@ impl<'a> Components<'a> {
         let mut required = Vec::new();
         for (place, field) in message.fields.iter().enumerate() {
             let column = entity.and_then(|entity| entity.columns.get(place));
+            if self.belongs_to_batch(id, field) {
+                continue;
+            }
             if let (Some(entity), Some(column)) = (entity, column) {
                 if !shows(entity, column, form) {
                     continue;
                 }
-                if is_required(entity, column, field, form) {
+                if is_required(schema, entity, column, field, form) {
                     required.push(field.json_name.clone());
                 }
             } else if form != Form::Rendered && entity.is_none() && self.requires(message, field, id) {
@@ -181,7 +184,7 @@ impl<'a> Components<'a> {
         let cleared_is_refused = column.is_some_and(|column| {
             form == Form::Patch
                 && field.cardinality != Cardinality::Explicit
-                && constraints::zero_is_refused(column, field)
+                && constraints::zero_is_refused(self.schema, column, field)
         });
         if !strict && !cleared_is_refused && !column.is_some_and(|column| column.rules.required) {
             schema = nullable(schema);
@@ -236,8 +239,11 @@ impl<'a> Components<'a> {
             }
             (Some(WellKnown::Wrapper), _) => {
                 // The null of a wrapper is the null of its field.
-                let kind = message.fields.first().map_or(Kind::String, |field| field.kind);
-                scalar(kind, form.direction())
+                let Some(inner) = message.fields.first() else { return json!({}) };
+                match column {
+                    Some(column) => constraints::scalar_column(column, inner, form.direction()),
+                    None => scalar(inner.kind, form.direction()),
+                }
             }
             _ if message.entity.is_some() && form != Form::Rendered => {
                 let form = self.request_forms.get(&parent).copied().unwrap_or(Form::Accepted);
@@ -270,9 +276,7 @@ impl<'a> Components<'a> {
         let allowed = |(name, number): &&(String, i32)| {
             rules.is_none_or(|rules| {
                 let named = |list: &[String]| list.iter().any(|text| text == name || *text == number.to_string());
-                (rules.one_of.is_empty() || named(&rules.one_of))
-                    && !named(&rules.not_in)
-                    && !(rules.required && *number == 0)
+                (rules.one_of.is_empty() || named(&rules.one_of)) && !named(&rules.not_in)
             })
         };
         let values: Vec<_> = match direction {
@@ -282,7 +286,6 @@ impl<'a> Components<'a> {
         let names: Vec<_> = values.iter().map(|(name, _)| json!(name)).collect();
         let closed =
             rules.is_some_and(|rules| rules.defined_only || !rules.one_of.is_empty() || !rules.not_in.is_empty());
-        let nonzero = rules.is_some_and(|rules| rules.required);
         let mut schema = match direction {
             Direction::Rendered | Direction::Parameter => json!({"type": "string", "enum": names}),
             Direction::Accepted if closed => {
@@ -290,9 +293,6 @@ impl<'a> Components<'a> {
                 json!({"enum": names.into_iter().chain(numbers).collect::<Vec<_>>()})
             }
             // Enums are open: a number that this schema does not know may be one that the writer's does.
-            Direction::Accepted if nonzero => {
-                json!({"anyOf": [{"type": "string", "enum": names}, {"type": "integer", "format": "int32", "minimum": 1, "maximum": i32::MAX}]})
-            }
             Direction::Accepted => {
                 let number = json!({"type": "integer", "format": "int32", "minimum": i32::MIN, "maximum": i32::MAX});
                 json!({"anyOf": [{"type": "string", "enum": names}, number]})
@@ -340,11 +340,18 @@ impl<'a> Components<'a> {
     /// Fields of messages that are no rows, but wrong without: the row of a request, the parts of a write.
     fn requires(&self, message: &MessageType, field: &Field, id: MessageId) -> bool {
         match (message.full_name.as_str(), field.name.as_str()) {
-            ("rowkeep.v1.Update" | "rowkeep.v1.Delete", "row")
-            | ("rowkeep.v1.Transform", "field")
-            | ("rowkeep.v1.CommitRequest", "writes") => true,
-            _ => field.number == 1 && matches!(field.kind, Kind::Message(_)) && self.is_request(id),
+            ("rowkeep.v1.Update" | "rowkeep.v1.Delete", "row") | ("rowkeep.v1.Transform", "field") => true,
+            _ => field.cardinality == Cardinality::Explicit && field.number == 1 && self.is_request(id),
         }
+    }
+
+    /// The single requests of a batch leave to the batch what is said of the whole.
+    fn belongs_to_batch(&self, id: MessageId, field: &Field) -> bool {
+        matches!(field.name.as_str(), "request_id" | "validate_only")
+            && self.schema.methods.iter().any(|method| {
+                let single = [MethodKind::Create, MethodKind::Update, MethodKind::Delete];
+                method.input == id && single.contains(&method.kind)
+            })
     }
 
     fn is_request(&self, message: MessageId) -> bool {
@@ -388,9 +395,9 @@ fn shows(entity: &Entity, column: &Column, form: Form) -> bool {
     }
 }
 
-fn is_required(entity: &Entity, column: &Column, field: &Field, form: Form) -> bool {
+fn is_required(schema: &Schema, entity: &Entity, column: &Column, field: &Field, form: Form) -> bool {
     match form {
-        Form::Create => constraints::must_be_given(column, field),
+        Form::Create => constraints::must_be_given(schema, column, field),
         Form::Update => entity.is_key(column.id),
         Form::Rendered | Form::Accepted | Form::Patch | Form::Packed => false,
     }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::pattern;
 use super::scalars::{Direction, Integer, number, scalar};
-use crate::{Bound, Cardinality, Column, Field, Generated, Kind, Rules, Storage};
+use crate::{Bound, Cardinality, Column, Field, Generated, Kind, Rules, Schema, Storage};
 
 /// The schema of one value of a scalar column, rules included. Rules count items where a field is repeated, and are
 /// then left to [`items`].
@@ -14,7 +14,7 @@ pub(super) fn scalar_column(column: &Column, field: &Field, direction: Direction
     }
     let rules = &column.rules;
     if let Some(integer) = Integer::of(field.kind) {
-        return integer_column(integer, rules, needs_nonzero(rules, field), direction);
+        return integer_column(integer, rules, direction);
     }
     match (field.kind, column.storage) {
         (Kind::String, Storage::Decimal { precision, scale }) => {
@@ -43,47 +43,55 @@ pub(super) fn items(rules: &Rules, map: bool, schema: &mut Map<String, Value>) {
 }
 
 /// Whether a field must be in the body of a create: left out, it would break a rule.
-pub(super) fn must_be_given(column: &Column, field: &Field) -> bool {
+pub(super) fn must_be_given(schema: &Schema, column: &Column, field: &Field) -> bool {
     let kept_by_store = column.output_only || column.auto.is_some() || column.generated.is_some();
     if kept_by_store || column.default.is_some() {
         return false;
     }
-    column.rules.required || (field.cardinality == Cardinality::Implicit && zero_is_refused(column, field))
+    column.rules.required || (field.cardinality != Cardinality::Explicit && zero_is_refused(schema, column, field))
 }
 
-/// Whether the zero value breaks a rule.
-pub(super) fn zero_is_refused(column: &Column, field: &Field) -> bool {
+/// Whether the zero value breaks a rule: rules hold for what a request leaves out as well. A required number may be zero
+/// if the request says so; a required string, bytes or list may not be empty.
+pub(super) fn zero_is_refused(schema: &Schema, column: &Column, field: &Field) -> bool {
     let rules = &column.rules;
-    if rules.required {
-        return true;
+    if matches!(field.cardinality, Cardinality::Repeated | Cardinality::Map(_)) {
+        return rules.required || rules.min_length.is_some_and(|min| min > 0);
     }
-    if field.kind == Kind::String && !matches!(column.storage, Storage::Decimal { .. }) {
-        return rules.min_length.is_some_and(|min| min > 0)
-            || rules.pattern.as_ref().is_some_and(|pattern| !pattern.regex.is_match(""))
-            || (!rules.one_of.is_empty() && !rules.one_of.iter().any(String::is_empty))
-            || rules.not_in.iter().any(String::is_empty);
+    match column.storage {
+        Storage::Text => {
+            rules.required
+                || rules.min_length.is_some_and(|min| min > 0)
+                || rules.pattern.as_ref().is_some_and(|pattern| !pattern.regex.is_match(""))
+                || rules.format.is_some()
+                || is_listed_out(rules, "")
+        }
+        Storage::Blob => rules.required || rules.min_length.is_some_and(|min| min > 0),
+        Storage::Enum(id) => is_listed_out(rules, schema.enumeration(id).name_of(0).unwrap_or_default()),
+        _ => is_outside(rules, 0.0) || is_listed_out(rules, "0"),
     }
-    if field.kind == Kind::Bytes {
-        return rules.min_length.is_some_and(|min| min > 0);
-    }
-    let above = |bound: &Bound| parse(bound).is_some_and(|min| min > 0.0 || (min == 0.0 && !bound.inclusive));
-    let below = |bound: &Bound| parse(bound).is_some_and(|max| max < 0.0 || (max == 0.0 && !bound.inclusive));
-    rules.min.as_ref().is_some_and(above)
-        || rules.max.as_ref().is_some_and(below)
-        || (!rules.one_of.is_empty() && !rules.one_of.iter().any(|value| value == "0"))
-        || rules.not_in.iter().any(|value| value == "0")
+}
+
+fn is_listed_out(rules: &Rules, value: &str) -> bool {
+    let has = |list: &[String]| list.iter().any(|other| other == value);
+    (!rules.one_of.is_empty() && !has(&rules.one_of)) || has(&rules.not_in)
+}
+
+fn is_outside(rules: &Rules, value: f64) -> bool {
+    let beyond = |bound: &Option<Bound>, outside: fn(f64, f64) -> bool| {
+        let bound = bound.as_ref();
+        bound.is_some_and(|bound| {
+            parse(bound).is_some_and(|edge| outside(value, edge) || (value == edge && !bound.inclusive))
+        })
+    };
+    beyond(&rules.min, |value, min| value < min) || beyond(&rules.max, |value, max| value > max)
 }
 
 fn parse(bound: &Bound) -> Option<f64> {
     bound.text.parse().ok()
 }
 
-/// A required number without presence must not be zero: that is what absent means.
-fn needs_nonzero(rules: &Rules, field: &Field) -> bool {
-    rules.required && field.cardinality == Cardinality::Implicit
-}
-
-fn integer_column(mut integer: Integer, rules: &Rules, nonzero: bool, direction: Direction) -> Value {
+fn integer_column(mut integer: Integer, rules: &Rules, direction: Direction) -> Value {
     let listed = numbers(&rules.one_of);
     if !listed.is_empty() {
         let texts = listed.iter().map(|value| json!(value.to_string()));
@@ -95,13 +103,7 @@ fn integer_column(mut integer: Integer, rules: &Rules, nonzero: bool, direction:
     if let Some(high) = rules.max.as_ref().and_then(|bound| edge(bound, -1)) {
         integer.high = integer.high.min(high);
     }
-    let mut refused = numbers(&rules.not_in);
-    match (nonzero, integer.low, integer.high) {
-        (true, 0, _) => integer.low = 1,
-        (true, _, 0) => integer.high = -1,
-        (true, low, high) if low < 0 && high > 0 => refused.push(0),
-        _ => {}
-    }
+    let refused = numbers(&rules.not_in);
     let mut schema = integer.schema(direction);
     if let (Value::Object(map), false) = (&mut schema, refused.is_empty()) {
         let texts = refused.iter().map(|value| json!(value.to_string()));
@@ -158,11 +160,7 @@ fn text(column: &Column) -> Value {
     let rules = &column.rules;
     let mut map = Map::from_iter([("type".to_owned(), json!("string"))]);
     if !rules.one_of.is_empty() {
-        let mut values = rules.one_of.clone();
-        if !zero_is_refused(column, &TEXT_FIELD) && !values.iter().any(String::is_empty) {
-            values.push(String::new());
-        }
-        map.insert("enum".to_owned(), json!(values));
+        map.insert("enum".to_owned(), json!(rules.one_of));
         return Value::Object(map);
     }
     let min = rules.min_length.unwrap_or(0).max(u32::from(rules.required));
@@ -185,19 +183,6 @@ fn text(column: &Column) -> Value {
     }
     Value::Object(map)
 }
-
-/// A plain string field, to ask about the empty string.
-const TEXT_FIELD: Field = Field {
-    name: String::new(),
-    json_name: String::new(),
-    number: 1,
-    kind: Kind::String,
-    cardinality: Cardinality::Implicit,
-    oneof: None,
-    secret: false,
-    output_only: false,
-    comment: String::new(),
-};
 
 /// Digits before and behind the point, with a sign unless the rules forbid negative numbers.
 pub(super) fn decimal_pattern(precision: u8, scale: u8, rules: &Rules) -> String {

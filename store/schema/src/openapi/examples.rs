@@ -46,7 +46,7 @@ fn column_value(schema: &Schema, column: &Column, field: &Field, form: Form) -> 
         Cardinality::Implicit | Cardinality::Explicit => {}
         Cardinality::Repeated => {
             let count = column.rules.min_length.unwrap_or(1).max(1);
-            let item = item_value(schema, field, 1)?;
+            let item = item_value(schema, field, form, 1)?;
             return (count == 1 || !column.rules.unique_items).then(|| json!(vec![item; count.min(50) as usize]));
         }
         Cardinality::Map(_) => return None,
@@ -63,7 +63,7 @@ fn column_value(schema: &Schema, column: &Column, field: &Field, form: Form) -> 
             (Some(WellKnown::Decimal), Storage::Decimal { scale, .. }) => Some(json!({"value": decimal(rules, scale)})),
             (Some(WellKnown::Timestamp), _) => Some(json!(bound(rules).unwrap_or_else(|| TIME.to_owned()))),
             (Some(WellKnown::Duration), _) => Some(json!(bound(rules).unwrap_or_else(|| "90s".to_owned()))),
-            _ => message(schema, id, 1),
+            _ => message(schema, id, form, 1),
         },
         Kind::Enum(id) => {
             let named = rules.one_of.first().cloned();
@@ -77,18 +77,18 @@ fn column_value(schema: &Schema, column: &Column, field: &Field, form: Form) -> 
 }
 
 /// A value of a field without rules, in a list or in a nested message.
-fn item_value(schema: &Schema, field: &Field, depth: u8) -> Option<Value> {
+fn item_value(schema: &Schema, field: &Field, form: Form, depth: u8) -> Option<Value> {
     Some(match field.kind {
         Kind::String => json!(known_text(&field.name)),
-        Kind::Message(id) => return message(schema, id, depth),
+        Kind::Message(id) => return message(schema, id, form, depth),
         Kind::Enum(id) => json!(schema.enumeration(id).values.last()?.0),
         Kind::Bool => json!(true),
         Kind::Bytes => json!("AQI="),
-        kind => number(kind, &Rules::default(), false)?,
+        kind => number(kind, &Rules::default(), form == Form::Rendered)?,
     })
 }
 
-fn message(schema: &Schema, id: MessageId, depth: u8) -> Option<Value> {
+fn message(schema: &Schema, id: MessageId, form: Form, depth: u8) -> Option<Value> {
     let message = schema.message(id);
     if let Some(well_known) = message.well_known {
         return Some(match well_known {
@@ -99,7 +99,9 @@ fn message(schema: &Schema, id: MessageId, depth: u8) -> Option<Value> {
             WellKnown::ListValue => json!(["blue", 7]),
             WellKnown::Any => return None,
             WellKnown::Empty => json!({}),
-            WellKnown::Wrapper => return message.fields.first().and_then(|field| item_value(schema, field, depth)),
+            WellKnown::Wrapper => {
+                return message.fields.first().and_then(|field| item_value(schema, field, form, depth));
+            }
             WellKnown::Date => json!({"year": 2026, "month": 1, "day": 31}),
             WellKnown::Decimal => json!({"value": "9.90"}),
         });
@@ -110,7 +112,7 @@ fn message(schema: &Schema, id: MessageId, depth: u8) -> Option<Value> {
             matches!(field.cardinality, Cardinality::Implicit | Cardinality::Explicit) && field.oneof.is_none()
         };
         for field in message.fields.iter().filter(plain) {
-            if let Some(value) = item_value(schema, field, depth + 1) {
+            if let Some(value) = item_value(schema, field, form, depth + 1) {
                 object.insert(field.json_name.clone(), value);
             }
         }
