@@ -155,7 +155,7 @@ impl Rowkeep {
     /// # Panics
     /// If it does not say.
     pub fn admin_url(&self) -> String {
-        let said = |line: &str| address_behind("admin on http://", line);
+        let said = |line: &str| address_behind("metrics and health on http://", line);
         let address = self.log.wait_for(self.running().log_start, PATIENCE, said);
         format!("http://{}", address.unwrap_or_else(|| panic!("no admin listener\n{}", self.log.text())))
     }
@@ -302,6 +302,6 @@ mod tests {
         assert_eq!(listening_address("listening on http://127.0.0.1:4321"), expected);
         assert_eq!(listening_address("  listening on http://127.0.0.1:4321/ (docs: /docs)"), expected);
         assert_eq!(listening_address(r#"{"message":"listening on http://127.0.0.1:4321","level":"info"}"#), expected);
-        assert_eq!(listening_address("admin on http://127.0.0.1:9"), None);
+        assert_eq!(listening_address("metrics and health on http://127.0.0.1:9"), None);
     }
 }
