@@ -91,6 +91,11 @@ impl Table {
         self
     }
 
+    pub(crate) fn named(mut self, name: &'static str) -> Self {
+        self.name = name;
+        self
+    }
+
     pub(crate) fn key(mut self, columns: &[&'static str]) -> Self {
         self.key = columns.to_vec();
         self

@@ -1,6 +1,6 @@
 //! What the last apply left behind, kept in the database: how tables looked, and what their columns meant.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rowkeep_schema::Storage;
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,8 @@ pub(crate) struct AppliedTable {
     pub(crate) found: FoundTable,
     /// How values of the managed columns are stored; the catalogue knows only their SQL types.
     pub(crate) storages: BTreeMap<String, String>,
+    /// Names of the managed indexes: others are not rowkeep's to drop.
+    pub(crate) indexes: BTreeSet<String>,
 }
 
 impl Applied {
@@ -28,7 +30,8 @@ impl Applied {
         let table = |def: &TableDef| {
             let found = found.iter().find(|table| table.name == def.name)?.clone();
             let storages = def.columns.iter().map(|column| (column.name.clone(), storage_text(column.storage)));
-            Some((def.name.clone(), AppliedTable { found, storages: storages.collect() }))
+            let indexes = def.indexes.iter().map(|index| index.name.clone());
+            Some((def.name.clone(), AppliedTable { found, storages: storages.collect(), indexes: indexes.collect() }))
         };
         Self { tables: desired.iter().filter_map(table).collect() }
     }

@@ -154,8 +154,7 @@ impl<'a> Differ<'a, '_> {
     }
 
     fn indexes(&self, gone: &dyn Fn(&str) -> bool) -> (Vec<&'a FoundIndex>, Vec<&'a IndexDef>) {
-        let managed =
-            |index: &FoundIndex| self.applied.is_some_and(|applied| applied.found.index(&index.name).is_some());
+        let managed = |index: &FoundIndex| self.applied.is_some_and(|applied| applied.indexes.contains(&index.name));
         let (mut drop, mut kept) = (Vec::new(), Vec::new());
         for index in &self.found.indexes {
             let wanted = self.table.indexes.iter().find(|wanted| wanted.name == index.name);

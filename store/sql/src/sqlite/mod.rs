@@ -15,6 +15,8 @@ mod load;
 mod measure;
 mod meta;
 mod migrate;
+#[cfg(test)]
+mod migrate_tests;
 mod probe;
 mod reader;
 mod reads;
