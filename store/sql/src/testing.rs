@@ -76,6 +76,11 @@ impl Table {
         self.last(|column| column.nullable = true)
     }
 
+    /// Of the last column: it is stored and filtered, but not read.
+    pub(crate) fn secret(self) -> Self {
+        self.last(|column| column.secret = true)
+    }
+
     /// Of the last column.
     pub(crate) fn counted(self) -> Self {
         self.last(|column| column.generated = Some(Generated::AutoIncrement))
@@ -193,7 +198,7 @@ fn field(column: &Column) -> Field {
         kind,
         cardinality: if column.nullable { Cardinality::Explicit } else { Cardinality::Implicit },
         oneof: None,
-        secret: false,
+        secret: column.secret,
         output_only: false,
         comment: String::new(),
     }

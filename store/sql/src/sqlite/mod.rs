@@ -10,6 +10,8 @@ mod checkpoint;
 mod connect;
 mod database;
 mod errors;
+#[cfg(test)]
+mod filter_tests;
 mod load;
 #[cfg(test)]
 mod measure;
