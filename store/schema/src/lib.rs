@@ -5,6 +5,7 @@
 
 mod build;
 mod builtin;
+mod compat;
 mod compile;
 pub mod derive;
 mod diagnostics;
@@ -17,10 +18,12 @@ mod model;
 mod names;
 pub mod openapi;
 mod options;
+mod snapshot;
 mod sources;
 mod text_check;
 
 pub use builtin::{OPTIONS as OPTIONS_PROTO, STORE as STORE_PROTO};
+pub use compat::{Change, ChangeKind, Verdict, compare};
 pub use compile::{compile, compile_str, compile_with_warnings};
 pub use diagnostics::{Diagnostic, Diagnostics, Place, Severity};
 pub use link::CompileOptions;

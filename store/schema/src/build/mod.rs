@@ -44,11 +44,7 @@ pub(crate) fn build(linked: Linked) -> Result<(Schema, Diagnostics), Diagnostics
     let locator = Locator::new(&linked.sources, &linked.pool);
     let mut ctx = Context { pool: &linked.pool, locator: &locator, out: Diagnostics::default() };
     let mut types = Types::new(&locator);
-    let mut drafts = drafts(&mut ctx, &mut types);
-    key::set_keys(&mut ctx, &mut drafts);
-    index::set_indexes(&mut ctx, &mut drafts);
-    reference::resolve(&mut ctx, &mut drafts);
-    lifecycle::set_lifecycles(&mut ctx, &mut drafts);
+    let drafts = assemble(&mut ctx, &mut types);
     collisions::check(&mut ctx, &drafts);
     check_types(&mut ctx, &types);
     if ctx.out.has_errors() {
@@ -72,6 +68,29 @@ pub(crate) fn build(linked: Linked) -> Result<(Schema, Diagnostics), Diagnostics
             Err(sorted(ctx.out))
         }
     }
+}
+
+/// A schema that was checked before: only its entities and types, and whatever they say.
+pub(crate) fn build_stored(linked: Linked) -> Result<Schema, Diagnostics> {
+    let locator = Locator::new(&linked.sources, &linked.pool);
+    let mut ctx = Context { pool: &linked.pool, locator: &locator, out: Diagnostics::default() };
+    let mut types = Types::new(&locator);
+    let drafts = assemble(&mut ctx, &mut types);
+    if drafts.is_empty() {
+        return Err(ctx.out);
+    }
+    let entities = drafts.into_iter().map(|draft| draft.entity).collect();
+    let nothing = Derived { pool: linked.pool.clone(), texts: Vec::new(), methods: Vec::new() };
+    Ok(finish(entities, types, nothing, Diagnostics::default()).0)
+}
+
+fn assemble(ctx: &mut Context<'_>, types: &mut Types<'_>) -> Vec<Draft> {
+    let mut drafts = drafts(ctx, types);
+    key::set_keys(ctx, &mut drafts);
+    index::set_indexes(ctx, &mut drafts);
+    reference::resolve(ctx, &mut drafts);
+    lifecycle::set_lifecycles(ctx, &mut drafts);
+    drafts
 }
 
 fn drafts(ctx: &mut Context<'_>, types: &mut Types<'_>) -> Vec<Draft> {
