@@ -14,12 +14,11 @@ use kit_rpc::{HealthService, Reflection, ServingStatus};
 use kit_telemetry::metrics::Registry;
 use kit_telemetry::{AccessLog, Admin, HealthStage, LogControl, Sink, Tracing};
 use kit_web::Cors;
-use rowkeep_engine::{Engine, EngineOptions, Rows};
-use rowkeep_record::Codecs;
+use rowkeep_engine::Engine;
 use rowkeep_schema::Schema;
 use rowkeep_schema::openapi::{self, OpenApiOptions};
-use rowkeep_sql::sqlite::{Database, OpenOptions, SqliteStore};
-use rowkeep_sql::{Allow, Plan};
+use rowkeep_sql::Allow;
+use rowkeep_sql::sqlite::SqliteStore;
 
 use crate::api::Api;
 use crate::config::ServerConfig;
@@ -27,6 +26,7 @@ use crate::grpc::Paths;
 use crate::keys::Secret;
 use crate::observe::request_metrics;
 use crate::rest::{Rest, Site, Templates};
+use crate::storage::{Migration, Storage};
 use crate::worker::{Shared, Worker};
 use crate::{store_metrics, sweeper};
 
@@ -38,7 +38,7 @@ pub struct Server {
     listener: TcpListener,
     admin: Option<(TcpListener, Admin)>,
     lifecycle: kit_telemetry::Health,
-    migration: Plan,
+    migration: Migration,
 }
 
 impl Server {
@@ -50,9 +50,8 @@ impl Server {
         config.check()?;
         let listener = bind("listen", config.listen)?;
         let admin_listener = config.admin()?.map(|address| bind("admin_listen", address)).transpose()?;
-        let (store, migration) = open_store(&schema, &config)?;
-        let secret = Secret::of(&config.data)?;
-        let engine = engine(&schema, &store, &config, &secret)?;
+        let allow: Allow = config.allow.iter().map(String::as_str).collect();
+        let Storage { engine, migration, store, secret } = Storage::open(&schema, &config.data, &allow, &config.pages)?;
         let registry = Registry::new();
         let workers = config.http.worker_count();
         let address = listener.local_addr().map_err(Error::internal)?;
@@ -86,7 +85,7 @@ impl Server {
     }
 
     /// What was changed in the database at start.
-    pub fn migration(&self) -> &Plan {
+    pub fn migration(&self) -> &Migration {
         &self.migration
     }
 
@@ -135,36 +134,10 @@ async fn close(shared: Arc<Shared>, store: Arc<SqliteStore>) -> Result<(), Error
 
 fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, Error> {
     kit_net::bind(address).map_err(|error| {
-        let message = format!("{key}: cannot listen on {address}: {error}");
+        let flag = key.replace('_', "-");
+        let message = format!("{key}: cannot listen on {address}: {error}; choose another address with --{flag}");
         Error::new(Code::FailedPrecondition, "CANNOT_LISTEN", message)
     })
-}
-
-fn open_store(schema: &Arc<Schema>, config: &ServerConfig) -> Result<(Arc<SqliteStore>, Plan), Error> {
-    let database = Database::open(&OpenOptions::new(&config.data))?;
-    let plan = database.plan(schema)?;
-    let allow: Allow = config.allow.iter().map(String::as_str).collect();
-    for drift in &plan.drift {
-        tracing::warn!(table = drift.table, "changed by somebody else: {}", drift.what);
-    }
-    database.apply(&plan, schema, &schema.descriptors.encode_to_vec(), &allow)?;
-    let store = SqliteStore::start(database, Arc::clone(schema), Arc::new(Codecs::new(schema)))?;
-    Ok((store, plan))
-}
-
-fn engine(
-    schema: &Arc<Schema>,
-    store: &Arc<SqliteStore>,
-    config: &ServerConfig,
-    secret: &Secret,
-) -> Result<Engine, Error> {
-    let options = EngineOptions {
-        token_key: secret.derive("page tokens"),
-        default_page_size: config.pages.default_size,
-        max_page_size: config.pages.max_size,
-        ..EngineOptions::default()
-    };
-    Engine::new(Arc::clone(schema), Arc::clone(store) as Arc<dyn Rows>, options)
 }
 
 fn share(

@@ -22,15 +22,24 @@ pub enum DumpError {
     Store(#[from] Error),
 }
 
-/// Writes the rows of an entity that match `filter` (empty: all) in the order of the primary key, page by page.
-/// Rows written while it runs may or may not be in it; no row is in it twice. Answers how many.
+/// Which rows of an entity are exported.
+#[derive(Debug, Clone, Default)]
+pub struct DumpOptions {
+    /// A filter of the list language; empty: all.
+    pub filter: String,
+    /// Soft-deleted rows too.
+    pub show_deleted: bool,
+}
+
+/// Writes rows of an entity page by page, in the order in which a list without `order_by` gives them: by primary key
+/// unless the filter is served by an index. Rows written while it runs may or may not be in it; no row is in it twice. Answers how many.
 ///
 /// # Errors
 /// [`DumpError`].
 pub async fn dump(
     engine: &Engine,
     entity: EntityId,
-    filter: &str,
+    options: &DumpOptions,
     format: Format,
     output: &mut dyn Write,
     progress: &mut dyn FnMut(u64),
@@ -41,7 +50,8 @@ pub async fn dump(
         csv.header(&mut buffer);
     }
     let message = engine.schema().entity(entity).message;
-    let mut request = ListRequest { page_size: i32::MAX, filter: filter.into(), ..ListRequest::default() };
+    let DumpOptions { filter, show_deleted } = options.clone();
+    let mut request = ListRequest { page_size: i32::MAX, filter, show_deleted, ..ListRequest::default() };
     let mut written = 0;
     loop {
         let page = engine.list(entity, request.clone()).await?;

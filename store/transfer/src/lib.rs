@@ -9,6 +9,6 @@ mod dump;
 mod input;
 mod load;
 
-pub use dump::{DumpError, dump};
+pub use dump::{DumpError, DumpOptions, dump};
 pub use input::{Format, Rejected};
 pub use load::{LoadError, LoadOptions, Progress, Summary, load};

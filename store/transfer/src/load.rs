@@ -3,7 +3,7 @@
 use std::io::{BufRead, Write};
 use std::time::Duration;
 
-use kit_core::Error;
+use kit_core::{Code, Error};
 use rowkeep_engine::{Engine, LoadReport, LoadRequest, OnConflict};
 use rowkeep_record::Value;
 use rowkeep_record::csv::CsvOptions;
@@ -33,6 +33,8 @@ pub struct LoadOptions {
     pub skip_bad: bool,
     /// What identifies the file to a later run (its path, size and time of change); `None`: the load cannot be resumed.
     pub resume_id: Option<String>,
+    /// Begin at the start although an earlier run was broken off.
+    pub restart: bool,
 }
 
 /// How far a load is.
@@ -42,8 +44,8 @@ pub struct Progress {
     pub offset: u64,
     /// Rows stored.
     pub stored: u64,
-    /// Rows left out.
-    pub rejected: u64,
+    /// Rows left out, for whatever reason.
+    pub left_out: u64,
 }
 
 /// What a load did.
@@ -51,7 +53,9 @@ pub struct Progress {
 pub struct Summary {
     /// Rows stored by this run.
     pub stored: u64,
-    /// Rows this run left out.
+    /// Rows this run left out because they exist, as was asked for.
+    pub skipped: u64,
+    /// Rows this run left out because something is wrong with them.
     pub rejected: u64,
     /// The first of them, with their reasons.
     pub reasons: Vec<Rejected>,
@@ -62,7 +66,7 @@ pub struct Summary {
 /// Why a load stopped. The rows stored before stay stored.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// A line is not a row, or a row breaks a rule, and leaving it out was not asked for.
+    /// A line is not a row, or a row breaks a rule or exists, and leaving it out was not asked for.
     #[error("line {}: {}", .0.line, .0.message)]
     Row(Rejected),
     /// The file or the file of rejects cannot be read or written.
@@ -92,8 +96,10 @@ pub async fn load<'a, R: BufRead>(
     let codec = engine.codecs().row(entity);
     let checkpoint_id = options.resume_id.as_deref().map(|file| Checkpoint::id(described, file));
     let done = match &checkpoint_id {
-        Some(id) => engine.checkpoint(id).await?.as_deref().and_then(Checkpoint::decode).unwrap_or_default(),
-        None => Checkpoint::default(),
+        Some(id) if !options.restart => {
+            engine.checkpoint(id).await?.as_deref().and_then(Checkpoint::decode).unwrap_or_default()
+        }
+        _ => Checkpoint::default(),
     };
     let mut input = match options.format {
         Format::Csv => Input::csv(codec, input, options.csv.clone()).map_err(LoadError::Row)?,
@@ -141,10 +147,8 @@ impl Loader<'_> {
         loop {
             let (batch, more) = self.read(input)?;
             let offset = input.offset();
-            if !batch.rows.is_empty() || batch.rejected > 0 {
-                self.settle().await?;
-                self.hand_over(batch, offset);
-            }
+            self.settle().await?;
+            self.hand_over(batch, offset, more);
             if !more {
                 self.settle().await?;
                 if let Some(rejects) = &mut self.rejects {
@@ -178,12 +182,14 @@ impl Loader<'_> {
         Ok((batch, true))
     }
 
-    fn hand_over(&mut self, batch: Batch, offset: u64) {
+    /// Gives a batch to the store. The last one also forgets where the load is up to: the same file can be loaded anew.
+    fn hand_over(&mut self, batch: Batch, offset: u64, more: bool) {
         self.summary.rejected += batch.rejected;
         let line = batch.lines.last().copied().unwrap_or_default();
+        let reached = if more { Checkpoint { offset, line } } else { Checkpoint::default() };
         let checkpoint = self.checkpoint_id.clone().map(|id| rowkeep_engine::LoadCheckpoint {
             id,
-            state: Checkpoint { offset, line }.encode(),
+            state: reached.encode(),
             keep_for: CHECKPOINT_LIFE,
         });
         let request = LoadRequest {
@@ -203,17 +209,28 @@ impl Loader<'_> {
         let Some(batch) = self.in_flight.take() else { return Ok(()) };
         let report = batch.answer.await.map_err(|_| LoadError::Stopped)??;
         self.summary.stored += report.stored;
-        self.summary.rejected += report.rejected.len() as u64;
         for (place, error) in report.rejected {
             let line = batch.lines.get(place).copied().unwrap_or_default();
             let message = reasons(&error);
+            if error.code() == Code::AlreadyExists {
+                match self.options.on_conflict {
+                    // Nothing of the batch is stored then, so going on would lose its good rows.
+                    OnConflict::Fail => return Err(LoadError::Row(Rejected { line, message })),
+                    OnConflict::Skip => {
+                        self.summary.skipped += 1;
+                        continue;
+                    }
+                    OnConflict::Replace => {}
+                }
+            }
+            self.summary.rejected += 1;
             let raw = batch.raw.get(place).cloned().unwrap_or_default();
             self.reject(Rejected { line, message }, &raw)?;
         }
         (self.progress)(Progress {
             offset: batch.offset,
             stored: self.summary.stored,
-            rejected: self.summary.rejected,
+            left_out: self.summary.skipped + self.summary.rejected,
         });
         Ok(())
     }

@@ -47,8 +47,8 @@ pub struct Sources {
     pub file: Option<PathBuf>,
     /// The process's environment; what does not start with `ROWKEEP_` is ignored.
     pub environment: Vec<(String, String)>,
-    /// Flags that were given, by key: `listen`, `http.workers`.
-    pub flags: Vec<(String, Value)>,
+    /// Flags that were given, as texts by key: `listen`, `http.workers`. Lists have commas.
+    pub flags: Vec<(String, String)>,
 }
 
 /// A configuration with where each value came from.
@@ -85,8 +85,9 @@ impl Sources {
                 merged.insert(key, (value, Origin::Environment(name.clone())));
             }
         }
-        for (key, value) in &self.flags {
-            merged.insert(key.clone(), (value.clone(), Origin::Flag));
+        for (key, text) in &self.flags {
+            let value = flag(&merged, key, text)?;
+            merged.insert(key.clone(), (value, Origin::Flag));
         }
         let mut config = build(&merged)?;
         config.trace.otlp_endpoint.take_if(|endpoint| endpoint.is_empty());
@@ -170,6 +171,16 @@ fn variable(
     Ok(Some((key.clone(), value)))
 }
 
+/// The value of a flag, which must be of a key that exists.
+fn flag(merged: &BTreeMap<String, (Value, Origin)>, key: &str, text: &str) -> Result<Value, Error> {
+    let Some((like, _)) = merged.get(key) else {
+        let hint = nearest(key, merged.keys().map(String::as_str));
+        let hint = hint.map(|close| format!("; did you mean `{close}`?")).unwrap_or_default();
+        return Err(refused(format!("flag: `{key}` is no setting{hint}")));
+    };
+    parse(text, Some(like)).ok_or_else(|| refused(format!("{key} (flag): must be {}, not `{text}`", like.type_str())))
+}
+
 fn variable_of(key: &str) -> String {
     format!("{ENVIRONMENT_PREFIX}{}", key.replace('.', "_").to_uppercase())
 }
@@ -234,7 +245,7 @@ mod tests {
             ("ROWKEEP_DATA".into(), "environment".into()),
             ("PATH".into(), "/bin".into()),
         ];
-        sources.flags = vec![("data".into(), Value::String("flag".into()))];
+        sources.flags = vec![("data".into(), "flag".into())];
         let effective = sources.load().unwrap();
         assert_eq!(effective.config.data, Path::new("flag"));
         assert_eq!(*effective.config.rest.timeout, Duration::from_secs(2));
@@ -264,7 +275,7 @@ mod tests {
         assert!(refusal(&environment("ROWKEEP_PAGES_MAX_SIZE", "many")).contains("ROWKEEP_PAGES_MAX_SIZE"));
         let message = refusal(&environment("ROWKEEP_REST_TIMEOUT", "soon"));
         assert!(message.contains("ROWKEEP_REST_TIMEOUT"), "{message}");
-        let flags = Sources { flags: vec![("listen".into(), Value::String("x".into()))], ..Sources::default() };
+        let flags = Sources { flags: vec![("listen".into(), "x".into())], ..Sources::default() };
         assert!(refusal(&flags).starts_with("listen (flag): "), "{}", refusal(&flags));
     }
 }

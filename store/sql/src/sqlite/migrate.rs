@@ -1,16 +1,47 @@
 //! Plans and applies on SQLite. Its DDL is transactional, so a migration that is killed has not happened.
 
+use std::path::Path;
+
 use kit_core::{Code, Error};
 use rowkeep_schema::Schema;
 use rusqlite::Connection;
 
 use super::catalogue::catalogue;
+use super::connect::{Role, check_header, connect, file};
 use super::database::Database;
 use super::errors::{During, classify, failed};
 use super::meta;
 use super::steps::Steps;
 use crate::ddl::{ColumnDef, sqlite_affinity, tables};
 use crate::migrate::{Allow, Applied, Change, Plan, diff, drift};
+
+/// What a schema would change in a data directory.
+#[derive(Debug, Clone)]
+pub struct Preview {
+    /// The changes.
+    pub plan: Plan,
+    /// The snapshot of the schema that was applied last, if any was.
+    pub applied_schema: Option<Vec<u8>>,
+}
+
+/// Plans without taking the directory: a server may be running on it, and what is missing is not made.
+///
+/// # Errors
+/// `FAILED_PRECONDITION` if the file is somebody else's; what the disk says.
+pub fn preview(directory: &Path, schema: &Schema) -> Result<Preview, Error> {
+    let path = file(directory);
+    check_header(&path)?;
+    let is_new = std::fs::metadata(&path).map_or(true, |metadata| metadata.len() == 0);
+    let connection = if is_new {
+        let connection = Connection::open_in_memory().map_err(failed)?;
+        meta::create(&connection).map_err(failed)?;
+        connection
+    } else {
+        connect(&path, Role::Reader)?
+    };
+    let applied_schema = meta::get(&connection, meta::SCHEMA).map_err(failed)?;
+    Ok(Preview { plan: plan(&connection, schema)?, applied_schema })
+}
 
 impl Database {
     /// What has to change for the tables to fit the schema. Changes nothing.

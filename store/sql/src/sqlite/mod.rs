@@ -35,6 +35,7 @@ mod writer;
 pub use backup::backup;
 pub use connect::FILE_NAME;
 pub use database::{Database, OpenOptions};
+pub use migrate::{Preview, preview};
 pub use stats::{GROUP_BOUNDS, Stats};
 use store::Shared;
 pub use store::SqliteStore;

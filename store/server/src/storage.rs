@@ -1,0 +1,152 @@
+//! The data of a server: opened, compared with the schema, migrated, served.
+//!
+//! Every way to the data comes through here, so that `serve`, `plan`, `apply`, `load` and `dump` agree on what may be
+//! done to it. A schema is held against the one last applied in two ways: what the *tables* need ([`Plan`]), and what
+//! it means for *clients* that were built from the old one ([`Change`]). A change that would make clients or rows be
+//! misread is refused whatever flags are given.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use kit_core::{Code, Error};
+use rowkeep_engine::{Engine, EngineOptions, Rows};
+use rowkeep_record::Codecs;
+use rowkeep_schema::{Change, Schema, Verdict, compare};
+use rowkeep_sql::sqlite::{Database, OpenOptions, Preview, SqliteStore, preview};
+use rowkeep_sql::{Allow, Plan};
+use serde_json::json;
+
+use crate::config::PageConfig;
+use crate::keys::Secret;
+
+/// What a schema changes, compared with the one that was applied last.
+#[derive(Debug, Clone, Default)]
+pub struct Migration {
+    /// What it means for rows and clients.
+    pub changes: Vec<Change>,
+    /// What is done to the tables.
+    pub plan: Plan,
+}
+
+/// Open data and the engine over it.
+pub struct Storage {
+    /// The engine.
+    pub engine: Engine,
+    /// What was changed when it was opened.
+    pub migration: Migration,
+    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) secret: Secret,
+}
+
+impl Migration {
+    fn new(old: Option<&[u8]>, schema: &Schema, plan: Plan) -> Self {
+        // Comparing means compiling the old schema; a server that starts again with the same one is spared it.
+        let changes = match old {
+            Some(old) if old != schema.snapshot() => match Schema::from_snapshot(old) {
+                Ok(old) => compare(&old, schema),
+                Err(error) => {
+                    tracing::warn!(%error, "the schema kept with the data cannot be read, so nothing is compared with it");
+                    Vec::new()
+                }
+            },
+            _ => Vec::new(),
+        };
+        Self { changes, plan }
+    }
+
+    /// What keeps it from being applied with these flags, in words.
+    pub fn obstacles(&self, allow: &Allow) -> Vec<String> {
+        let refused = self.changes.iter().filter(|change| change.verdict == Verdict::Refused);
+        refused.map(ToString::to_string).chain(self.plan.obstacles(allow)).collect()
+    }
+
+    /// For scripts: `{"changes": [...], "steps": [...], "drift": [...]}`.
+    pub fn to_json(&self) -> serde_json::Value {
+        let change = |change: &Change| {
+            json!({
+                "entity": change.entity,
+                "subject": change.subject,
+                "verdict": change.verdict.as_str(),
+                "reason": change.reason,
+            })
+        };
+        let changes: Vec<_> = self.changes.iter().map(change).collect();
+        json!({ "changes": changes, "steps": self.plan.steps, "drift": self.plan.drift })
+    }
+
+    fn check(&self, allow: &Allow) -> Result<(), Error> {
+        let refused: Vec<_> = self.changes.iter().filter(|change| change.verdict == Verdict::Refused).collect();
+        if refused.is_empty() {
+            return Ok(());
+        }
+        let mut message = self.obstacles(allow).join("\n");
+        message
+            .push_str("\na changed meaning needs a field number of its own: keep the old field, or reserve its number");
+        Err(Error::new(Code::FailedPrecondition, "SCHEMA_INCOMPATIBLE", message))
+    }
+}
+
+impl fmt::Display for Migration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for change in &self.changes {
+            writeln!(f, "{change}")?;
+        }
+        write!(f, "{}", self.plan)
+    }
+}
+
+/// What opening `data` with a schema would change. Changes nothing, not even an empty directory, and may be asked
+/// while a server is running on it.
+///
+/// # Errors
+/// What the disk says, or whose the file is.
+pub fn plan(schema: &Schema, data: &Path) -> Result<Migration, Error> {
+    let Preview { plan, applied_schema } = preview(data, schema)?;
+    Ok(Migration::new(applied_schema.as_deref(), schema, plan))
+}
+
+/// Brings the tables up to the schema and tells what was done.
+///
+/// # Errors
+/// As [`Storage::open`].
+pub fn apply(schema: &Schema, data: &Path, allow: &Allow) -> Result<Migration, Error> {
+    migrate(schema, data, allow).map(|(_, migration)| migration)
+}
+
+fn migrate(schema: &Schema, data: &Path, allow: &Allow) -> Result<(Database, Migration), Error> {
+    let database = Database::open(&OpenOptions::new(data))?;
+    let migration = Migration::new(database.applied_schema()?.as_deref(), schema, database.plan(schema)?);
+    migration.check(allow)?;
+    for drift in &migration.plan.drift {
+        tracing::warn!(table = drift.table, "changed by somebody else: {}", drift.what);
+    }
+    database.apply(&migration.plan, schema, &schema.snapshot(), allow)?;
+    Ok((database, migration))
+}
+
+impl Storage {
+    /// Opens the data in a directory, making it if it is missing, and brings its tables up to the schema.
+    ///
+    /// # Errors
+    /// `FAILED_PRECONDITION` if the data is in use, is somebody else's, or does not take the schema without flags that
+    /// were not given; `DATA_LOSS` if it is corrupt. It is then as it was.
+    pub fn open(schema: &Arc<Schema>, data: &Path, allow: &Allow, pages: &PageConfig) -> Result<Self, Error> {
+        let (database, migration) = migrate(schema, data, allow)?;
+        let store = SqliteStore::start(database, Arc::clone(schema), Arc::new(Codecs::new(schema)))?;
+        let secret = Secret::of(data)?;
+        let options = EngineOptions {
+            token_key: secret.derive("page tokens"),
+            default_page_size: pages.default_size,
+            max_page_size: pages.max_size,
+            ..EngineOptions::default()
+        };
+        let engine = Engine::new(Arc::clone(schema), Arc::clone(&store) as Arc<dyn Rows>, options)?;
+        Ok(Self { engine, migration, store, secret })
+    }
+
+    /// Finishes what was queued and closes the data.
+    pub fn close(&self) {
+        self.store.stop();
+    }
+}
