@@ -242,7 +242,8 @@ mod tests {
 
     #[test]
     fn times_are_what_another_calendar_says() {
-        for seconds in [0, -1, 951_782_400, 1_732_334_400, 4_107_542_400, -2_208_988_800, MIN_SECONDS, 253_402_207_200] {
+        for seconds in [0, -1, 951_782_400, 1_732_334_400, 4_107_542_400, -2_208_988_800, MIN_SECONDS, 253_402_207_200]
+        {
             let theirs = jiff::Timestamp::from_second(seconds).unwrap().to_string();
             assert_eq!(shown(seconds, 0), theirs);
             assert_eq!(parse_timestamp(&theirs, false), Ok((seconds, 0)));
