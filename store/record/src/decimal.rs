@@ -1,7 +1,5 @@
 //! Exact decimals: text to the stored form and back.
 
-use rowkeep_schema::Storage;
-
 use crate::number::{self, NumberError};
 use crate::{Value, ValueRef};
 
@@ -55,14 +53,6 @@ pub(crate) fn write(out: &mut Vec<u8>, unscaled: i128, scale: u8) {
         out.push(b'.');
         out.extend(std::iter::repeat_n(b'0', scale.saturating_sub(digits.len())));
         out.extend_from_slice(&digits[whole..]);
-    }
-}
-
-/// The zero of a column.
-pub(crate) fn zero(storage: Storage) -> Value {
-    match storage {
-        Storage::Decimal { precision, scale } => from_unscaled(0, precision, scale).unwrap_or_default(),
-        _ => Value::Null,
     }
 }
 

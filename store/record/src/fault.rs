@@ -1,5 +1,7 @@
 //! What is wrong with a message, collected on the way out of nested fields.
 
+use std::borrow::Cow;
+
 use kit_core::{Code, Error, FieldViolation};
 
 use crate::wire::WireError;
@@ -113,4 +115,20 @@ pub(crate) fn excerpt(text: &str) -> String {
         Some((end, _)) => format!("{:?}…", &text[..end]),
         None => format!("{text:?}"),
     }
+}
+
+/// A name out of the input, cut where no name goes on.
+pub(crate) fn shortened(name: &str) -> Cow<'_, str> {
+    match name.char_indices().nth(60) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &name[..end])),
+        None => Cow::Borrowed(name),
+    }
+}
+
+/// `; did you mean name?`, if one of the names is near. Comparing takes the product of the lengths, so a long text,
+/// which is no mistyped name, is not compared.
+pub(crate) fn did_you_mean<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> String {
+    const LONGEST: usize = 100;
+    let near = if name.len() > LONGEST { None } else { kit_core::nearest(name, candidates) };
+    near.map_or_else(String::new, |near| format!("; did you mean {near}?"))
 }

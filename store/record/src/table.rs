@@ -32,7 +32,7 @@ pub(crate) struct FieldTable {
     pub(crate) name: Box<str>,
     pub(crate) json_name: Box<str>,
     /// `"jsonName":`.
-    pub(crate) json_key: Box<[u8]>,
+    pub(crate) json_key: Box<str>,
     pub(crate) number: u32,
     pub(crate) kind: Kind,
     pub(crate) cardinality: Cardinality,
@@ -139,6 +139,7 @@ impl FieldTable {
         let mut json_key = Vec::new();
         crate::json::write_string(&mut json_key, &field.json_name);
         json_key.push(b':');
+        let json_key = String::from_utf8_lossy(&json_key);
         Self {
             name: field.name.as_str().into(),
             json_name: field.json_name.as_str().into(),

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
 use rowkeep_schema::{EnumType, Storage};
 
-use crate::fault::excerpt;
+use crate::fault::{did_you_mean, excerpt};
 use crate::number::{self, NumberError};
 use crate::{Value, ValueRef, decimal, time};
 
@@ -62,8 +62,7 @@ fn integer(text: &str, low: i64, high: i64) -> Result<Value, String> {
 fn enumeration(known: &EnumType, text: &str) -> Result<Value, String> {
     let number = known.number_of(text).or_else(|| text.parse::<i32>().ok());
     number.map(|number| Value::Int(number.into())).ok_or_else(|| {
-        let near = kit_core::nearest(text, known.values.iter().map(|(name, _)| name.as_str()));
-        let hint = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
+        let hint = did_you_mean(text, known.values.iter().map(|(name, _)| name.as_str()));
         format!("{} is not a value of {}{hint}", excerpt(text), known.full_name)
     })
 }

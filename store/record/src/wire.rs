@@ -4,27 +4,27 @@
 //! unknown fields (skipped). Everything else is a [`WireError`], never a panic.
 
 /// Messages and groups inside each other, at most.
-pub const MAX_DEPTH: u32 = 100;
+pub(crate) const MAX_DEPTH: u32 = 100;
 
 /// Type of a field's value on the wire: the low three bits of its tag.
-pub mod wire_type {
+pub(crate) mod wire_type {
     /// A varint.
-    pub const VARINT: u32 = 0;
+    pub(crate) const VARINT: u32 = 0;
     /// Eight bytes.
-    pub const FIXED64: u32 = 1;
+    pub(crate) const FIXED64: u32 = 1;
     /// A length and so many bytes.
-    pub const LENGTH: u32 = 2;
+    pub(crate) const LENGTH: u32 = 2;
     /// Start of a group.
-    pub const GROUP: u32 = 3;
+    pub(crate) const GROUP: u32 = 3;
     /// End of a group.
-    pub const END_GROUP: u32 = 4;
+    pub(crate) const END_GROUP: u32 = 4;
     /// Four bytes.
-    pub const FIXED32: u32 = 5;
+    pub(crate) const FIXED32: u32 = 5;
 }
 
 /// Why bytes are not wire form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum WireError {
+pub(crate) enum WireError {
     /// They end inside a field.
     #[error("the message ends in the middle of a field")]
     Truncated,
@@ -44,24 +44,24 @@ pub enum WireError {
 
 /// Reads fields off a message.
 #[derive(Debug, Clone)]
-pub struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
 impl<'a> Reader<'a> {
     /// At the start of a message.
-    pub const fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 
     /// Whether the message ends here.
-    pub const fn is_empty(&self) -> bool {
+    pub(crate) const fn is_empty(&self) -> bool {
         self.at >= self.bytes.len()
     }
 
     /// Bytes read so far.
-    pub const fn position(&self) -> usize {
+    pub(crate) const fn position(&self) -> usize {
         self.at
     }
 
@@ -70,7 +70,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// See [`WireError`]; so for all of these.
     #[inline]
-    pub fn varint(&mut self) -> Result<u64, WireError> {
+    pub(crate) fn varint(&mut self) -> Result<u64, WireError> {
         match self.bytes.get(self.at) {
             Some(&byte) if byte < 0x80 => {
                 self.at += 1;
@@ -101,7 +101,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// See [`WireError`].
     #[inline]
-    pub fn tag(&mut self) -> Result<u32, WireError> {
+    pub(crate) fn tag(&mut self) -> Result<u32, WireError> {
         let tag = u32::try_from(self.varint()?).map_err(|_| WireError::Tag)?;
         if tag < 8 || tag & 7 > wire_type::FIXED32 { Err(WireError::Tag) } else { Ok(tag) }
     }
@@ -111,7 +111,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// See [`WireError`].
     #[inline]
-    pub fn fixed32(&mut self) -> Result<u32, WireError> {
+    pub(crate) fn fixed32(&mut self) -> Result<u32, WireError> {
         let (value, _) = self.bytes[self.at..].split_first_chunk().ok_or(WireError::Truncated)?;
         self.at += 4;
         Ok(u32::from_le_bytes(*value))
@@ -122,7 +122,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// See [`WireError`].
     #[inline]
-    pub fn fixed64(&mut self) -> Result<u64, WireError> {
+    pub(crate) fn fixed64(&mut self) -> Result<u64, WireError> {
         let (value, _) = self.bytes[self.at..].split_first_chunk().ok_or(WireError::Truncated)?;
         self.at += 8;
         Ok(u64::from_le_bytes(*value))
@@ -133,7 +133,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// See [`WireError`].
     #[inline]
-    pub fn bytes(&mut self) -> Result<&'a [u8], WireError> {
+    pub(crate) fn bytes(&mut self) -> Result<&'a [u8], WireError> {
         let length = usize::try_from(self.varint()?).map_err(|_| WireError::Truncated)?;
         let rest = &self.bytes[self.at..];
         let value = rest.get(..length).ok_or(WireError::Truncated)?;
@@ -145,7 +145,7 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// See [`WireError`].
-    pub fn skip(&mut self, tag: u32) -> Result<(), WireError> {
+    pub(crate) fn skip(&mut self, tag: u32) -> Result<(), WireError> {
         match tag & 7 {
             wire_type::VARINT => self.varint().map(drop),
             wire_type::FIXED64 => self.fixed64().map(drop),
@@ -174,7 +174,7 @@ impl<'a> Reader<'a> {
 
 /// Appends a varint.
 #[inline]
-pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value.to_le_bytes()[0] | 0x80);
         value >>= 7;
@@ -184,19 +184,19 @@ pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
 
 /// Appends a tag.
 #[inline]
-pub fn put_tag(out: &mut Vec<u8>, number: u32, wire_type: u32) {
+pub(crate) fn put_tag(out: &mut Vec<u8>, number: u32, wire_type: u32) {
     put_varint(out, u64::from(number << 3 | wire_type));
 }
 
 /// Appends a field of bytes, text or a finished message.
-pub fn put_bytes(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
+pub(crate) fn put_bytes(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
     put_tag(out, number, wire_type::LENGTH);
     put_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
 /// Appends a varint field.
-pub fn put_uint(out: &mut Vec<u8>, number: u32, value: u64) {
+pub(crate) fn put_uint(out: &mut Vec<u8>, number: u32, value: u64) {
     put_tag(out, number, wire_type::VARINT);
     put_varint(out, value);
 }
@@ -204,16 +204,16 @@ pub fn put_uint(out: &mut Vec<u8>, number: u32, value: u64) {
 /// A message being written whose length is not known yet.
 #[derive(Debug)]
 #[must_use]
-pub struct Open(usize);
+pub(crate) struct Open(usize);
 
 /// Starts a message: its length goes in front when it is closed.
-pub fn open(out: &mut Vec<u8>) -> Open {
+pub(crate) fn open(out: &mut Vec<u8>) -> Open {
     out.push(0);
     Open(out.len())
 }
 
 /// Ends a message. Its bytes move up if the length takes more than one byte.
-pub fn close(out: &mut Vec<u8>, Open(start): Open) {
+pub(crate) fn close(out: &mut Vec<u8>, Open(start): Open) {
     let length = out.len() - start;
     if length < 0x80 {
         out[start - 1] = length.to_le_bytes()[0];
@@ -225,12 +225,12 @@ pub fn close(out: &mut Vec<u8>, Open(start): Open) {
 }
 
 /// A signed number as protobuf's zigzag code.
-pub const fn zigzag(value: i64) -> u64 {
+pub(crate) const fn zigzag(value: i64) -> u64 {
     ((value << 1) ^ (value >> 63)).cast_unsigned()
 }
 
 /// The number of a zigzag code.
-pub const fn unzigzag(code: u64) -> i64 {
+pub(crate) const fn unzigzag(code: u64) -> i64 {
     (code >> 1).cast_signed() ^ -((code & 1).cast_signed())
 }
 

@@ -1,7 +1,7 @@
 //! Canonical proto3 JSON, from and to wire bytes, without a message tree between them.
 
 mod read;
-mod text;
+pub(crate) mod text;
 mod write;
 
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use kit_core::Error;
 use rowkeep_schema::{MessageId, Schema};
 
 pub(crate) use read::put_seconds_and_nanos;
-pub(crate) use write::{seconds_and_nanos, split_any, write_string};
+pub(crate) use write::{seconds_and_nanos, write_string};
 
 use crate::fault::Fault;
 use crate::table::{FieldTable, Tables};

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use super::ReadOptions;
 use super::text::Text;
-use crate::fault::{Fault, excerpt};
+use crate::fault::{Fault, did_you_mean, excerpt, shortened};
 use crate::number::{self, NumberError};
 use crate::scalar::{self, Scalar};
 use crate::table::{FieldTable, Message, Tables, key_kind, wire_type_of};
@@ -447,17 +447,9 @@ fn invalid(text: String) -> Fault {
 }
 
 fn unknown_field(table: &Message, name: &str) -> Fault {
-    let near =
-        kit_core::nearest(name, table.fields.iter().filter(|field| !field.secret).map(|field| &*field.json_name));
-    let hint = near.map_or_else(String::new, |near| format!("; did you mean {near}?"));
+    let shown = table.fields.iter().filter(|field| !field.secret);
+    let hint = did_you_mean(name, shown.map(|field| &*field.json_name));
     Fault::new("UNKNOWN_FIELD", format!("{} has no such field{hint}", table.full_name)).field(&shortened(name))
-}
-
-fn shortened(name: &str) -> Cow<'_, str> {
-    match name.char_indices().nth(60) {
-        Some((end, _)) => Cow::Owned(format!("{}…", &name[..end])),
-        None => Cow::Borrowed(name),
-    }
 }
 
 fn integer_of(kind: Kind, text: &str) -> Result<Scalar<'static>, Fault> {

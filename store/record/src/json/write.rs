@@ -65,7 +65,7 @@ impl<'t> Writer<'t> {
             if !first {
                 out.push(b',');
             }
-            out.extend_from_slice(&field.json_key);
+            out.extend_from_slice(field.json_key.as_bytes());
             if self.values(field, tag, &mut reader, out).map_err(|fault| fault.field(&field.name))? {
                 first = false;
             } else {
@@ -409,7 +409,7 @@ fn scalar_of(tag: u32, reader: &mut Reader<'_>) -> Result<Option<i64>, Fault> {
 }
 
 /// Type URL and value of an Any.
-pub(crate) fn split_any(wire: &[u8]) -> Result<(&str, &[u8]), Fault> {
+fn split_any(wire: &[u8]) -> Result<(&str, &[u8]), Fault> {
     let (mut url, mut value) = ("", &[][..]);
     let mut reader = Reader::new(wire);
     while !reader.is_empty() {

@@ -1,6 +1,6 @@
 //! The codec of one entity's rows: wire bytes to stored values and back.
 
-mod column;
+pub(crate) mod column;
 mod formats;
 mod keys;
 mod rules;
@@ -33,13 +33,13 @@ pub struct DecodedRow {
 /// Translates rows of one entity. Compiled once, shared freely.
 #[derive(Debug, Clone)]
 pub struct RowCodec {
-    json: Arc<JsonCodec>,
-    enums: Arc<[EnumType]>,
-    message: MessageId,
-    columns: Vec<ColumnCodec>,
+    pub(crate) json: Arc<JsonCodec>,
+    pub(crate) enums: Arc<[EnumType]>,
+    pub(crate) message: MessageId,
+    pub(crate) columns: Vec<ColumnCodec>,
     /// The column of each place in the message's table.
-    by_place: Vec<ColumnId>,
-    wire_order: Vec<ColumnId>,
+    pub(crate) by_place: Vec<ColumnId>,
+    pub(crate) wire_order: Vec<ColumnId>,
     etag: Option<ColumnId>,
     key: Vec<ColumnId>,
     empty: Vec<Value>,
@@ -85,11 +85,11 @@ impl RowCodec {
         }
     }
 
-    fn table(&self) -> &Message {
+    pub(crate) fn table(&self) -> &Message {
         self.json.tables().message(self.message)
     }
 
-    fn column(&self, id: ColumnId) -> &ColumnCodec {
+    pub(crate) fn column(&self, id: ColumnId) -> &ColumnCodec {
         &self.columns[id.index()]
     }
 
