@@ -196,6 +196,33 @@ proptest! {
     }
 
     #[test]
+    fn the_paths_that_json_names_are_a_mask_that_writes_all_of_it(seed in seeds()) {
+        let message = random(&mut Entropy::new(&seed));
+        let json = serialized(&message, &SerializeOptions::new()).to_string();
+        let options = ReadOptions { paths: true, ..ReadOptions::default() };
+        let parsed = fixture().codecs.json.from_json(fixture().message(), json.as_bytes(), options).unwrap();
+        let codec = fixture().row();
+        let new = codec.decode(&parsed.wire).unwrap().values;
+        let mask = codec.update_mask(&parsed.paths).unwrap();
+        let mut row = codec.empty();
+        mask.columns.iter().for_each(|column| row[column.index()] = new[column.index()].clone());
+        for (column, path) in &mask.nested {
+            row[column.index()] = codec.merge_nested(*column, path, &row[column.index()], &new[column.index()]).unwrap();
+        }
+        prop_assert_eq!(row, new, "{:?}", parsed.paths);
+    }
+
+    #[test]
+    fn values_read_back_from_their_text(seed in seeds()) {
+        let (wire, _) = mangled(&mut Entropy::new(&seed));
+        let values = fixture().row().decode(&wire).unwrap().values;
+        for (column, value) in fixture().entity().columns.iter().zip(&values).filter(|(_, value)| !value.is_null()) {
+            let text = fixture().row().format_text(column.id, value);
+            prop_assert_eq!(&fixture().row().parse_text(column.id, &text).unwrap(), value, "{} {}", column.field, text);
+        }
+    }
+
+    #[test]
     fn a_row_that_is_cut_off_is_an_error(seed in seeds(), cut in any::<u16>()) {
         let mut wire = random(&mut Entropy::new(&seed)).encode_to_vec();
         wire.truncate(usize::from(cut) % (wire.len() + 1));
