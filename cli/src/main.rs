@@ -3,11 +3,12 @@
 //! Standard output carries results only; logs, progress and mistakes go to standard error. Exit codes: 0 fine, 1 failed,
 //! 2 wrong usage or input.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
+#![allow(clippy::print_stderr, reason = "a program for a terminal")]
 
 mod args;
 mod commands;
 mod failure;
+mod output;
 mod progress;
 mod schema;
 mod settings;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use crate::{Result, shell};
 
-/// A program and the Debian package that has it.
+/// A program, or a file by its path, and the Debian package that has it.
 struct Need {
     program: &'static str,
     package: &'static str,
@@ -18,6 +18,11 @@ const FOR_TESTS: &[Need] = &[
     Need { program: "cc", package: "build-essential", reason: "compiles the embedded SQLite" },
     Need { program: "python3", package: "python3", reason: "clients in another language" },
     Need { program: "protoc", package: "protobuf-compiler", reason: "accepts what `rowkeep proto` prints" },
+    Need {
+        program: "/usr/include/google/protobuf/descriptor.proto",
+        package: "libprotobuf-dev",
+        reason: "what protoc's own files import",
+    },
     Need { program: "curl", package: "curl", reason: "the commands in README" },
     Need { program: "setpriv", package: "util-linux", reason: "ends servers with their test" },
 ];

@@ -6,6 +6,7 @@ use rowkeep_sql::sqlite;
 
 use crate::args::Backup;
 use crate::failure::Failure;
+use crate::output;
 use crate::progress::{Unit, bar};
 use crate::settings;
 
@@ -24,6 +25,6 @@ pub(crate) fn run(args: Backup) -> Result<ExitCode, Failure> {
     bar.finish_and_clear();
     copied?;
     let bytes = std::fs::metadata(&args.file).map_or(0, |metadata| metadata.len());
-    println!("{}: {}", args.file.display(), indicatif::HumanBytes(bytes));
+    output::line(format_args!("{}: {}", args.file.display(), indicatif::HumanBytes(bytes)));
     Ok(ExitCode::SUCCESS)
 }

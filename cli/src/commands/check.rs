@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use crate::args::Check;
 use crate::failure::{Failure, WRONG_INPUT};
+use crate::output;
 use crate::progress::counted;
 use crate::schema::with_warnings;
 
@@ -14,7 +15,7 @@ pub(crate) fn run(args: &Check) -> Result<ExitCode, Failure> {
         Err(mistakes) => (None, mistakes),
     };
     if args.json {
-        println!("{:#}", found.to_json());
+        output::line(format_args!("{:#}", found.to_json()));
     } else {
         if !found.is_empty() {
             eprint!("{found}");
@@ -22,7 +23,7 @@ pub(crate) fn run(args: &Check) -> Result<ExitCode, Failure> {
         if let Some(schema) = &schema {
             let (entities, methods) = (schema.entities.len() as u64, schema.methods.len() as u64);
             let entities = counted(entities, "entity", "entities");
-            println!("{entities}, {}: no mistakes", counted(methods, "method", "methods"));
+            output::line(format_args!("{entities}, {}: no mistakes", counted(methods, "method", "methods")));
         }
     }
     Ok(if schema.is_some() { ExitCode::SUCCESS } else { ExitCode::from(WRONG_INPUT) })

@@ -13,7 +13,7 @@ use super::load::by_extension;
 use crate::args::{Dump, FileFormat};
 use crate::failure::Failure;
 use crate::progress::{Unit, bar, counted};
-use crate::{schema, settings};
+use crate::{output, schema, settings};
 
 pub(crate) fn run(args: Dump) -> Result<ExitCode, Failure> {
     let config = settings::config(&args.settings)?;
@@ -38,7 +38,7 @@ pub(crate) fn run(args: Dump) -> Result<ExitCode, Failure> {
         Err(DumpError::Store(error)) => return Err(error.into()),
     };
     if let Some(path) = output.finish()? {
-        println!("{}: {}", path.display(), counted(rows, "row", "rows"));
+        output::line(format_args!("{}: {}", path.display(), counted(rows, "row", "rows")));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -17,7 +17,7 @@ use super::block_on;
 use crate::args::{self, FileFormat, Load};
 use crate::failure::Failure;
 use crate::progress::{Unit, bar, counted};
-use crate::{schema, settings};
+use crate::{output, schema, settings};
 
 /// A load reads in large steps: one system call for some thousand rows.
 const READ_BUFFER: usize = 256 << 10;
@@ -121,19 +121,19 @@ fn report(args: &Load, summary: &Summary, seconds: f64) -> ExitCode {
     if args.json {
         let reason = |reason: &rowkeep_transfer::Rejected| json!({"line": reason.line, "message": reason.message});
         let reasons: Vec<_> = reasons.iter().map(reason).collect();
-        println!(
+        output::line(format_args!(
             "{:#}",
             json!({"stored": stored, "skipped": skipped, "rejected": rejected, "reasons": reasons, "seconds": seconds,
                    "resumed_behind_line": resumed_behind})
-        );
+        ));
     } else {
         if *resumed_behind > 0 {
-            println!("went on behind line {resumed_behind}, where an earlier load was broken off");
+            output::line(format_args!("went on behind line {resumed_behind}, where an earlier load was broken off"));
         }
         let rate = *stored as f64 / seconds.max(0.001);
-        println!("{} stored in {seconds:.1} s ({rate:.0}/s)", counted(*stored, "row", "rows"));
+        output::line(format_args!("{} stored in {seconds:.1} s ({rate:.0}/s)", counted(*stored, "row", "rows")));
         if *skipped > 0 {
-            println!("{} left out: they exist", counted(*skipped, "row", "rows"));
+            output::line(format_args!("{} left out: they exist", counted(*skipped, "row", "rows")));
         }
         if *rejected > 0 {
             report_rejected(args, summary);

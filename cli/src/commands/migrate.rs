@@ -6,6 +6,7 @@ use rowkeep_server::{Migration, storage};
 
 use crate::args::Migrate;
 use crate::failure::Failure;
+use crate::output;
 use crate::settings;
 
 /// Fails if the plan cannot be applied with the flags that were given, so that a script can ask.
@@ -28,8 +29,8 @@ pub(crate) fn apply(args: Migrate) -> Result<ExitCode, Failure> {
 
 fn show(migration: &Migration, json: bool) {
     if json {
-        println!("{:#}", migration.to_json());
+        output::line(format_args!("{:#}", migration.to_json()));
     } else {
-        print!("{migration}");
+        output::print(migration);
     }
 }

@@ -8,6 +8,7 @@ pub(crate) mod load;
 pub(crate) mod migrate;
 pub(crate) mod openapi;
 pub(crate) mod proto;
+mod reload;
 pub(crate) mod serve;
 
 use std::future::Future;

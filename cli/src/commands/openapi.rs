@@ -6,11 +6,12 @@ use rowkeep_schema::openapi::{OpenApiOptions, document};
 
 use crate::args::Openapi;
 use crate::failure::Failure;
+use crate::output;
 
 pub(crate) fn run(args: &Openapi) -> Result<ExitCode, Failure> {
     let schema = args.schema.compile()?;
     let options =
         OpenApiOptions { server_url: args.server_url.clone(), title: args.title.clone(), ..OpenApiOptions::default() };
-    println!("{:#}", document(&schema, &options));
+    output::line(format_args!("{:#}", document(&schema, &options)));
     Ok(ExitCode::SUCCESS)
 }

@@ -8,11 +8,12 @@ use rowkeep_schema::{OPTIONS_PROTO, STORE_PROTO, Schema};
 
 use crate::args::Proto;
 use crate::failure::Failure;
+use crate::output;
 use crate::schema::compile;
 
 pub(crate) fn run(args: &Proto) -> Result<ExitCode, Failure> {
     if let Some(text) = built_in(&args.schema) {
-        print!("{text}");
+        output::print(text);
         return Ok(ExitCode::SUCCESS);
     }
     let schema = compile(&args.schema, &args.includes)?;
@@ -26,7 +27,7 @@ pub(crate) fn run(args: &Proto) -> Result<ExitCode, Failure> {
 /// `options` and `store` name texts, unless there are files of these names.
 fn built_in(names: &[PathBuf]) -> Option<&'static str> {
     let [name] = names else { return None };
-    if name.exists() {
+    if name.is_file() {
         return None;
     }
     match name.to_str()? {
@@ -39,12 +40,12 @@ fn built_in(names: &[PathBuf]) -> Option<&'static str> {
 fn print(schema: &Schema) {
     for (place, file) in schema.derived.iter().enumerate() {
         if place > 0 {
-            println!();
+            output::line("");
         }
         if schema.derived.len() > 1 {
-            println!("// ---- {}", file.path);
+            output::line(format_args!("// ---- {}", file.path));
         }
-        print!("{}", file.source);
+        output::print(&file.source);
     }
 }
 
@@ -54,7 +55,7 @@ fn write(schema: &Schema, directory: &Path) -> Result<(), Failure> {
         let parent = file.parent().unwrap_or(directory);
         fs::create_dir_all(parent).map_err(|error| Failure::file(parent, &error))?;
         fs::write(&file, text).map_err(|error| Failure::file(&file, &error))?;
-        println!("{}", file.display());
+        output::line(format_args!("{}", file.display()));
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use kit_core::{Error, Shutdown};
 use kit_telemetry::init_logs;
@@ -10,6 +11,7 @@ use rowkeep_schema::Schema;
 use rowkeep_server::Server;
 
 use super::block_on;
+use super::reload::Reload;
 use crate::args::Serve;
 use crate::failure::Failure;
 use crate::progress::counted;
@@ -27,11 +29,13 @@ pub(crate) fn run(args: Serve) -> Result<ExitCode, Failure> {
         for line in greeting(&server, &schema, insecure)? {
             say(&line);
         }
-        let signals = tokio::spawn(signals);
+        let reload = Reload::new(server.reloader(), args.schema)?;
+        let lost = reload.lost();
+        tokio::spawn(signals);
+        tokio::spawn(reload.run(shutdown.clone()));
         let outcome = server.run(shutdown.watch()).await?;
-        signals.abort();
         tracing::info!(?outcome, "stopped");
-        Ok(ExitCode::SUCCESS)
+        Ok(if lost.load(Ordering::Acquire) { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     })
 }
 

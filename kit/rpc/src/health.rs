@@ -52,6 +52,15 @@ impl HealthService {
         });
     }
 
+    /// Makes these the services of the process, each with the status of the process as a whole.
+    pub fn set_services<'a>(&self, services: impl IntoIterator<Item = &'a str>) {
+        self.state.send_modify(|state| {
+            let status = state.statuses.get("").copied().unwrap_or(ServingStatus::NotServing);
+            let names = services.into_iter().chain([""]);
+            state.statuses = Arc::new(names.map(|name| (name.to_owned(), status)).collect());
+        });
+    }
+
     /// Sets the status of one service, which becomes known by that.
     pub fn set(&self, service: &str, status: ServingStatus) {
         self.state.send_modify(|state| {

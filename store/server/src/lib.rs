@@ -3,8 +3,11 @@
 mod api;
 pub mod config;
 mod context;
+mod gate;
+mod generation;
 mod grpc;
 mod keys;
+mod live;
 mod observe;
 mod rest;
 mod server;
@@ -15,6 +18,7 @@ mod wire;
 mod worker;
 
 pub use config::ServerConfig;
+pub use live::ReloadError;
 pub use rest::RestConfig;
-pub use server::Server;
+pub use server::{Reloader, Server};
 pub use storage::{Migration, Storage};

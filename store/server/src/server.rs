@@ -4,41 +4,49 @@
 //! data plane on its own threads, and on the caller's runtime the admin listener and the sweeper.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use kit_core::{BoxError, Code, Error, ShutdownWatch};
-use kit_net::{DataPlane, DrainOutcome};
-use kit_rpc::{HealthService, Reflection, ServingStatus};
-use kit_telemetry::metrics::Registry;
-use kit_telemetry::{AccessLog, Admin, HealthStage, LogControl, Sink, Tracing};
-use kit_web::Cors;
-use rowkeep_engine::Engine;
+use kit_net::{DataPlane, DrainOutcome, NetStats};
+use kit_rpc::ServingStatus;
+use kit_telemetry::{Admin, HealthStage, LogControl};
 use rowkeep_schema::Schema;
-use rowkeep_schema::openapi::{self, OpenApiOptions};
-use rowkeep_sql::Allow;
-use rowkeep_sql::sqlite::SqliteStore;
+use tokio::task::JoinSet;
 
-use crate::api::Api;
 use crate::config::ServerConfig;
-use crate::grpc::Paths;
-use crate::keys::Secret;
-use crate::observe::request_metrics;
-use crate::rest::{Rest, Site, Templates};
-use crate::storage::{Migration, Storage};
-use crate::worker::{Shared, Worker};
-use crate::{store_metrics, sweeper};
+use crate::generation::{Base, Generation};
+use crate::live::{Live, ReloadError};
+use crate::storage::Migration;
+use crate::sweeper;
+use crate::worker::Front;
 
 /// A server with its data open and its sockets bound.
 pub struct Server {
-    shared: Arc<Shared>,
-    store: Arc<SqliteStore>,
+    live: Arc<Live>,
     data_plane: DataPlane,
     listener: TcpListener,
     admin: Option<(TcpListener, Admin)>,
     lifecycle: kit_telemetry::Health,
     migration: Migration,
+}
+
+/// Gives a running server another schema.
+#[derive(Clone)]
+pub struct Reloader {
+    live: Arc<Live>,
+    net: Arc<NetStats>,
+}
+
+impl Reloader {
+    /// Serves another schema from now on. Requests that come meanwhile wait; none of those accepted fails.
+    ///
+    /// # Errors
+    /// [`ReloadError`], which tells what is served instead.
+    pub async fn reload(&self, schema: Arc<Schema>) -> Result<Migration, ReloadError> {
+        self.live.exchange(schema, Arc::clone(&self.net)).await
+    }
 }
 
 impl Server {
@@ -50,20 +58,19 @@ impl Server {
         config.check()?;
         let listener = bind("listen", config.listen)?;
         let admin_listener = config.admin()?.map(|address| bind("admin_listen", address)).transpose()?;
-        let allow: Allow = config.allow.iter().map(String::as_str).collect();
-        let Storage { engine, migration, store, secret } = Storage::open(&schema, &config.data, &allow, &config.pages)?;
-        let registry = Registry::new();
-        let workers = config.http.worker_count();
-        let address = listener.local_addr().map_err(Error::internal)?;
-        let shared = Arc::new(share(engine, config, &secret, &registry, workers, address)?);
-        let for_workers = Arc::clone(&shared);
+        let base = Base::new(config, listener.local_addr().map_err(Error::internal)?)?;
+        let first = Generation::open(&base, &schema)?;
+        let migration = first.migration().clone();
+        let live = Arc::new(Live::new(base, first));
+        let for_workers = Arc::clone(&live);
         let make =
-            move |index| -> Result<Rc<Worker>, BoxError> { Ok(Rc::new(Worker::new(Arc::clone(&for_workers), index))) };
-        let data_plane = DataPlane::start(&shared.config.http, make).map_err(Error::internal)?;
-        store_metrics::declare(&registry, &store, data_plane.stats());
+            move |index| -> Result<Rc<Front>, BoxError> { Ok(Rc::new(Front::new(Arc::clone(&for_workers), index))) };
+        let data_plane = DataPlane::start(&live.base.config.http, make).map_err(Error::internal)?;
+        live.generation().show(&live.base, data_plane.stats());
         let lifecycle = kit_telemetry::Health::default();
+        let registry = live.base.registry.clone();
         let admin = admin_listener.map(|listener| (listener, Admin { registry, health: lifecycle.clone(), logs }));
-        Ok(Self { shared, store, data_plane, listener, admin, lifecycle, migration })
+        Ok(Self { live, data_plane, listener, admin, lifecycle, migration })
     }
 
     /// Where it listens; the port is the real one if 0 was asked for.
@@ -80,8 +87,8 @@ impl Server {
     }
 
     /// The data file.
-    pub fn data_file(&self) -> &Path {
-        self.store.path()
+    pub fn data_file(&self) -> PathBuf {
+        self.live.data_file()
     }
 
     /// What was changed in the database at start.
@@ -89,43 +96,49 @@ impl Server {
         &self.migration
     }
 
+    /// The way to give it another schema while it runs.
+    pub fn reloader(&self) -> Reloader {
+        Reloader { live: Arc::clone(&self.live), net: self.data_plane.stats() }
+    }
+
     /// Serves until `shutdown` drains, finishes what was accepted, and closes the data.
     ///
     /// # Errors
     /// If a listener cannot be used.
     pub async fn run(self, shutdown: ShutdownWatch) -> Result<DrainOutcome, Error> {
-        let Self { shared, store, data_plane, listener, admin, lifecycle, .. } = self;
-        let health = shared.health.clone();
-        health.set_all(ServingStatus::Serving);
+        let Self { live, data_plane, listener, admin, lifecycle, .. } = self;
+        live.base.health.set_all(ServingStatus::Serving);
         lifecycle.set(HealthStage::Ready);
-        let mut tasks = tokio::task::JoinSet::new();
-        tasks.spawn(sweeper::run(shared.api.engine.clone(), *shared.config.sweep_interval, shutdown.clone()));
+        let mut tasks = JoinSet::new();
+        tasks.spawn(sweeper::run(Arc::clone(&live), *live.base.config.sweep_interval, shutdown.clone()));
         if let Some((listener, admin)) = admin {
-            let shutdown = shutdown.clone();
-            tasks.spawn(async move {
-                if let Err(error) = admin.serve(listener, shutdown).await {
-                    tracing::error!(%error, "the admin listener failed");
-                }
-            });
+            tasks.spawn(serve_admin(listener, admin, shutdown.clone()));
         }
-        let mut draining = shutdown.clone();
-        tasks.spawn(async move {
-            draining.draining().await;
-            lifecycle.set(HealthStage::Draining);
-            health.close();
-        });
+        tasks.spawn(say_draining(lifecycle, Arc::clone(&live), shutdown.clone()));
         let outcome = data_plane.serve(listener, shutdown).await.map_err(Error::internal);
         tasks.shutdown().await;
-        close(shared, store).await?;
+        close(live).await?;
         outcome
     }
 }
 
+async fn serve_admin(listener: TcpListener, admin: Admin, shutdown: ShutdownWatch) {
+    if let Err(error) = admin.serve(listener, shutdown).await {
+        tracing::error!(%error, "the admin listener failed");
+    }
+}
+
+async fn say_draining(lifecycle: kit_telemetry::Health, live: Arc<Live>, mut shutdown: ShutdownWatch) {
+    shutdown.draining().await;
+    lifecycle.set(HealthStage::Draining);
+    live.base.health.close();
+}
+
 /// Writes what is left: the store's queue, the access log, the last spans. None of it may block the runtime.
-async fn close(shared: Arc<Shared>, store: Arc<SqliteStore>) -> Result<(), Error> {
+async fn close(live: Arc<Live>) -> Result<(), Error> {
     let close = move || {
-        store.stop();
-        if let Some(tracing) = &shared.tracing {
+        live.generation().storage.close();
+        if let Some(tracing) = &live.base.tracing {
             tracing.stop();
         }
     };
@@ -137,46 +150,5 @@ fn bind(key: &str, address: SocketAddr) -> Result<TcpListener, Error> {
         let flag = key.replace('_', "-");
         let message = format!("{key}: cannot listen on {address}: {error}; choose another address with --{flag}");
         Error::new(Code::FailedPrecondition, "CANNOT_LISTEN", message)
-    })
-}
-
-fn share(
-    engine: Engine,
-    config: ServerConfig,
-    secret: &Secret,
-    registry: &Registry,
-    workers: usize,
-    address: SocketAddr,
-) -> Result<Shared, Error> {
-    let api = Api::new(engine);
-    let schema = Arc::clone(&api.schema);
-    let directory = Some(config.templates.as_path()).filter(|path| !path.as_os_str().is_empty());
-    let templates = Templates::new(&schema, directory)?;
-    let options = OpenApiOptions {
-        server_url: format!("http://{address}"),
-        default_page_size: config.pages.default_size,
-        max_page_size: config.pages.max_size,
-        ..OpenApiOptions::default()
-    };
-    let openapi = openapi::document(&schema, &options).to_string().into();
-    let cors = Cors::new(&config.rest.cors)
-        .map_err(|error| Error::new(Code::InvalidArgument, "INVALID_CONFIG", format!("rest.cors: {error}")))?;
-    let sink = Sink::start(std::io::stderr()).map_err(Error::internal)?;
-    let tracing = Tracing::start(&config.trace, "rowkeep")
-        .map_err(|error| Error::new(Code::InvalidArgument, "INVALID_CONFIG", format!("trace: {error}")))?;
-    let services = schema.methods.iter().map(|method| method.service.as_str());
-    Ok(Shared {
-        health: HealthService::new(services),
-        reflection: Reflection::new([schema.descriptors.encode_to_vec().as_slice()]).map_err(Error::internal)?,
-        paths: Paths::new(&schema, &api),
-        rest: Rest::new(&schema, &api)?,
-        site: Site::new(&schema, templates, openapi)?,
-        cors,
-        metrics: request_metrics(registry, &schema, workers),
-        access: AccessLog::new(config.access.clone(), sink),
-        tracing,
-        session_key: secret.derive("sessions"),
-        api,
-        config,
     })
 }

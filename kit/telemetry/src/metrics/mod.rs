@@ -158,6 +158,12 @@ impl Registry {
         histogram
     }
 
+    /// Shows what another registry declares instead of what this one did.
+    pub fn replace(&self, other: &Self) {
+        let families = std::mem::take(&mut *other.families.lock().unwrap_or_else(PoisonError::into_inner));
+        *self.families.lock().unwrap_or_else(PoisonError::into_inner) = families;
+    }
+
     fn declare(
         &self,
         name: &str,

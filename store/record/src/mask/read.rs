@@ -71,6 +71,11 @@ impl ReadMask {
         self.shown.copy(record.wire(), &mut buffer).map_err(Fault::into_error)?;
         Ok(Record::from_reserved(buffer, record.version()))
     }
+
+    /// Whether the field of this number is shown, be it in part.
+    pub(crate) fn shows(&self, number: u32) -> bool {
+        self.shown.find(number).is_some()
+    }
 }
 
 impl Fields {

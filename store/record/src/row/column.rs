@@ -37,6 +37,8 @@ pub(crate) enum Shape {
 pub(crate) struct ColumnCodec {
     pub(crate) id: ColumnId,
     pub(crate) name: Box<str>,
+    /// In the database.
+    pub(crate) column_name: Box<str>,
     /// Place of the field in its message's table.
     pub(crate) place: usize,
     pub(crate) number: u32,
@@ -47,6 +49,8 @@ pub(crate) struct ColumnCodec {
     pub(crate) shape: Shape,
     /// The value of a row that does not set the column.
     pub(crate) empty: Value,
+    /// Required of whoever writes a new row.
+    pub(crate) must_be_given: bool,
 }
 
 impl ColumnCodec {
@@ -58,6 +62,7 @@ impl ColumnCodec {
         Self {
             id: column.id,
             name: column.field.as_str().into(),
+            column_name: column.name.as_str().into(),
             place,
             number: field.number,
             kind: field.kind,
@@ -66,7 +71,13 @@ impl ColumnCodec {
             secret: column.secret,
             shape,
             empty: empty(column, field, shape),
+            must_be_given: column.rules.required && column.generated.is_none() && column.auto.is_none(),
         }
+    }
+
+    /// Whether the value is the field's own text.
+    pub(crate) fn is_plain_text(&self) -> bool {
+        self.shape == Shape::Scalar && self.storage == Storage::Text
     }
 
     /// The stored value of an occurrence whose tag was read. `all` is the message, `start` where the tag lies in it.

@@ -138,6 +138,9 @@ fn read_file(path: &Path) -> Result<Table, Error> {
 
 /// Serde lists every key that would have been right; the nearest is enough.
 fn explain(message: &str) -> String {
+    if message.starts_with("invalid socket address") {
+        return "must be an address and a port, as in 127.0.0.1:8080".to_owned();
+    }
     let mut quoted = message.split('`').skip(1).step_by(2);
     let (Some(wrong), true) = (quoted.next(), message.starts_with("unknown field")) else {
         return message.lines().next().unwrap_or(message).to_owned();
@@ -205,13 +208,16 @@ fn build(merged: &BTreeMap<String, (Value, Origin)>) -> Result<ServerConfig, Err
     let try_build = |values: &BTreeMap<_, _>| unflatten(values).try_into::<ServerConfig>();
     try_build(merged).map_err(|error| {
         let said = merged.iter().filter(|(_, (_, origin))| matches!(origin, Origin::Environment(_) | Origin::Flag));
-        let culprit = said.map(|(key, (_, origin))| (key, origin)).find(|(key, _)| {
+        let culprit = said.map(|(key, (value, origin))| (key, value, origin)).find(|(key, ..)| {
             let mut without = merged.clone();
             without.remove(*key);
             try_build(&without).is_ok()
         });
-        let place = culprit.map_or_else(String::new, |(key, origin)| format!("{key} ({origin}): "));
-        refused(format!("{place}{}", explain(error.message())))
+        let why = explain(error.message());
+        refused(match culprit {
+            Some((key, value, origin)) => format!("{key} ({origin}): {value}: {why}"),
+            None => why,
+        })
     })
 }
 
@@ -276,6 +282,7 @@ mod tests {
         let message = refusal(&environment("ROWKEEP_REST_TIMEOUT", "soon"));
         assert!(message.contains("ROWKEEP_REST_TIMEOUT"), "{message}");
         let flags = Sources { flags: vec![("listen".into(), "x".into())], ..Sources::default() };
-        assert!(refusal(&flags).starts_with("listen (flag): "), "{}", refusal(&flags));
+        let expected = "listen (flag): \"x\": must be an address and a port, as in 127.0.0.1:8080";
+        assert_eq!(refusal(&flags), expected);
     }
 }

@@ -86,6 +86,18 @@ pub(crate) fn put_etag(headers: &mut HeaderMap, version: u64) {
     }
 }
 
+/// Answers a request that is not let in.
+pub(crate) fn refuse(worker: &Worker, request: Request, arrival: Arrival, error: Error) -> Response {
+    let (head, _) = request.into_parts();
+    let call = match Call::open(&head, arrival.started, &worker.shared.config.grpc) {
+        Ok(call) => call,
+        Err(response) => return *response,
+    };
+    let response = call.fail(&error);
+    worker.observer.answered(arrival, Surface::Grpc, None, &head, &response, Some(&error));
+    response
+}
+
 /// Health, reflection, and what does not exist.
 async fn other(worker: &Worker, request: Request, arrival: Arrival) -> Response {
     let (head, body) = request.into_parts();

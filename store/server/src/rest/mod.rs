@@ -102,6 +102,14 @@ pub(crate) async fn handle(worker: &Worker, request: Request, arrival: Arrival) 
     if head.method == Method::HEAD { kit_web::head_only(response) } else { response }
 }
 
+/// Answers a request that is not let in.
+pub(crate) fn refuse(worker: &Worker, request: Request, arrival: Arrival, error: Error) -> Response {
+    let (head, _) = request.into_parts();
+    let Outcome { response, error, .. } = failed(worker, &head, None, None, error);
+    worker.observer.answered(arrival, Surface::Rest, None, &head, &response, error.as_ref());
+    response
+}
+
 async fn outcome(worker: &Worker, head: &Parts, body: Incoming, deadline: Deadline) -> Outcome {
     if let Some(response) = site::serve(worker, head) {
         return response.into();

@@ -15,13 +15,14 @@ use std::thread::JoinHandle;
 use kit_core::{Error, Shutdown};
 use kit_telemetry::{LogConfig, init_logs};
 use rowkeep_schema::{CompileOptions, Schema, compile};
-use rowkeep_server::{Server, ServerConfig};
+use rowkeep_server::{Reloader, Server, ServerConfig};
 
 /// A running server; dropped, it drains and its data is removed.
 pub struct Shop {
     pub address: SocketAddr,
     pub admin: SocketAddr,
     pub data: PathBuf,
+    pub reloader: Reloader,
     shutdown: Shutdown,
     thread: Option<JoinHandle<()>>,
     _directory: Option<tempfile::TempDir>,
@@ -76,18 +77,19 @@ impl Shop {
                     Ok(server) => server,
                     Err(error) => return started.send(Err(error)).unwrap(),
                 };
-                started.send(Ok((server.address().unwrap(), server.admin_address().unwrap()))).unwrap();
+                let addresses = (server.address().unwrap(), server.admin_address().unwrap());
+                started.send(Ok((addresses, server.reloader()))).unwrap();
                 server.run(watch).await.unwrap();
             });
         });
-        let (address, admin) = match starting.recv().unwrap() {
+        let ((address, admin), reloader) = match starting.recv().unwrap() {
             Ok(addresses) => addresses,
             Err(error) => {
                 thread.join().unwrap();
                 return Err(error);
             }
         };
-        Ok(Self { address, admin, data, shutdown, thread: Some(thread), _directory: None })
+        Ok(Self { address, admin, data, reloader, shutdown, thread: Some(thread), _directory: None })
     }
 
     /// Drains and waits for the end.

@@ -26,7 +26,8 @@ use crate::statements::EntitySql;
 pub struct SqliteStore {
     shared: Arc<Shared>,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    _lock: DirectoryLock,
+    /// Until it is stopped.
+    lock: Mutex<Option<DirectoryLock>>,
 }
 
 /// What reads, the writer and the checkpointer share.
@@ -121,7 +122,7 @@ impl SqliteStore {
             spawn("rowkeep-writer", move || writer.run())?,
             spawn("rowkeep-checkpoint", move || checkpoint::run(&for_checkpoints, &path, &woken))?,
         ];
-        Ok(Arc::new(Self { shared, threads: Mutex::new(threads), _lock: lock }))
+        Ok(Arc::new(Self { shared, threads: Mutex::new(threads), lock: Mutex::new(Some(lock)) }))
     }
 
     /// Counters for an operator.
@@ -143,7 +144,8 @@ impl SqliteStore {
         &self.shared.path
     }
 
-    /// Finishes what was queued, leaves a file that needs no recovery, and ends the threads. Later calls are refused.
+    /// Finishes what was queued, leaves a file that needs no recovery, ends the threads and gives the directory free.
+    /// Later writes are refused.
     pub fn stop(&self) {
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         if threads.is_empty() {
@@ -157,6 +159,7 @@ impl SqliteStore {
                 tracing::error!("a storage thread panicked");
             }
         }
+        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     #[cfg(test)]
