@@ -210,6 +210,7 @@ fn an_export_streams_over_many_pages() {
     }
     let csv = get(shop.address, "/v1/users.csv?fields=id,name").expect(200);
     assert!(csv.complete);
+    assert_eq!(csv.text().lines().next(), Some("id,name"));
     assert_eq!(csv.text().lines().count(), 1501);
     let packed = ask(shop.address, "GET", "/v1/users.ndjson").header("accept-encoding", "gzip").send().expect(200);
     assert_eq!(packed.header("content-encoding"), Some("gzip"));

@@ -117,7 +117,8 @@ impl Export {
     }
 
     fn csv(&self, records: &[Record], with_header: bool, out: &mut Vec<u8>) -> Result<(), Error> {
-        let writer = CsvWriter::new(&self.shared.api.plans.get(self.entity).codec);
+        let codec = &self.shared.api.plans.get(self.entity).codec;
+        let writer = self.mask.as_ref().map_or_else(|| CsvWriter::new(codec), |mask| CsvWriter::masked(codec, mask));
         if with_header {
             writer.header(out);
         }
