@@ -200,6 +200,17 @@ fn lists_are_filtered_sorted_and_paged_in_every_form() {
 }
 
 #[test]
+fn pages_show_zeros_and_only_the_columns_that_are_asked_for() {
+    let shop = Shop::start();
+    let body = json!({"sku": "ABC-1", "name": "Cup", "price": {"value": "9.50"}});
+    ask(shop.address, "POST", "/v1/products").json(&body).send().expect(201);
+    let page = get(shop.address, "/v1/products.md?fields=name,stock").expect(200).text();
+    assert!(page.contains("| name | stock |") && page.contains("| Cup | 0 |"), "{page}");
+    assert!(!get(shop.address, "/v1/products.md").expect(200).text().contains("[]"));
+    assert!(!get(shop.address, "/v1/products/1.md?fields=name").expect(200).text().contains("sku"));
+}
+
+#[test]
 fn an_export_streams_over_many_pages() {
     let shop = Shop::start();
     for batch in 0..3 {
