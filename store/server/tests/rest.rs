@@ -149,6 +149,23 @@ fn batches_lookups_and_commits_are_in_reach() {
 }
 
 #[test]
+fn an_etag_in_the_row_is_a_condition_of_its_update() {
+    let shop = Shop::start();
+    create_user(&shop, "Ann");
+    let order = ask(shop.address, "POST", "/v1/orders").json(&json!({"userId": "1"})).send().expect(201).json();
+    let mut read = order.clone();
+    read["note"] = json!("first");
+    let written = ask(shop.address, "PATCH", "/v1/orders/1").json(&read).send().expect(200).json();
+    assert_eq!(written["note"], "first");
+    read["note"] = json!("second");
+    let refused = ask(shop.address, "PATCH", "/v1/orders/1").json(&read).send().expect(409);
+    assert!(refused.text().contains("ETAG_MISMATCH"), "{}", refused.text());
+    let row = json!({"@type": "type.googleapis.com/shop.v1.Order", "id": "1", "note": "third", "etag": order["etag"]});
+    let commit = json!({"writes": [{"update": {"row": row}}]});
+    ask(shop.address, "POST", "/v1:commit").json(&commit).send().expect(409);
+}
+
+#[test]
 fn a_soft_deleted_row_comes_back() {
     let shop = Shop::start();
     let body = json!({"sku": "ABC-1", "name": "Cup", "price": {"value": "9.50"}});
