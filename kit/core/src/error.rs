@@ -166,8 +166,20 @@ impl Error {
     /// Puts `prefix` in front of every field path: `requests[3].`.
     #[must_use]
     pub fn under(mut self, prefix: &str) -> Self {
+        let as_message = |fields: &[FieldViolation]| match fields {
+            [one] => Some(format!("{}: {}", one.field, one.description)),
+            _ => None,
+        };
+        let is_repeated = as_message(&self.0.fields).is_some_and(|text| text == self.0.message);
         for violation in &mut self.0.fields {
             violation.field.insert_str(0, prefix);
+            // It is about the whole of what the prefix names.
+            if violation.field.len() == prefix.len() {
+                violation.field.truncate(prefix.trim_end_matches('.').len());
+            }
+        }
+        if let (true, Some(message)) = (is_repeated, as_message(&self.0.fields)) {
+            self.0.message = message.into();
         }
         self
     }
@@ -242,5 +254,21 @@ impl std::fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_goes_in_front_of_every_field_and_of_a_message_that_starts_with_one() {
+        let error = Error::invalid_field("email", "REQUIRED", "must be set").under("requests[3].user.");
+        assert_eq!(error.fields()[0].field, "requests[3].user.email");
+        assert_eq!(error.message(), "requests[3].user.email: must be set");
+        let error = Error::new(Code::NotFound, "NOT_FOUND", "User 7 does not exist").under("user.");
+        assert_eq!(error.message(), "User 7 does not exist");
+        let whole = Error::invalid_field("", "INVALID_JSON", "line 1: expected an object").under("user.");
+        assert_eq!(whole.fields()[0].field, "user");
     }
 }

@@ -1,10 +1,12 @@
 //! An error as REST sends it: `{"error": {"code", "message", "status", "details"}}` (AIP-193).
 
+use std::collections::BTreeMap;
+
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use kit_core::{ERROR_DOMAIN, Error};
 use kit_net::{Body, Response};
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 
 /// The response to an error. What an operator should read of it is for the caller to log.
 pub fn error_response(error: &Error, is_write: bool) -> Response {
@@ -24,55 +26,83 @@ fn status(error: &Error) -> StatusCode {
 
 /// The body of the response to an error; `is_write` says whether to tell that nothing was applied.
 pub fn error_json(error: &Error, is_write: bool) -> Vec<u8> {
-    let body = json!({ "error": {
-        "code": error.http_status(),
-        "message": error.message(),
-        "status": error.code().name(),
-        "details": details(error, is_write),
-    }});
-    body.to_string().into_bytes()
+    let status = Status {
+        code: error.http_status(),
+        message: error.message(),
+        status: error.code().name(),
+        details: details(error, is_write),
+    };
+    // Texts and numbers alone cannot fail to be written.
+    serde_json::to_vec(&Envelope { error: status }).unwrap_or_default()
 }
 
-fn details(error: &Error, is_write: bool) -> Vec<Value> {
-    let metadata: Map<_, _> = error.info_metadata(is_write).map(|(key, value)| (key.into(), value.into())).collect();
-    let mut details = vec![json!({
-        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
-        "reason": error.reason(),
-        "domain": ERROR_DOMAIN,
-        "metadata": metadata,
-    })];
+#[derive(Serialize)]
+struct Envelope<'a> {
+    error: Status<'a>,
+}
+
+/// What a person looks for stands first.
+#[derive(Serialize)]
+struct Status<'a> {
+    code: u16,
+    message: &'a str,
+    status: &'static str,
+    details: Vec<Detail<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "@type", rename_all_fields = "camelCase")]
+enum Detail<'a> {
+    #[serde(rename = "type.googleapis.com/google.rpc.ErrorInfo")]
+    ErrorInfo { reason: &'static str, domain: &'static str, metadata: BTreeMap<&'static str, &'a str> },
+    #[serde(rename = "type.googleapis.com/google.rpc.BadRequest")]
+    BadRequest { field_violations: Vec<FieldProblem<'a>> },
+    #[serde(rename = "type.googleapis.com/google.rpc.PreconditionFailure")]
+    PreconditionFailure { violations: Vec<Unmet<'a>> },
+    #[serde(rename = "type.googleapis.com/google.rpc.ResourceInfo")]
+    ResourceInfo { resource_type: &'a str, resource_name: &'a str },
+    #[serde(rename = "type.googleapis.com/google.rpc.RetryInfo")]
+    RetryInfo { retry_delay: String },
+}
+
+#[derive(Serialize)]
+struct FieldProblem<'a> {
+    field: &'a str,
+    description: &'a str,
+    reason: &'static str,
+}
+
+#[derive(Serialize)]
+struct Unmet<'a> {
+    r#type: &'static str,
+    subject: &'a str,
+    description: &'a str,
+}
+
+fn details(error: &Error, is_write: bool) -> Vec<Detail<'_>> {
+    let metadata = error.info_metadata(is_write).collect();
+    let mut details = vec![Detail::ErrorInfo { reason: error.reason(), domain: ERROR_DOMAIN, metadata }];
     if !error.fields().is_empty() {
-        let violations = error
-            .fields()
-            .iter()
-            .map(|field| json!({ "field": field.field, "description": field.description, "reason": field.reason }));
-        details.push(json!({
-            "@type": "type.googleapis.com/google.rpc.BadRequest",
-            "fieldViolations": violations.collect::<Vec<_>>(),
-        }));
+        let problems = error.fields().iter().map(|found| FieldProblem {
+            field: &found.field,
+            description: &found.description,
+            reason: found.reason,
+        });
+        details.push(Detail::BadRequest { field_violations: problems.collect() });
     }
     if !error.preconditions().is_empty() {
-        let violations = error
-            .preconditions()
-            .iter()
-            .map(|found| json!({ "type": found.kind, "subject": found.subject, "description": found.description }));
-        details.push(json!({
-            "@type": "type.googleapis.com/google.rpc.PreconditionFailure",
-            "violations": violations.collect::<Vec<_>>(),
-        }));
+        let violations = error.preconditions().iter().map(|found| Unmet {
+            r#type: found.kind,
+            subject: &found.subject,
+            description: &found.description,
+        });
+        details.push(Detail::PreconditionFailure { violations: violations.collect() });
     }
     if let Some(resource) = error.resource() {
-        details.push(json!({
-            "@type": "type.googleapis.com/google.rpc.ResourceInfo",
-            "resourceType": resource.kind,
-            "resourceName": resource.name,
-        }));
+        details.push(Detail::ResourceInfo { resource_type: &resource.kind, resource_name: &resource.name });
     }
     if let Some(delay) = error.retry_after() {
-        details.push(json!({
-            "@type": "type.googleapis.com/google.rpc.RetryInfo",
-            "retryDelay": format!("{}s", delay.as_secs_f64()),
-        }));
+        details.push(Detail::RetryInfo { retry_delay: format!("{}s", delay.as_secs_f64()) });
     }
     details
 }
@@ -82,6 +112,7 @@ mod tests {
     use std::time::Duration;
 
     use kit_core::{Applied, Code, PreconditionViolation};
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -102,6 +133,15 @@ mod tests {
                 {"@type": "type.googleapis.com/google.rpc.ResourceInfo", "resourceType": "shop.v1.User",
                  "resourceName": "42"},
             ]}})
+        );
+    }
+
+    #[test]
+    fn what_a_person_looks_for_stands_first() {
+        let text = String::from_utf8(error_json(&Error::new(Code::NotFound, "NOT_FOUND", "gone"), false)).unwrap();
+        assert!(
+            text.starts_with(r#"{"error":{"code":404,"message":"gone","status":"NOT_FOUND","details":["#),
+            "{text}"
         );
     }
 

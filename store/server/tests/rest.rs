@@ -160,6 +160,23 @@ fn batches_lookups_and_commits_are_in_reach() {
 }
 
 #[test]
+fn an_etag_in_the_row_is_a_condition_of_its_update() {
+    let shop = Shop::start();
+    create_user(&shop, "Ann");
+    let order = ask(shop.address, "POST", "/v1/orders").json(&json!({"userId": "1"})).send().expect(201).json();
+    let mut read = order.clone();
+    read["note"] = json!("first");
+    let written = ask(shop.address, "PATCH", "/v1/orders/1").json(&read).send().expect(200).json();
+    assert_eq!(written["note"], "first");
+    read["note"] = json!("second");
+    let refused = ask(shop.address, "PATCH", "/v1/orders/1").json(&read).send().expect(409);
+    assert!(refused.text().contains("ETAG_MISMATCH"), "{}", refused.text());
+    let row = json!({"@type": "type.googleapis.com/shop.v1.Order", "id": "1", "note": "third", "etag": order["etag"]});
+    let commit = json!({"writes": [{"update": {"row": row}}]});
+    ask(shop.address, "POST", "/v1:commit").json(&commit).send().expect(409);
+}
+
+#[test]
 fn a_soft_deleted_row_comes_back() {
     let shop = Shop::start();
     let body = json!({"sku": "ABC-1", "name": "Cup", "price": {"value": "9.50"}});
@@ -211,6 +228,17 @@ fn lists_are_filtered_sorted_and_paged_in_every_form() {
 }
 
 #[test]
+fn pages_show_zeros_and_only_the_columns_that_are_asked_for() {
+    let shop = Shop::start();
+    let body = json!({"sku": "ABC-1", "name": "Cup", "price": {"value": "9.50"}});
+    ask(shop.address, "POST", "/v1/products").json(&body).send().expect(201);
+    let page = get(shop.address, "/v1/products.md?fields=name,stock").expect(200).text();
+    assert!(page.contains("| name | stock |") && page.contains("| Cup | 0 |"), "{page}");
+    assert!(!get(shop.address, "/v1/products.md").expect(200).text().contains("[]"));
+    assert!(!get(shop.address, "/v1/products/1.md?fields=name").expect(200).text().contains("sku"));
+}
+
+#[test]
 fn an_export_streams_over_many_pages() {
     let shop = Shop::start();
     for batch in 0..3 {
@@ -221,6 +249,7 @@ fn an_export_streams_over_many_pages() {
     }
     let csv = get(shop.address, "/v1/users.csv?fields=id,name").expect(200);
     assert!(csv.complete);
+    assert_eq!(csv.text().lines().next(), Some("id,name"));
     assert_eq!(csv.text().lines().count(), 1501);
     let packed = ask(shop.address, "GET", "/v1/users.ndjson").header("accept-encoding", "gzip").send().expect(200);
     assert_eq!(packed.header("content-encoding"), Some("gzip"));

@@ -78,7 +78,7 @@ fn write(plans: &Plans, message: &Bytes, prefix: &str) -> Result<Write, Error> {
     }
 }
 
-fn update(plans: &Plans, message: &Bytes, precondition: Precondition, at: &str) -> Result<Write, Error> {
+fn update(plans: &Plans, message: &Bytes, mut precondition: Precondition, at: &str) -> Result<Write, Error> {
     let (mut row, mut paths, mut allow_missing) = (None, None, false);
     let mut transforms: Vec<Transform> = Vec::new();
     let mut fields = Fields::new(message);
@@ -93,6 +93,9 @@ fn update(plans: &Plans, message: &Bytes, precondition: Precondition, at: &str) 
     }
     let at = format!("{at}.row");
     let (plan, row) = any(plans, &row.ok_or_else(|| required(&at))?, &at)?;
+    if precondition.etag.is_none() {
+        precondition.etag = plan.etag_in(&row)?;
+    }
     let operation = Operation::Update { row, mask: paths, allow_missing, transforms };
     Ok(plan.write(operation, precondition, format!("{at}.")))
 }

@@ -3,9 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use kit_core::Error;
 use rowkeep_engine::{Operation, Precondition, Write};
 use rowkeep_record::{Codecs, RowCodec};
-use rowkeep_schema::{ColumnId, Entity, EntityId, Kind, MessageId, Schema};
+use rowkeep_schema::{Auto, ColumnId, Entity, EntityId, Kind, MessageId, Schema};
+
+use super::requests::non_empty;
+use crate::wire::Fields;
 
 /// One entity.
 #[derive(Debug)]
@@ -23,6 +27,8 @@ pub(crate) struct EntityPlan {
     pub(crate) lookups: Vec<Vec<ColumnId>>,
     /// Deleted rows stay and are answered.
     pub(crate) soft_delete: bool,
+    /// Number of the field that shows the etag, if the message has one.
+    etag: Option<u32>,
 }
 
 /// A column of a primary key.
@@ -58,11 +64,28 @@ impl EntityPlan {
             key: entity.primary_key.iter().map(key).collect(),
             lookups: entity.indexes.iter().map(columns).collect(),
             soft_delete: entity.soft_delete.is_some(),
+            etag: entity
+                .columns
+                .iter()
+                .find(|column| column.auto == Some(Auto::Etag))
+                .map(|column| fields[column.id.index()].number),
         }
     }
 
     pub(super) fn write(&self, operation: Operation, precondition: Precondition, path: String) -> Write {
         Write { entity: self.id, operation, precondition, path }
+    }
+
+    /// The etag that a row carries in its message (AIP-154): whoever writes back what was read means that version.
+    pub(super) fn etag_in(&self, row: &[u8]) -> Result<Option<String>, Error> {
+        let (Some(number), mut found) = (self.etag, None) else { return Ok(None) };
+        let mut fields = Fields::new(row);
+        while let Some((field, payload)) = fields.next()? {
+            if field == number {
+                found = non_empty(payload.text("etag")?);
+            }
+        }
+        Ok(found)
     }
 
     /// `requests[3].user.`

@@ -123,6 +123,9 @@ pub(crate) fn update(plan: &EntityPlan, request: &Bytes, prefix: &str) -> Result
         }
     }
     let row = row.ok_or_else(|| required(format!("{prefix}{}", plan.singular)))?;
+    if precondition.etag.is_none() {
+        precondition.etag = plan.etag_in(&row)?;
+    }
     let operation = Operation::Update { row, mask: paths, allow_missing, transforms };
     Ok((plan.write(operation, precondition, plan.row_prefix(prefix)), options))
 }

@@ -23,6 +23,8 @@ pub(crate) struct Binding {
     /// Number of the field whose message the path's variables are fields of, if they are not the request's own.
     row: Option<u32>,
     pub(crate) body: BodyRule,
+    /// In front of the body's fields in errors, as gRPC names them: `user.`.
+    body_path: String,
     query: HashMap<String, Target>,
     /// Names to suggest.
     names: Vec<String>,
@@ -113,6 +115,7 @@ impl Binding {
             }),
             path,
             body,
+            body_path: method.http.body.iter().filter(|name| *name != "*").map(|name| format!("{name}.")).collect(),
             query,
             names,
             etag: number("etag"),
@@ -147,7 +150,7 @@ impl Binding {
             BodyRule::Field { number, message } => {
                 let derive = self.update_mask.filter(|_| !masked);
                 let options = ReadOptions { paths: derive.is_some(), ..ReadOptions::default() };
-                let parsed = json.from_json(message, text, options)?;
+                let parsed = json.from_json(message, text, options).map_err(|error| error.under(&self.body_path))?;
                 put_bytes(out, number, &parsed.wire);
                 if let Some(mask) = derive {
                     put_bytes(out, mask, &self.mask_of(&parsed.paths));

@@ -172,13 +172,12 @@ fn list_view(
 ) -> Result<ListView, Error> {
     let order_by = parameter(head, "order_by", "orderBy");
     let masked = is_masked(head);
-    let shown: Vec<&Column> = entity.columns.iter().filter(|column| !column.secret).collect();
-    let columns = shown.iter().map(|column| column_view(head, entity, column, &order_by)).collect();
+    let columns = shown(api, head, entity).map(|(column, _)| column_view(head, entity, column, &order_by)).collect();
     let mut rows = Vec::with_capacity(records.len());
     for record in records {
         let key = if masked { None } else { row_key(api, entity, record)? };
         let url = key.map(|(key, _)| format!("{}/{key}", entity.rest_collection));
-        rows.push(RowView { url, cells: cells(api, entity, record)? });
+        rows.push(RowView { url, cells: cells(api, head, entity, record)? });
     }
     let paged = !parameter(head, "page_token", "pageToken").is_empty();
     Ok(ListView {
@@ -217,29 +216,56 @@ fn column_view(head: &Parts, entity: &Entity, column: &Column, order_by: &str) -
 fn detail_view(api: &Api, head: &Parts, entity: &Entity, record: &Record) -> Result<DetailView, Error> {
     let masked = is_masked(head);
     let referenced_by = if masked { Vec::new() } else { back_references(api, entity, record)? };
-    Ok(DetailView { fields: cells(api, entity, record)?, referenced_by, forms: forms(head, representation::MESSAGE) })
+    Ok(DetailView {
+        fields: cells(api, head, entity, record)?,
+        referenced_by,
+        forms: forms(head, representation::MESSAGE),
+    })
+}
+
+/// The columns that a page has: all that are not secret, or those that the request asks for.
+fn shown<'a>(api: &'a Api, head: &Parts, entity: &'a Entity) -> impl Iterator<Item = (&'a Column, &'a Field)> {
+    let asked = mask(head);
+    let names: Vec<String> =
+        asked.split(',').filter_map(|path| Some(path.trim().split('.').next()?.to_owned())).collect();
+    let all = asked.is_empty() || names.iter().any(|name| name == "*");
+    let is_asked = move |field: &Field| all || names.iter().any(|name| *name == field.name || *name == field.json_name);
+    let fields = &api.schema.message(entity.message).fields;
+    entity.columns.iter().zip(fields).filter(move |(column, field)| !column.secret && is_asked(field))
 }
 
 /// The row's values as text, in the order of the columns.
-fn cells(api: &Api, entity: &Entity, record: &Record) -> Result<Vec<Cell>, Error> {
+fn cells(api: &Api, head: &Parts, entity: &Entity, record: &Record) -> Result<Vec<Cell>, Error> {
     let mut json = Vec::with_capacity(256);
     api.json().to_json(entity.message, record.wire(), &mut json, Default::default())?;
     let row: serde_json::Map<String, Value> = serde_json::from_slice(&json).map_err(Error::internal)?;
-    let fields = &api.schema.message(entity.message).fields;
-    let shown = entity.columns.iter().zip(fields).filter(|(column, _)| !column.secret);
-    Ok(shown.map(|(column, field)| cell(api, column, field, row.get(&field.json_name))).collect())
+    let codec = &api.plans.get(entity.id).codec;
+    let unset = codec.empty();
+    // JSON leaves zeros out; a person looks for them.
+    let zero = |column: &Column| match column.storage {
+        Storage::Json => String::new(),
+        _ => codec.format_text(column.id, &unset[column.id.index()]),
+    };
+    let cell = |(column, field): (&Column, &Field)| {
+        let value = row.get(&field.json_name);
+        let text = value.map_or_else(|| zero(column), |value| text(column, value));
+        cell(api, column, field, text, matches!(value, Some(Value::Array(_) | Value::Object(_))))
+    };
+    Ok(shown(api, head, entity).map(cell).collect())
 }
 
-fn cell(api: &Api, column: &Column, field: &Field, value: Option<&Value>) -> Cell {
-    let nested = matches!(value, Some(Value::Array(_) | Value::Object(_)));
-    let text = match value {
-        None | Some(Value::Null) => String::new(),
-        Some(Value::String(text)) => text.clone(),
-        Some(Value::Object(parts)) if is_decimal(column) => {
+fn text(column: &Column, value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Object(parts) if is_decimal(column) => {
             parts.get("value").and_then(Value::as_str).unwrap_or_default().to_owned()
         }
-        Some(other) => other.to_string(),
-    };
+        other => other.to_string(),
+    }
+}
+
+fn cell(api: &Api, column: &Column, field: &Field, text: String, nested: bool) -> Cell {
     let url = column.references.filter(|_| !text.is_empty()).and_then(|to| reference_url(api, to, &text));
     Cell {
         name: field.name.clone(),
@@ -311,7 +337,13 @@ fn is_decimal(column: &Column) -> bool {
 }
 
 fn is_masked(head: &Parts) -> bool {
-    ["fields", "read_mask", "readMask"].into_iter().any(|name| !parameter(head, name, name).is_empty())
+    !mask(head).is_empty()
+}
+
+/// The paths of the read mask.
+fn mask(head: &Parts) -> String {
+    let asked = ["fields", "read_mask", "readMask"].map(|name| parameter(head, name, name));
+    asked.into_iter().find(|paths| !paths.is_empty()).unwrap_or_default()
 }
 
 /// A query parameter, decoded, in either style.

@@ -117,7 +117,11 @@ impl Export {
     }
 
     fn csv(&self, records: &[Record], with_header: bool, out: &mut Vec<u8>) -> Result<(), Error> {
-        let writer = CsvWriter::new(&self.shared.api.plans.get(self.entity).codec);
+        let codec = &self.shared.api.plans.get(self.entity).codec;
+        let writer = match &self.mask {
+            Some(mask) => CsvWriter::masked(codec, mask),
+            None => CsvWriter::new(codec),
+        };
         if with_header {
             writer.header(out);
         }
