@@ -27,7 +27,14 @@ struct Row {
     a_colour: i64,
     a_time: Option<i64>,
     strings: Vec<&'static str>,
-    nested_text: Option<&'static str>,
+    nested: Option<Nested>,
+}
+
+/// A message; its fields have no presence.
+struct Nested {
+    text: &'static str,
+    big: i64,
+    colour: i64,
 }
 
 impl Row {
@@ -43,7 +50,11 @@ impl Row {
             a_colour: entropy.pick(&[0, 1, 2]),
             a_time: entropy.chance(2).then(|| small(entropy)),
             strings: (0..entropy.below(3)).map(|_| text(entropy)).collect(),
-            nested_text: entropy.chance(2).then(|| text(entropy)).filter(|text| !text.is_empty()),
+            nested: entropy.chance(2).then(|| Nested {
+                text: text(entropy),
+                big: small(entropy).abs(),
+                colour: entropy.pick(&[0, 2]),
+            }),
         }
     }
 
@@ -61,12 +72,20 @@ impl Row {
             ("a_colour", Value::Int(self.a_colour)),
             ("a_time", int(self.a_time.map(|seconds| seconds * 1_000_000))),
             ("strings", json(self.strings.clone().into())),
-            ("a_nested", self.nested_text.map_or(Value::Null, |text| json(serde_json::json!({"text": text})))),
+            ("a_nested", self.nested.as_ref().map_or(Value::Null, Nested::value)),
         ];
         for (name, value) in columns {
             values[fixture().entity().column_by_field(name).unwrap().id.index()] = value;
         }
         values
+    }
+}
+
+impl Nested {
+    fn value(&self) -> Value {
+        let json = serde_json::json!({"text": self.text, "big": self.big, "colour": self.colour});
+        let column = fixture().entity().column_by_field("a_nested").unwrap();
+        fixture().row().parse_text(column.id, &json.to_string()).unwrap()
     }
 }
 
@@ -118,7 +137,7 @@ fn space(entropy: &mut Entropy<'_>) -> &'static str {
 
 /// One restriction in text, and whether the row passes it.
 fn restriction(entropy: &mut Entropy<'_>, row: &Row) -> (String, bool) {
-    match entropy.below(12) {
+    match entropy.below(14) {
         0 => {
             let wanted = small(entropy);
             let (operator, holds) = compared(entropy, Some(row.id), |id| id.cmp(&wanted));
@@ -136,7 +155,7 @@ fn restriction(entropy: &mut Entropy<'_>, row: &Row) -> (String, bool) {
         }
         3 => compared_text(entropy, "a_string", Some(row.a_string)),
         4 => compared_text(entropy, "maybe_string", row.maybe_string),
-        5 => compared_text(entropy, "a_nested.text", row.nested_text),
+        5 => compared_text(entropy, "a_nested.text", row.nested.as_ref().map(|nested| nested.text)),
         6 => {
             let prefix = entropy.pick(&["a", "a'", "%", "_"]);
             let literal = quoted(entropy, prefix);
@@ -149,7 +168,7 @@ fn restriction(entropy: &mut Entropy<'_>, row: &Row) -> (String, bool) {
                 ("a_string", !row.a_string.is_empty()),
                 ("strings", !row.strings.is_empty()),
                 ("a_time", row.a_time.is_some()),
-                ("a_nested.text", row.nested_text.is_some()),
+                ("a_nested.text", row.nested.as_ref().is_some_and(|nested| !nested.text.is_empty())),
             ]);
             (format!("{name}:*"), holds)
         }
@@ -169,6 +188,21 @@ fn restriction(entropy: &mut Entropy<'_>, row: &Row) -> (String, bool) {
             let (text, wanted) = entropy.pick(&[("1970-01-01T00:00:00Z", 0), ("1970-01-01T01:00:01+01:00", 1)]);
             let (operator, holds) = compared(entropy, row.a_time, |found| found.cmp(&wanted));
             (format!("a_time {operator} {text}"), holds)
+        }
+        11 => {
+            let wanted = small(entropy);
+            let big = row.nested.as_ref().map(|nested| nested.big);
+            let (operator, holds) = compared(entropy, big, |found| found.cmp(&wanted));
+            (format!("a_nested.big {operator} {wanted}"), holds)
+        }
+        12 => {
+            let colour = row.nested.as_ref().map(|nested| nested.colour);
+            let (name, wanted) = entropy.pick(&[("COLOUR_UNSPECIFIED", 0), ("COLOUR_BLUE", 2)]);
+            if entropy.chance(2) {
+                (format!("a_nested.colour = {name}"), colour == Some(wanted))
+            } else {
+                (format!("a_nested.colour != {name}"), colour != Some(wanted))
+            }
         }
         _ => {
             if entropy.chance(2) {
@@ -249,4 +283,25 @@ proptest! {
         }
         let _ = parse_order_by(fixture().entity(), &text);
     }
+}
+
+#[test]
+fn a_zero_inside_a_message_is_compared_as_zero() {
+    // JSON leaves zeros out, so they are not in the stored text.
+    let passes = |filter: &str, nested: Value| {
+        let filter = parse_filter(&fixture().schema, fixture().entity(), filter).unwrap().unwrap();
+        let mut row = fixture().row().empty();
+        row[fixture().entity().column_by_field("a_nested").unwrap().id.index()] = nested;
+        matches(&filter, fixture().entity(), &row)
+    };
+    let empty = || Value::Text("{}".into());
+    for filter in ["a_nested.big = 0", "a_nested.big < 5", "a_nested.text = \"\"", "a_nested.flag != true"] {
+        assert!(passes(filter, empty()), "{filter}");
+    }
+    for filter in ["a_nested.big != 0", "a_nested.big > 0", "a_nested.big:*", "a_nested.flag = false"] {
+        assert!(!passes(filter, empty()), "{filter}");
+    }
+    // Without the message there is nothing to compare.
+    assert!(!passes("a_nested.big = 0", Value::Null));
+    assert!(passes("a_nested.big != 0", Value::Null));
 }
