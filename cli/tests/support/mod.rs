@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "clippy knows tests only by their attribute")]
 
 pub mod kept;
+pub mod python;
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};

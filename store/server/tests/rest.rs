@@ -114,6 +114,17 @@ fn a_repeated_idempotency_key_answers_alike_and_other_content_is_refused() {
 }
 
 #[test]
+fn a_verb_whose_body_was_forgotten_is_refused() {
+    let shop = Shop::start();
+    for target in ["/v1/users:batchCreate", "/v1/users:batchDelete", "/v1/orderItems:batchGet", "/v1:commit"] {
+        ask(shop.address, "POST", target).send().expect(400);
+        ask(shop.address, "POST", target).header("content-type", "application/json").send().expect(400);
+    }
+    // The path says it all.
+    ask(shop.address, "POST", "/v1/products/1:undelete").send().expect(404);
+}
+
+#[test]
 fn batches_lookups_and_commits_are_in_reach() {
     let shop = Shop::start();
     let requests = json!({"requests": [

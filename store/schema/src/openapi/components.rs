@@ -213,6 +213,9 @@ impl<'a> Components<'a> {
 
     /// One value of the field.
     fn element(&mut self, parent: MessageId, field: &Field, column: Option<&Column>, form: Form) -> Value {
+        if field.name == "request_id" && form != Form::Rendered && self.is_request(parent) {
+            return super::parameters::request_id();
+        }
         match field.kind {
             Kind::Enum(id) => self.enumeration(id, column, form.direction()),
             Kind::Message(id) => self.nested(parent, id, column, form),

@@ -82,7 +82,8 @@ fn request_body(schema: &Schema, method: &Method, components: &mut Components<'_
     if let Some(example) = body_example(schema, method, entity) {
         content.insert("example".to_owned(), example);
     }
-    Some(json!({"required": true, "content": {"application/json": content}}))
+    let required = method.kind != MethodKind::Undelete;
+    Some(json!({"required": required, "content": {"application/json": content}}))
 }
 
 /// The request without the key, which is in the path.

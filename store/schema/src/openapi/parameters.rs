@@ -12,7 +12,7 @@ pub(super) fn shared() -> Value {
         "Consistency": {
             "name": "rowkeep-consistency", "in": "header",
             "description": "How fresh the answer must be.",
-            "schema": {"type": "string", "pattern": "^(strong|session|eventual|max-staleness=([0-9]{1,9}(ms|s|m)|[0-9]{1,6}h))$"},
+            "schema": {"type": "string", "pattern": "^(strong|session|eventual|max-staleness=([0-9]{1,9}(ms|s)|[0-9]{1,8}m|[0-9]{1,6}h))$"},
             "example": "strong",
         },
         "Session": {
@@ -29,17 +29,22 @@ pub(super) fn shared() -> Value {
         "IfMatch": {
             "name": "If-Match", "in": "header",
             "description": "Refuses with 412 unless the row has this etag; `*` for any row that exists.",
-            "schema": {"type": "string", "pattern": r#"^(\*|"[A-Za-z0-9_-]*")$"#},
+            "schema": {"type": "string", "minLength": 1, "pattern": r#"^(\*|"[A-Za-z0-9_-]*")$"#},
         },
         "IfNoneMatch": {
             "name": "If-None-Match", "in": "header",
             "description": "Answers 304 if the row still has this etag.",
-            "schema": {"type": "string", "pattern": ETAGS},
+            "schema": {"type": "string", "minLength": 1, "pattern": ETAGS},
         },
     })
 }
 
 const ETAGS: &str = r#"^(\*|(W/)?"[A-Za-z0-9_-]*"(, *(W/)?"[A-Za-z0-9_-]*")*)$"#;
+
+/// A request id, as a parameter or in a body; empty: none.
+pub(super) fn request_id() -> Value {
+    json!({"type": "string", "maxLength": 128, "pattern": "^[!-~]*$"})
+}
 
 /// The parameters of a method.
 pub(super) fn of(
@@ -199,7 +204,7 @@ fn query_parameter(
             set("explode", json!(true));
             description = format!("Repeat it for every key, at most {} times.", options.max_batch);
         }
-        (_, "request_id") => set("schema", json!({"type": "string", "maxLength": 128, "pattern": "^[!-~]*$"})),
+        (_, "request_id") => set("schema", request_id()),
         (_, "etag") => set("schema", json!({"type": "string", "pattern": r#"^(\*|"?[A-Za-z0-9_-]*"?)$"#})),
         _ => {}
     }

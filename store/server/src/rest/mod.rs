@@ -174,8 +174,8 @@ impl Exchange<'_> {
         let masked = binding.put_query(json, self.head.uri.query(), &mut request)?;
         if binding.body != BodyRule::None {
             let body = kit_web::read_body(&self.head.headers, body, &worker.shared.config.rest.body).await?;
-            // A verb without parameters beside its path, as `:undelete`, needs no body.
-            if !(body.is_empty() && binding.body == BodyRule::Whole) {
+            // Its path says all an `:undelete` needs; of any other verb an absent body is one that was forgotten.
+            if !(body.is_empty() && self.method.kind == MethodKind::Undelete) {
                 check_is_json(self.head)?;
                 binding.put_body(json, &body, masked, &mut request)?;
             }

@@ -1,0 +1,49 @@
+"""One more check for schemathesis: valid requests are refused only for rules that no schema can say."""
+
+import json
+
+import schemathesis
+
+# Reasons of a refusal, each with the rule that JSON Schema has no words for.
+RULES = {
+    "INVALID_SESSION": "a token of this store, not any string",
+    "INVALID_PAGE_TOKEN": "a token of this store and this query",
+    "INVALID_FILTER": "a sentence of the filter language",
+    "INVALID_ORDER_BY": "each column once",
+    "NO_INDEX": "what an index serves",
+    "REFERENCE_NOT_FOUND": "a row that exists",
+    "DUPLICATE_WRITE": "each row once in a request",
+    "NO_SOFT_DELETE": "a packed row of an entity that can be undeleted",
+}
+
+
+
+def depends_on_the_rest(case, violation):
+    """Whether a field is missing only because of what another part of the request says."""
+    if violation["reason"] != "REQUIRED":
+        return False
+    # A check of a commit needs a precondition that says something. What an update must set is up to its mask.
+    is_update = case.method == "PATCH" or case.path.endswith((":batchUpdate", ":commit"))
+    return is_update or violation["field"].endswith(".precondition.exists")
+
+
+@schemathesis.check
+def valid_requests_are_refused_for_rules_no_schema_can_say(ctx, response, case):
+    meta = case.meta
+    if meta is None or not meta.generation.mode.is_positive or response.status_code != 400:
+        return None
+    if any(case.headers.get(name) == "" for name in ("If-Match", "If-None-Match")):
+        # An empty header, which neither the pattern nor the minimal length of these allows, is no valid request.
+        return None
+    details = json.loads(response.content)["error"]["details"]
+    reasons = {detail["reason"] for detail in details if "reason" in detail}
+    for detail in details:
+        reasons.update(
+            violation["reason"]
+            for violation in detail.get("fieldViolations", [])
+            if not depends_on_the_rest(case, violation)
+        )
+    reasons -= {"INVALID_FIELDS"}
+    unknown = sorted(reasons - RULES.keys())
+    assert not unknown, f"{', '.join(unknown)}: {response.content.decode()}"
+    return None
