@@ -198,6 +198,11 @@ impl Rowkeep {
         self.running().process.signal(rustix::process::Signal::TERM);
     }
 
+    /// `SIGHUP`: it reads its schema again.
+    pub fn hang_up(&self) {
+        self.running().process.signal(rustix::process::Signal::HUP);
+    }
+
     /// Waits for the end, however it comes.
     pub fn wait(&self, limit: Duration) -> Option<ExitStatus> {
         self.running().process.wait(limit)

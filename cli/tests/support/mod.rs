@@ -3,6 +3,8 @@
 #![allow(unreachable_pub, reason = "each test file is a crate of its own")]
 #![allow(clippy::unwrap_used, reason = "clippy knows tests only by their attribute")]
 
+pub mod kept;
+
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Write as _;

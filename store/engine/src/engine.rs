@@ -228,7 +228,9 @@ impl Engine {
     /// # Errors
     /// What the storage says.
     pub async fn checkpoint(&self, id: &str) -> Result<Option<Vec<u8>>, Error> {
-        Ok(self.shared.rows.recall(id).await?.map(|remembered| remembered.outcome))
+        let remembered = self.shared.rows.recall(&load::checkpoint_id(id)).await?;
+        let now = self.shared.now();
+        Ok(remembered.filter(|remembered| remembered.forget_at > now).map(|remembered| remembered.outcome))
     }
 
     /// Removes from disk what no read sees any more, a bounded number of rows per call. Answers how many.

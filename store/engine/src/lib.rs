@@ -3,11 +3,14 @@
 mod api;
 mod clock;
 mod commit;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod engine;
 mod errors;
 mod ids;
 mod list;
 mod load;
+mod memory;
 mod number;
 mod plan;
 mod ports;
@@ -18,5 +21,6 @@ pub use api::*;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use engine::{Engine, EngineOptions};
 pub use ids::{MAX_INSTANCE, SNOWFLAKE_EPOCH_MILLIS};
+pub use memory::MemoryRows;
 pub use ports::*;
 pub use program::{Outcome, Program};

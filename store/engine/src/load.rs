@@ -3,7 +3,7 @@
 //! Unlike a request, a file may set what the store keeps (times, generated keys), so that a dump can be loaded again.
 //! References are checked with one read per distinct value, against what is stored and against the batch itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kit_core::{Error, FieldViolation};
 use rowkeep_record::{ColumnSet, Key, Value};
@@ -18,6 +18,7 @@ const CHUNK: usize = 500;
 pub(crate) async fn load(shared: &Shared, request: LoadRequest) -> Result<LoadReport, Error> {
     let LoadRequest { entity, rows, columns, on_conflict, all_or_none, checkpoint } = request;
     let mut loading = Loading::new(shared, entity, columns.into_iter().collect());
+    loading.remove_expired().await?;
     let mut kept = loading.complete(rows);
     loading.check_references(&mut kept).await?;
     if all_or_none && !loading.rejected.is_empty() {
@@ -47,7 +48,12 @@ fn remembered(checkpoint: LoadCheckpoint, now: i64) -> (String, Remembered) {
     let keep = i64::try_from(checkpoint.keep_for.as_micros()).unwrap_or(i64::MAX);
     let remembered =
         Remembered { fingerprint: [0; 32], outcome: checkpoint.state, forget_at: now.saturating_add(keep) };
-    (checkpoint.id, remembered)
+    (checkpoint_id(&checkpoint.id), remembered)
+}
+
+/// What a load is remembered by. It has a space, which no request id has, so that the two never meet.
+pub(crate) fn checkpoint_id(id: &str) -> String {
+    format!("load {id}")
 }
 
 struct Loading<'a> {
@@ -96,7 +102,14 @@ impl<'a> Loading<'a> {
         kept
     }
 
+    /// Expired rows do not exist, so they are not in the way of new ones either.
+    async fn remove_expired(&self) -> Result<(), Error> {
+        while self.entity.expire.is_some() && self.shared.rows.sweep(self.now).await? > 0 {}
+        Ok(())
+    }
+
     async fn check_references(&mut self, kept: &mut Vec<(usize, Stored)>) -> Result<(), Error> {
+        let mut stored: Vec<(ColumnId, Reference, BTreeMap<Key, bool>)> = Vec::new();
         for id in &self.shared.plan(self.entity.id).references {
             let Some(reference) = self.entity.column(*id).references else { continue };
             let mut known: BTreeMap<Key, bool> = BTreeMap::new();
@@ -107,12 +120,15 @@ impl<'a> Loading<'a> {
                 }
             }
             self.find_referenced(reference, &mut known).await?;
-            if reference.entity == self.entity.id {
-                for (_, row) in kept.iter() {
-                    known.insert(Key::one(row.values[reference.column.index()].clone()), true);
-                }
+            stored.push((*id, reference, known));
+        }
+        // A row that names a rejected row of its batch is rejected in the next round.
+        let mut count = usize::MAX;
+        while kept.len() < count {
+            count = kept.len();
+            for (id, reference, known) in &stored {
+                self.reject_dangling(*id, *reference, known, kept);
             }
-            self.reject_dangling(*id, &known, kept);
         }
         Ok(())
     }
@@ -143,10 +159,20 @@ impl<'a> Loading<'a> {
         Ok(())
     }
 
-    fn reject_dangling(&mut self, column: ColumnId, known: &BTreeMap<Key, bool>, kept: &mut Vec<(usize, Stored)>) {
+    fn reject_dangling(
+        &mut self,
+        column: ColumnId,
+        reference: Reference,
+        stored: &BTreeMap<Key, bool>,
+        kept: &mut Vec<(usize, Stored)>,
+    ) {
+        let is_own = reference.entity == self.entity.id;
+        let value_of = |row: &Stored| Key::one(row.values[reference.column.index()].clone());
+        let batch: BTreeSet<Key> = kept.iter().filter(|_| is_own).map(|(_, row)| value_of(row)).collect();
         kept.retain(|(place, row)| {
             let value = &row.values[column.index()];
-            let is_there = value.is_null() || known.get(&Key::one(value.clone())) == Some(&true);
+            let key = Key::one(value.clone());
+            let is_there = value.is_null() || stored.get(&key) == Some(&true) || batch.contains(&key);
             if !is_there {
                 self.rejected.push((*place, self.shared.reference_not_found(self.entity.id, column, value, "")));
             }

@@ -73,7 +73,7 @@ impl Request {
     fn replay(&self, remembered: &Remembered) -> Result<Outcome, Error> {
         if remembered.fingerprint != self.fingerprint {
             let message = "the request id was used by a request with other content; use a new one";
-            return Err(Error::new(Code::InvalidArgument, "REQUEST_ID_REUSED", message).with("request_id", &self.id));
+            return Err(Error::new(Code::AlreadyExists, "REQUEST_ID_REUSED", message).with("request_id", &self.id));
         }
         let results = replay::decode(&remembered.outcome)
             .ok_or_else(|| Error::internal("a remembered outcome cannot be read"))?;

@@ -20,7 +20,7 @@ impl Budget {
         Self(message.len().saturating_mul(8).saturating_add(64 * 1024))
     }
 
-    fn spend(&mut self, bytes: usize) -> Result<(), Fault> {
+    pub(crate) fn spend(&mut self, bytes: usize) -> Result<(), Fault> {
         let left = self.0.checked_sub(bytes);
         self.0 = left.ok_or_else(|| Fault::new("TOO_COMPLEX", "nested messages are too much out of order"))?;
         Ok(())
@@ -54,14 +54,20 @@ pub(crate) fn normalize<'a>(table: &Message, wire: &'a [u8], budget: &mut Budget
 fn is_ordered(table: &Message, wire: &[u8]) -> Result<bool, Fault> {
     let mut reader = Reader::new(wire);
     let (mut last, mut oneofs) = (None, smallvec::SmallVec::<[u16; 8]>::new());
+    let mut behind_unknown = false;
     while !reader.is_empty() {
         let tag = reader.tag()?;
         let place = table.place(tag >> 3, last.map_or(0, |last| last + 1));
         reader.skip(tag)?;
-        let Some(place) = place else { continue };
+        let Some(place) = place else {
+            behind_unknown = true;
+            continue;
+        };
         let field = &table.fields[place];
+        let again = std::mem::take(&mut behind_unknown) || field.is_singular();
         match last {
-            Some(last) if place < last || place == last && field.is_singular() => return Ok(false),
+            // The occurrences of a repeated field are one run, which an unknown field would break.
+            Some(last) if place < last || place == last && again => return Ok(false),
             _ => {}
         }
         if let Some(oneof) = field.oneof {

@@ -31,9 +31,9 @@ pub fn parse(enums: &[EnumType], storage: Storage, text: &str) -> Result<Value, 
             _ => Err(not("a whole number from 0 to 18446744073709551615")),
         },
         Storage::Float => {
-            number::float(text).map(|value| Value::Real(value.into())).map_err(|_| not("a 32-bit number"))
+            number::float(text).map(|value| Value::Real(f64::from(value) + 0.0)).map_err(|_| not("a 32-bit number"))
         }
-        Storage::Double => number::double(text).map(Value::Real).map_err(|_| not("a number")),
+        Storage::Double => number::double(text).map(|value| Value::Real(value + 0.0)).map_err(|_| not("a number")),
         Storage::Text | Storage::Json => Ok(Value::Text(text.into())),
         Storage::Blob => decode_base64(text).map(|bytes| Value::Blob(bytes.into())).ok_or_else(|| not("base64")),
         Storage::Enum(id) => enumeration(&enums[id.index()], text),

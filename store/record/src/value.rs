@@ -12,7 +12,7 @@ pub enum Value {
     Int(i64),
     /// `uint64` and `fixed64`.
     Uint(u64),
-    /// Finite floating point.
+    /// Finite floating point; zero is positive.
     Real(f64),
     /// UTF-8 text, JSON.
     Text(Box<str>),
@@ -76,7 +76,8 @@ impl ValueRef<'_> {
         match (self, other) {
             (Int(a), Int(b)) => a.cmp(b),
             (Uint(a), Uint(b)) => a.cmp(b),
-            (Real(a), Real(b)) => a.total_cmp(b),
+            // Stored numbers are finite. Both zeros are equal, as they are for every database.
+            (Real(a), Real(b)) => a.partial_cmp(b).unwrap_or_else(|| a.total_cmp(b)),
             (Text(a), Text(b)) => a.as_bytes().cmp(b.as_bytes()),
             (Blob(a), Blob(b)) => a.cmp(b),
             (Null, Null) => std::cmp::Ordering::Equal,

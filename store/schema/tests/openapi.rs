@@ -185,3 +185,20 @@ fn the_page_size_is_bounded_and_its_limits_are_those_of_the_options() {
         9
     );
 }
+
+#[test]
+fn deletes_and_masks_are_told_as_the_server_does_them() {
+    let document = document(&shop(), &OpenApiOptions::default());
+    let delete = &document["paths"]["/v1/users/{id}"]["delete"]["responses"];
+    assert!(delete.get("204").is_none());
+    assert_eq!(delete["200"]["content"]["application/json"]["schema"]["additionalProperties"], false);
+    let parameters = document["paths"]["/v1/orders"]["get"]["parameters"].as_array().unwrap();
+    let fields = parameters.iter().find(|parameter| parameter["name"] == "fields").unwrap();
+    let pattern = regex_lite::Regex::new(fields["schema"]["pattern"].as_str().unwrap()).unwrap();
+    for mask in ["", "*", "id,note", "ship_to.postal_code,createdAt", "shipTo.postalCode"] {
+        assert!(pattern.is_match(mask), "{mask}");
+    }
+    for mask in ["nothing", "id.x", "created_at.seconds", "ship_to.planet", "id,"] {
+        assert!(!pattern.is_match(mask), "{mask}");
+    }
+}

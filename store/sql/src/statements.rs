@@ -254,10 +254,18 @@ impl Texts<'_> {
                 sql.push_str(" ON CONFLICT (");
                 push_names(self.dialect, &mut sql, key.iter().copied());
                 sql.push_str(if others.is_empty() { ") DO NOTHING" } else { ") DO UPDATE SET " });
-                for (at, name) in others.iter().enumerate() {
-                    let name = self.dialect.name(name);
+                for (at, other) in others.iter().enumerate() {
+                    let name = self.dialect.name(other);
                     sql.push_str(if at == 0 { "" } else { ", " });
-                    sql.push_str(&format!("{name} = excluded.{name}"));
+                    // A load may carry a version from before the row's last change; versions never go back.
+                    let is_version = *other == VERSION_COLUMN;
+                    sql.push_str(&match is_version {
+                        true => format!(
+                            "{name} = max(excluded.{name}, {}.{name} + 1)",
+                            self.dialect.name(&self.entity.table)
+                        ),
+                        false => format!("{name} = excluded.{name}"),
+                    });
                 }
             }
         }

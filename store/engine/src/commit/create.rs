@@ -5,6 +5,7 @@ use rowkeep_record::{ColumnSet, Key, Value};
 use rowkeep_schema::{ColumnId, EntityId};
 
 use super::{Commit, is_expired};
+use crate::number;
 use crate::prepare::NewRow;
 use crate::{Stored, WriteError, WriteResult};
 
@@ -41,7 +42,9 @@ impl Commit<'_> {
             self.check_reference(entity, *column, &row.values, path).await?;
         }
         if let (Some(column), Some(number)) = (counted, self.insert_over_expired(entity, row).await?) {
-            row.values[column.index()] = Value::Int(number);
+            let storage = self.entity(entity).column(column).storage;
+            row.values[column.index()] = number::to_value(storage, number.into())
+                .ok_or_else(|| Error::internal("a counted number is not one of its column"))?;
         }
         Ok(())
     }

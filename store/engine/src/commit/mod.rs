@@ -111,5 +111,8 @@ impl<'a> Commit<'a> {
 
 /// Whether a row does not exist any more at a time.
 pub(crate) fn is_expired(entity: &Entity, values: &[Value], now: i64) -> bool {
-    entity.expire.is_some_and(|column| matches!(values[column.index()], Value::Int(at) if at <= now))
+    let never = |column: ColumnId, at: i64| at == 0 && !entity.column(column).nullable;
+    entity
+        .expire
+        .is_some_and(|column| matches!(values[column.index()], Value::Int(at) if at <= now && !never(column, at)))
 }

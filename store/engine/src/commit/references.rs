@@ -67,7 +67,9 @@ impl Commit<'_> {
             if old == new || old.is_null() {
                 continue;
             }
-            let gone = BTreeSet::new();
+            // The row itself lets go of its old value if its reference changes with it.
+            let lets_go = *child == id && before[column.index()] != after[column.index()];
+            let gone: BTreeSet<_> = lets_go.then(|| (id, key.clone())).into_iter().collect();
             if let Some(by) = self.referrer(*child, *column, old, &gone).await? {
                 return Err(self.shared.referenced((id, key), (*child, &by, *column)));
             }

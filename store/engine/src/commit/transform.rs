@@ -33,6 +33,7 @@ impl Commit<'_> {
             touched.insert(column.id);
             changed.insert(column.id);
         }
+        self.clear_siblings(id, row, changed);
         let mut violations = Vec::new();
         codec.check_rules(&row.values, &touched, &touched, path, &mut violations);
         match violations.into_iter().next() {
@@ -82,7 +83,8 @@ fn add_real(storage: Storage, number: f64, operand: f64) -> Option<Value> {
     let sum = number + operand;
     #[expect(clippy::cast_possible_truncation, reason = "a float column holds 32 bits")]
     let sum = if storage == Storage::Float { f64::from(sum as f32) } else { sum };
-    sum.is_finite().then_some(Value::Real(sum))
+    // A sum may round to the negative zero, which is not stored.
+    sum.is_finite().then_some(Value::Real(sum + 0.0))
 }
 
 fn edit_items(current: &Value, edit: impl FnOnce(&mut Vec<Box<str>>)) -> Result<Value, &'static str> {

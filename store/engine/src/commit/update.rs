@@ -88,7 +88,7 @@ impl Commit<'_> {
     }
 
     /// Setting a member of a oneof clears the others.
-    fn clear_siblings(&self, entity: EntityId, row: &mut Stored, changed: &mut ColumnSet) {
+    pub(super) fn clear_siblings(&self, entity: EntityId, row: &mut Stored, changed: &mut ColumnSet) {
         let set: Vec<_> = changed.iter().filter(|column| !row.values[column.index()].is_null()).collect();
         for sibling in set.iter().flat_map(|column| self.shared.codec(entity).oneof_siblings(*column)) {
             if !row.values[sibling.index()].is_null() && !set.contains(sibling) {

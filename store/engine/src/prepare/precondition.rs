@@ -39,8 +39,14 @@ impl Preparation<'_> {
         operation: &Operation,
         path: &str,
     ) -> Result<PreparedPrecondition, Error> {
+        let asked = Precondition { condition: asked.condition.filter(|text| !text.trim().is_empty()), ..asked };
         let etag = asked.etag.filter(|etag| !etag.is_empty()).map(parse_etag);
-        let condition = match asked.condition.filter(|text| !text.trim().is_empty()) {
+        let is_empty = asked.exists.is_none() && etag.is_none() && asked.condition.is_none();
+        if is_empty && matches!(operation, Operation::Check { .. }) {
+            let why = "a check needs one of exists, etag and condition";
+            self.violation(precondition_path(path, "exists"), "REQUIRED", why);
+        }
+        let condition = match asked.condition {
             Some(text) => {
                 let field = precondition_path(path, "condition");
                 let filter = self.keep(query::filter(&self.shared.schema, entity, &text, &field))?.flatten();
@@ -81,10 +87,6 @@ impl Preparation<'_> {
         if asked.etag.is_some() && !entity.versioned {
             let why = format!("rows of {} have no etag", entity.name);
             self.violation(precondition_path(path, "etag"), "NO_ETAG", why);
-        }
-        if matches!(operation, Operation::Check { .. }) && asked.is_empty() {
-            let why = "a check needs one of exists, etag and condition";
-            self.violation(precondition_path(path, "exists"), "REQUIRED", why);
         }
     }
 }

@@ -86,11 +86,11 @@ impl JsonCodec {
         Ok(Parsed { wire, paths: reader.paths })
     }
 
-    /// Appends the JSON of one field, given all its occurrences (and nothing else) in wire form.
+    /// Appends the JSON of one field as it is stored, given all its occurrences (and nothing else) in wire form.
     pub(crate) fn field_to_json(&self, field: &FieldTable, wire: &[u8], out: &mut Vec<u8>) -> Result<bool, Fault> {
         let mut reader = crate::wire::Reader::new(wire);
         let tag = reader.tag()?;
-        write::Writer::new(&self.tables, WriteOptions { secrets: true }, wire).values(field, tag, &mut reader, out)
+        write::Writer::of_column(&self.tables, wire).values(field, tag, &mut reader, out)
     }
 
     /// Appends the wire form of one field, tags included, given its JSON.

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rowkeep_schema::{Cardinality, Kind, MapKey, MessageId, WellKnown};
 
-use super::WriteOptions;
+use super::{WriteOptions, text};
 use crate::fault::Fault;
 use crate::normal::{Budget, normalize};
 use crate::scalar::{self, Scalar};
@@ -18,11 +18,38 @@ pub(crate) struct Writer<'t> {
     options: WriteOptions,
     budget: Budget,
     depth: u32,
+    /// Objects and arrays that are open, and how many may be.
+    nesting: u32,
+    max_nesting: u32,
 }
+
+/// Messages that may lie around a row in a request or an answer: a column must leave room for them.
+const ENVELOPE: u32 = 8;
 
 impl<'t> Writer<'t> {
     pub(crate) fn new(tables: &'t Tables, options: WriteOptions, wire: &[u8]) -> Self {
-        Self { tables, options, budget: Budget::of(wire), depth: 0 }
+        Self { tables, options, budget: Budget::of(wire), depth: 0, nesting: 0, max_nesting: u32::MAX }
+    }
+
+    /// Writes a column. What it accepts must be readable again: as text, and in the row's message and that one's.
+    pub(crate) fn of_column(tables: &'t Tables, wire: &[u8]) -> Self {
+        let options = WriteOptions { secrets: true };
+        // The row is an object around it.
+        Self { depth: ENVELOPE, nesting: 1, max_nesting: text::MAX_DEPTH, ..Self::new(tables, options, wire) }
+    }
+
+    fn open(&mut self, bracket: u8, out: &mut Vec<u8>) -> Result<(), Fault> {
+        self.nesting += 1;
+        if self.nesting > self.max_nesting {
+            return Err(Fault::new("TOO_DEEP", format!("is nested more than {} deep", self.max_nesting)));
+        }
+        out.push(bracket);
+        Ok(())
+    }
+
+    fn close(&mut self, bracket: u8, out: &mut Vec<u8>) {
+        self.nesting -= 1;
+        out.push(bracket);
     }
 
     /// A message in whatever form JSON gives it.
@@ -35,9 +62,9 @@ impl<'t> Writer<'t> {
         let ordered = normalize(table, wire, &mut self.budget)?;
         match table.well_known {
             None | Some(WellKnown::Date | WellKnown::Decimal | WellKnown::Empty) => {
-                out.push(b'{');
+                self.open(b'{', out)?;
                 self.members(table, &ordered, true, out)?;
-                out.push(b'}');
+                self.close(b'}', out);
             }
             Some(known) => self.well_known(known, table, &ordered, out)?,
         }
@@ -116,14 +143,14 @@ impl<'t> Writer<'t> {
         reader: &mut Reader<'_>,
         out: &mut Vec<u8>,
     ) -> Result<bool, Fault> {
-        out.push(b'[');
+        self.open(b'[', out)?;
         let mut count = 0;
         let mut tag = Some(tag);
         while let Some(current) = tag {
             self.occurrence(field, current, reader, &mut count, out).map_err(|fault| fault.item(count))?;
             tag = same_field(field.number, reader)?;
         }
-        out.push(b']');
+        self.close(b']', out);
         Ok(count > 0)
     }
 
@@ -159,7 +186,7 @@ impl<'t> Writer<'t> {
         reader: &mut Reader<'_>,
         out: &mut Vec<u8>,
     ) -> Result<bool, Fault> {
-        let mut entries: Vec<(Vec<u8>, Scalar<'_>)> = Vec::new();
+        let mut entries: Vec<Entry<'_>> = Vec::new();
         let mut tag = Some(tag);
         while let Some(current) = tag {
             if current & 7 != wire_type::LENGTH {
@@ -168,10 +195,10 @@ impl<'t> Writer<'t> {
             entries.push(self.entry(field.kind, key, reader.bytes()?)?);
             tag = same_field(field.number, reader)?;
         }
-        entries.sort_by(|a, b| a.0.cmp(&b.0));
-        out.push(b'{');
-        for (place, (name, value)) in entries.iter().enumerate() {
-            if entries.get(place + 1).is_some_and(|(next, _)| next == name) {
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        self.open(b'{', out)?;
+        for (place, Entry { name, value, merged }) in entries.iter().enumerate() {
+            if entries.get(place + 1).is_some_and(|next| next.name == *name) {
                 continue;
             }
             if out.last() != Some(&b'{') {
@@ -181,43 +208,37 @@ impl<'t> Writer<'t> {
             out.push(b':');
             match (field.kind, value) {
                 (Kind::Message(id), Scalar::Bytes(wire)) => {
+                    let wire = merged.as_deref().unwrap_or(wire);
                     self.message(id, wire, out).map_err(|fault| fault.key(&String::from_utf8_lossy(name)))?;
                 }
                 (kind, value) => self.scalar(kind, *value, out),
             }
         }
-        out.push(b'}');
+        self.close(b'}', out);
         Ok(!entries.is_empty())
     }
 
-    /// A map entry: its key as a JSON string, and its value.
-    fn entry<'w>(&mut self, kind: Kind, key: MapKey, wire: &'w [u8]) -> Result<(Vec<u8>, Scalar<'w>), Fault> {
+    fn entry<'w>(&mut self, kind: Kind, key: MapKey, wire: &'w [u8]) -> Result<Entry<'w>, Fault> {
         let key_kind = key_kind(key);
-        let (mut name, mut value) = (scalar::zero(key_kind), scalar::zero(kind));
+        let (mut name, mut value, mut merged) = (scalar::zero(key_kind), None, None);
         let mut reader = Reader::new(wire);
         while !reader.is_empty() {
             let tag = reader.tag()?;
             match tag >> 3 {
                 1 => name = scalar::read_tagged(key_kind, tag, &mut reader)?,
-                2 => value = scalar::read_tagged(kind, tag, &mut reader)?,
+                2 => {
+                    let next = scalar::read_tagged(kind, tag, &mut reader)?;
+                    if let (Kind::Message(_), Some(Scalar::Bytes(first)), Scalar::Bytes(next)) = (kind, value, next) {
+                        self.budget.spend(next.len())?;
+                        merged.get_or_insert_with(|| first.to_vec()).extend_from_slice(next);
+                    } else {
+                        value = Some(next);
+                    }
+                }
                 _ => reader.skip(tag)?,
             }
         }
-        let mut text = Vec::new();
-        match name {
-            Scalar::Text(name) => write_string(&mut text, name),
-            other => {
-                text.push(b'"');
-                match other {
-                    Scalar::Bool(value) => text.extend_from_slice(if value { b"true" } else { b"false" }),
-                    Scalar::Int(value) => text.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
-                    Scalar::Uint(value) => text.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
-                    _ => {}
-                }
-                text.push(b'"');
-            }
-        }
-        Ok((text, value))
+        Ok(Entry { name: key_text(name), value: value.unwrap_or_else(|| scalar::zero(kind)), merged })
     }
 
     fn scalar(&self, kind: Kind, value: Scalar<'_>, out: &mut Vec<u8>) {
@@ -340,7 +361,8 @@ impl<'t> Writer<'t> {
                 format!("{} is not a type of this schema", crate::fault::excerpt(url)),
             ));
         };
-        out.extend_from_slice(b"{\"@type\":");
+        self.open(b'{', out)?;
+        out.extend_from_slice(b"\"@type\":");
         write_string(out, url);
         let table = self.tables.message(id);
         if table.is_plain() {
@@ -355,9 +377,30 @@ impl<'t> Writer<'t> {
             out.extend_from_slice(b",\"value\":");
             self.message(id, value, out)?;
         }
-        out.push(b'}');
+        self.close(b'}', out);
         Ok(())
     }
+}
+
+/// A map entry.
+struct Entry<'w> {
+    /// The key as a JSON string.
+    name: Vec<u8>,
+    value: Scalar<'w>,
+    /// The value, if it is a message that came in pieces.
+    merged: Option<Vec<u8>>,
+}
+
+fn key_text(key: Scalar<'_>) -> Vec<u8> {
+    let mut text = Vec::new();
+    match key {
+        Scalar::Text(key) => write_string(&mut text, key),
+        Scalar::Bool(key) => quoted(&mut text, if key { "true" } else { "false" }),
+        Scalar::Int(key) => quoted(&mut text, itoa::Buffer::new().format(key)),
+        Scalar::Uint(key) => quoted(&mut text, itoa::Buffer::new().format(key)),
+        Scalar::Float(_) | Scalar::Double(_) | Scalar::Bytes(_) => {}
+    }
+    text
 }
 
 fn separate(count: &mut usize, out: &mut Vec<u8>) {

@@ -24,8 +24,8 @@ use kit_core::{Error, FieldViolation};
 use crate::fault::{did_you_mean, shortened};
 use crate::table::Message;
 
-/// Messages inside each other that a path may go through.
-const MAX_STEPS: usize = 32;
+/// Messages inside each other that a path may go through: as many as JSON has, of which a mask may be derived.
+const MAX_STEPS: usize = crate::json::text::MAX_DEPTH as usize;
 
 /// Mistakes that are answered; a mask may be made of nothing else.
 const MAX_VIOLATIONS: usize = 100;

@@ -80,6 +80,15 @@ impl ColumnCodec {
         self.shape == Shape::Scalar && self.storage == Storage::Text
     }
 
+    /// The value that a request means which does not set it: the request's field is never `optional`, so a scalar is
+    /// zero although the column may be absent.
+    pub(crate) fn unset_in_request(&self) -> Value {
+        match self.kind {
+            Kind::Message(_) => self.empty.clone(),
+            _ => query::zero(self.storage),
+        }
+    }
+
     /// The stored value of an occurrence whose tag was read. `all` is the message, `start` where the tag lies in it.
     pub(crate) fn read<'w>(
         &self,
@@ -271,7 +280,8 @@ fn empty(column: &Column, field: &FieldTable, shape: Shape) -> Value {
 fn store(storage: Storage, value: Scalar<'_>) -> Result<Value, Fault> {
     let finite = |value: f64| {
         let fault = || Fault::new("NOT_FINITE", "must be a finite number: NaN and infinities cannot be stored");
-        if value.is_finite() { Ok(Value::Real(value)) } else { Err(fault()) }
+        // There is one zero, because not every database keeps the sign of the other.
+        if value.is_finite() { Ok(Value::Real(value + 0.0)) } else { Err(fault()) }
     };
     Ok(match value {
         Scalar::Bool(value) => Value::Int(value.into()),

@@ -59,7 +59,7 @@ impl RowCodec {
     /// # Errors
     /// As [`Self::decode`].
     pub fn decode_lookup(&self, columns: &[ColumnId], request: &[u8]) -> Result<Key, Error> {
-        let mut key: Key = columns.iter().map(|id| self.column(*id).empty.clone()).collect();
+        let mut key: Key = columns.iter().map(|id| self.column(*id).unset_in_request()).collect();
         let mut reader = Reader::new(request);
         while !reader.is_empty() {
             let start = reader.position();

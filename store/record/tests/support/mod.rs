@@ -1,9 +1,15 @@
 //! One schema with every type a column can have, compiled once.
 
-#![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used)] // each test file uses its part
+#![allow(dead_code, missing_docs, unreachable_pub, clippy::unwrap_used, clippy::cast_possible_truncation)] // each test file uses its part
+
+pub mod entropy;
+pub mod generate;
+pub mod mangle;
+pub mod oracle;
 
 use std::sync::OnceLock;
 
+use prost_reflect::MessageDescriptor;
 use rowkeep_record::json::{ReadOptions, WriteOptions};
 use rowkeep_record::{Codecs, Record, RowCodec};
 use rowkeep_schema::{Entity, MessageId, Schema, compile_str};
@@ -37,6 +43,10 @@ impl Fixture {
 
     pub fn row(&self) -> &RowCodec {
         self.codecs.row(self.entity().id)
+    }
+
+    pub fn descriptor(&self) -> MessageDescriptor {
+        self.schema.descriptors.get_message_by_name(&self.entity().full_name).unwrap()
     }
 
     /// The wire form of an `Every` in JSON.

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::OpenApiOptions;
 use super::components::Components;
-use crate::{Column, Entity, Field, Kind, Method, MethodKind, Schema, Storage};
+use crate::{Cardinality, Column, Entity, Field, Kind, Method, MethodKind, Schema, Storage};
 
 /// Header parameters that many operations share, for `components.parameters`.
 pub(super) fn shared() -> Value {
@@ -12,7 +12,7 @@ pub(super) fn shared() -> Value {
         "Consistency": {
             "name": "rowkeep-consistency", "in": "header",
             "description": "How fresh the answer must be.",
-            "schema": {"type": "string", "pattern": "^(strong|session|eventual|max-staleness=[0-9]{1,9}(ms|s|m|h))$"},
+            "schema": {"type": "string", "pattern": "^(strong|session|eventual|max-staleness=([0-9]{1,9}(ms|s|m)|[0-9]{1,6}h))$"},
             "example": "strong",
         },
         "Session": {
@@ -23,23 +23,23 @@ pub(super) fn shared() -> Value {
         "IdempotencyKey": {
             "name": "Idempotency-Key", "in": "header",
             "description": "Repeating a write with the same key and content returns the first answer; with other content it is refused. Same as `request_id`.",
-            "schema": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$"},
+            "schema": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^(?!\"\"$)[!-~]+$"},
             "example": "0b7d3a52-2f3c-4d3e-9a54-0d5a3a1c6f11",
         },
         "IfMatch": {
             "name": "If-Match", "in": "header",
             "description": "Refuses with 412 unless the row has this etag; `*` for any row that exists.",
-            "schema": {"type": "string", "pattern": ETAG},
+            "schema": {"type": "string", "pattern": r#"^(\*|"[A-Za-z0-9_-]*")$"#},
         },
         "IfNoneMatch": {
             "name": "If-None-Match", "in": "header",
             "description": "Answers 304 if the row still has this etag.",
-            "schema": {"type": "string", "pattern": ETAG},
+            "schema": {"type": "string", "pattern": ETAGS},
         },
     })
 }
 
-const ETAG: &str = r#"^(\*|(W/)?"[A-Za-z0-9_-]*"(, *(W/)?"[A-Za-z0-9_-]*")*)$"#;
+const ETAGS: &str = r#"^(\*|(W/)?"[A-Za-z0-9_-]*"(, *(W/)?"[A-Za-z0-9_-]*")*)$"#;
 
 /// The parameters of a method.
 pub(super) fn of(
@@ -154,7 +154,7 @@ fn query_parameter(
             set("name", json!("fields"));
             description = "Comma list of fields to return; all if absent. Same as `read_mask`.".to_owned();
             if let Some((_, row)) = row {
-                set("schema", json!({"type": "string", "pattern": mask_pattern(&row.fields)}));
+                set("schema", json!({"type": "string", "pattern": mask_pattern(schema, &row.fields, Mask::Read)}));
             }
         }
         (MethodKind::List, "page_size") => {
@@ -183,7 +183,7 @@ fn query_parameter(
         }
         (MethodKind::Update, "update_mask") => {
             if let Some((_, row)) = row {
-                set("schema", json!({"type": "string", "pattern": mask_pattern(&row.fields)}));
+                set("schema", json!({"type": "string", "pattern": mask_pattern(schema, &row.fields, Mask::Update)}));
             }
             description = "Comma list of the fields to write. Absent: those that the body names. `*`: all.".to_owned();
         }
@@ -209,17 +209,46 @@ fn query_parameter(
     Value::Object(parameter)
 }
 
+/// Which paths a mask may have below a field.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mask {
+    Read,
+    /// A list and a map are written whole.
+    Update,
+}
+
+/// Messages within messages are followed this far; deeper paths are told by the description alone.
+const MASK_DEPTH: usize = 3;
+
 /// A comma list of the message's fields, in both styles of names, with paths below them.
-fn mask_pattern(fields: &[Field]) -> String {
-    let mut names: Vec<String> = Vec::new();
-    for field in fields.iter().filter(|field| !field.secret) {
-        names.push(field.name.clone());
-        if field.json_name != field.name {
-            names.push(field.json_name.clone());
-        }
-    }
-    let names = names.join("|");
-    format!(r"^(\*|({names})(\.[A-Za-z0-9_]+)*(,({names})(\.[A-Za-z0-9_]+)*)*)?$")
+fn mask_pattern(schema: &Schema, fields: &[Field], mask: Mask) -> String {
+    let path = mask_path(schema, fields, mask, MASK_DEPTH);
+    format!(r"^(\*|{path}(,{path})*)?$")
+}
+
+fn mask_path(schema: &Schema, fields: &[Field], mask: Mask, depth: usize) -> String {
+    let paths = fields.iter().filter(|field| !field.secret).map(|field| {
+        let name = if field.json_name == field.name {
+            field.name.clone()
+        } else {
+            format!("({}|{})", field.name, field.json_name)
+        };
+        let parts = match field.kind {
+            Kind::Message(id) if schema.message(id).well_known.is_none() && depth > 1 => {
+                Some(mask_path(schema, &schema.message(id).fields, mask, depth - 1))
+            }
+            _ => None,
+        };
+        let below = match (field.cardinality, parts) {
+            (Cardinality::Implicit | Cardinality::Explicit, Some(parts)) => format!(r"(\.{parts})?"),
+            (Cardinality::Repeated, Some(parts)) if mask == Mask::Read => format!(r"(\.\*)?(\.{parts})?"),
+            (Cardinality::Map(_), Some(parts)) if mask == Mask::Read => format!(r"(\.\*(\.{parts})?)?"),
+            (Cardinality::Repeated | Cardinality::Map(_), None) if mask == Mask::Read => r"(\.\*)?".to_owned(),
+            _ => String::new(),
+        };
+        format!("{name}{below}")
+    });
+    format!("({})", paths.collect::<Vec<_>>().join("|"))
 }
 
 /// A comma list of columns that have an order.

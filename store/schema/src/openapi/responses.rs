@@ -115,7 +115,7 @@ fn header_reference(name: &str) -> Value {
 /// All responses of a method.
 pub(super) fn of(schema: &Schema, method: &Method, components: &mut Components<'_>, links: Value) -> Value {
     let mut responses = Map::new();
-    for status in successes(schema, method) {
+    for status in successes(method) {
         responses.insert(status.to_string(), success(schema, method, *status, components, &links));
     }
     for (status, name, _) in ERRORS {
@@ -130,13 +130,12 @@ fn is_empty(schema: &Schema, method: &Method) -> bool {
     schema.message(method.output).full_name == "google.protobuf.Empty"
 }
 
-fn successes(schema: &Schema, method: &Method) -> &'static [u16] {
+fn successes(method: &Method) -> &'static [u16] {
     match method.kind {
         MethodKind::Get | MethodKind::Lookup(_) => &[200, 304],
         // A validated row is not a created one.
         MethodKind::Create => &[200, 201],
         MethodKind::Update => &[200, 201],
-        MethodKind::Delete | MethodKind::BatchDelete if is_empty(schema, method) => &[204],
         _ => &[200],
     }
 }
@@ -156,7 +155,7 @@ fn fails_with(method: &Method, status: u16) -> bool {
 
 fn success(schema: &Schema, method: &Method, status: u16, components: &mut Components<'_>, links: &Value) -> Value {
     let mut response = Map::new();
-    response.insert("description".to_owned(), json!(description(method, status)));
+    response.insert("description".to_owned(), json!(description(schema, method, status)));
     let mut headers = Map::from_iter([("rowkeep-session".to_owned(), header_reference("Session"))]);
     if returns_row(schema, method) {
         headers.insert("ETag".to_owned(), header_reference("ETag"));
@@ -165,7 +164,7 @@ fn success(schema: &Schema, method: &Method, status: u16, components: &mut Compo
         headers.insert("Location".to_owned(), header_reference("Location"));
     }
     response.insert("headers".to_owned(), Value::Object(headers));
-    if !matches!(status, 204 | 304) {
+    if status != 304 {
         response.insert("content".to_owned(), content(schema, method, components));
         if returns_row(schema, method) && links.as_object().is_some_and(|links| !links.is_empty()) {
             response.insert("links".to_owned(), links.clone());
@@ -174,15 +173,15 @@ fn success(schema: &Schema, method: &Method, status: u16, components: &mut Compo
     Value::Object(response)
 }
 
-fn description(method: &Method, status: u16) -> &'static str {
+fn description(schema: &Schema, method: &Method, status: u16) -> &'static str {
     match (method.kind, status) {
         (_, 304) => "The row still has the etag of `If-None-Match`.",
         (MethodKind::Create, 200) => "With `validate_only`: the row as it would be.",
         (MethodKind::Create, _) => "The new row.",
         (MethodKind::Update, 201) => "With `allow_missing`: the new row.",
         (MethodKind::Get | MethodKind::Lookup(_) | MethodKind::Update | MethodKind::Undelete, _) => "The row.",
-        (MethodKind::Delete, 200) => "The deleted row.",
-        (MethodKind::Delete | MethodKind::BatchDelete, 204) => "Deleted.",
+        (MethodKind::Delete | MethodKind::BatchDelete, _) if is_empty(schema, method) => "Deleted.",
+        (MethodKind::Delete, _) => "The deleted row.",
         (MethodKind::List, _) => "A page.",
         (MethodKind::Commit, _) => "One result for each write, in order.",
         _ => "The rows.",

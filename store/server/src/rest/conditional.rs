@@ -44,6 +44,8 @@ impl Conditions {
     pub(crate) fn explain(&self, error: Error) -> Error {
         let by_header = match error.reason() {
             "ETAG_MISMATCH" => self.if_match.is_some(),
+            // Says nothing of the row.
+            "REQUEST_ID_REUSED" => false,
             _ => error.code() == Code::AlreadyExists && self.if_absent,
         };
         if by_header { error.with_http_status(412) } else { error }
@@ -105,6 +107,8 @@ mod tests {
         let exists = || Error::new(Code::AlreadyExists, "ALREADY_EXISTS", "there");
         assert_eq!(conditions(IF_NONE_MATCH, "*").unwrap().explain(exists()).http_status(), 412);
         assert_eq!(Conditions::default().explain(exists()).http_status(), 409);
+        let reused = Error::new(Code::AlreadyExists, "REQUEST_ID_REUSED", "used");
+        assert_eq!(conditions(IF_NONE_MATCH, "*").unwrap().explain(reused).http_status(), 409);
     }
 
     #[test]

@@ -118,7 +118,10 @@ impl Export {
 
     fn csv(&self, records: &[Record], with_header: bool, out: &mut Vec<u8>) -> Result<(), Error> {
         let codec = &self.shared.api.plans.get(self.entity).codec;
-        let writer = self.mask.as_ref().map_or_else(|| CsvWriter::new(codec), |mask| CsvWriter::masked(codec, mask));
+        let writer = match &self.mask {
+            Some(mask) => CsvWriter::masked(codec, mask),
+            None => CsvWriter::new(codec),
+        };
         if with_header {
             writer.header(out);
         }

@@ -7,7 +7,8 @@ use kit_core::{Code, Error};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
-use super::connect::{Role, connect};
+use super::connect::{Role, check_header, connect};
+use super::database::name_file;
 use super::errors::failed;
 use super::meta;
 
@@ -29,7 +30,9 @@ pub fn backup(from: &Path, to: &Path, mut progress: impl FnMut(u64, u64)) -> Res
     let mut name = to.as_os_str().to_owned();
     name.push(".part");
     let part = std::path::PathBuf::from(name);
-    let copied = copy(from, &part, &mut progress)
+    let copied = check_header(from)
+        .and_then(|()| copy(from, &part, &mut progress))
+        .map_err(|error| name_file(error, from))
         .and_then(|()| {
             std::fs::File::open(&part).and_then(|file| file.sync_all()).map_err(|error| unwritable(&part, &error))
         })

@@ -84,7 +84,8 @@ fn check(connection: &Connection, path: &Path, check_up_to: u64) -> Result<bool,
     Ok(crashed)
 }
 
-fn name_file(error: Error, path: &Path) -> Error {
+/// An error that says which file is corrupt, and what to do.
+pub(super) fn name_file(error: Error, path: &Path) -> Error {
     if error.reason() != "STORAGE_CORRUPT" {
         return error;
     }

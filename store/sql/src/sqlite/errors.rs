@@ -29,9 +29,11 @@ pub(crate) fn classify(error: rusqlite::Error, during: During) -> Error {
             // The record may be on disk although its flush failed: a crash before the next commit would bring it back.
             if during == During::Commit { error.with_applied(Applied::Unknown) } else { error }
         }
-        ErrorCode::ReadOnly | ErrorCode::PermissionDenied | ErrorCode::CannotOpen => {
-            Error::new(Code::FailedPrecondition, "STORAGE_READ_ONLY", "the data directory cannot be written to")
+        // Nothing that a caller could do better: the operator has to.
+        ErrorCode::ReadOnly | ErrorCode::PermissionDenied => {
+            Error::new(Code::Unavailable, "STORAGE_READ_ONLY", "the data directory cannot be written to")
         }
+        ErrorCode::CannotOpen => Error::new(Code::Unavailable, "STORAGE_UNREACHABLE", "the data file cannot be opened"),
         ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
             Error::new(Code::DataLoss, "STORAGE_CORRUPT", "the data file is corrupt; restore it from a backup")
         }

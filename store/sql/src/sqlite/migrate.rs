@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use super::catalogue::catalogue;
 use super::connect::{Role, check_header, connect, file};
-use super::database::Database;
+use super::database::{Database, name_file};
 use super::errors::{During, classify, failed};
 use super::meta;
 use super::steps::Steps;
@@ -31,13 +31,17 @@ pub struct Preview {
 pub fn preview(directory: &Path, schema: &Schema) -> Result<Preview, Error> {
     let path = file(directory);
     check_header(&path)?;
-    let is_new = std::fs::metadata(&path).map_or(true, |metadata| metadata.len() == 0);
+    look(&path, schema).map_err(|error| name_file(error, &path))
+}
+
+fn look(path: &Path, schema: &Schema) -> Result<Preview, Error> {
+    let is_new = std::fs::metadata(path).map_or(true, |metadata| metadata.len() == 0);
     let connection = if is_new {
         let connection = Connection::open_in_memory().map_err(failed)?;
         meta::create(&connection).map_err(failed)?;
         connection
     } else {
-        connect(&path, Role::Reader)?
+        connect(path, Role::Reader)?
     };
     let applied_schema = meta::get(&connection, meta::SCHEMA).map_err(failed)?;
     Ok(Preview { plan: plan(&connection, schema)?, applied_schema })

@@ -19,6 +19,7 @@ mod meta;
 mod migrate;
 #[cfg(test)]
 mod migrate_tests;
+mod numbers;
 mod probe;
 mod reader;
 mod reads;

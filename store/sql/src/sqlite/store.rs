@@ -17,7 +17,7 @@ use super::errors::failed;
 use super::reader::Readers;
 use super::stats::{Counters, Stats};
 use super::writer::{Job, QUEUE, Queue, Writer};
-use super::{meta, tx};
+use super::{meta, numbers, tx};
 use crate::ddl::KeyKind;
 use crate::dialect::Dialect;
 use crate::statements::EntitySql;
@@ -54,6 +54,7 @@ struct EntityParts {
     constraints: Vec<(String, Option<u16>)>,
     counted: Option<ColumnId>,
     key: KeyKind,
+    has_high_numbers: AtomicBool,
 }
 
 impl Shared {
@@ -72,6 +73,11 @@ impl Shared {
     /// Whether SQLite counts the key by itself.
     pub(super) fn counts_itself(&self, entity: EntityId) -> bool {
         self.entities[entity.index()].key == KeyKind::Counted
+    }
+
+    /// Whether a number was stored, or meant to be, that is far from what counting gives.
+    pub(super) fn has_high_numbers(&self, entity: EntityId) -> &AtomicBool {
+        &self.entities[entity.index()].has_high_numbers
     }
 
     /// The unique index that SQLite says was violated; `None` for the primary key.
@@ -115,6 +121,7 @@ impl SqliteStore {
             schema,
             codecs,
         });
+        numbers::look(&shared, &connection)?;
         count_pages(&mut connection, &shared)?;
         let writer = Writer::new(Arc::clone(&shared), connection, jobs, floor);
         let for_checkpoints = Arc::clone(&shared);
@@ -264,6 +271,7 @@ impl EntityParts {
             constraints: std::iter::once(key).chain(indexes).collect(),
             counted: tx::counted(entity),
             key: crate::ddl::key_kind(entity),
+            has_high_numbers: AtomicBool::new(false),
         }
     }
 }

@@ -1,16 +1,16 @@
 //! A transaction as programs see it. Replies are always ready.
 
-use kit_core::{Code, Error, Reply};
+use kit_core::{Error, Reply};
 use rowkeep_engine::{Remembered, Stored, Tx, WriteError};
 use rowkeep_record::{Key, Value};
-use rowkeep_schema::{ColumnId, Entity, EntityId, Generated, Storage};
+use rowkeep_schema::{ColumnId, Entity, EntityId, Generated};
 use rusqlite::{Connection, Row, Statement};
 
 use super::Shared;
 use super::errors::{failed, violated};
-use super::meta;
 use super::reads::bind;
 use super::values::{Bound, read_owned};
+use super::{meta, numbers};
 use crate::statements::{Deleted, EntitySql};
 
 /// One program's part of the writer's transaction.
@@ -93,56 +93,18 @@ impl<'a> SqliteTx<'a> {
         self.before_write()?;
         self.version = self.version.max(row.version);
         let (sql, entity) = self.entity(id);
-        let counted = self.shared.counted(id).filter(|column| row.values[column.index()].is_null());
-        let sequence = match counted {
-            Some(column) if !self.shared.counts_itself(id) => Some(self.next_number(entity, column)?),
-            _ => None,
-        };
+        let number = numbers::next(self.shared, self.connection, id, row)?;
         let mut statement = self.connection.prepare_cached(&sql.insert).map_err(failed)?;
         bind_row(&mut statement, sql, row)?;
-        if let (Some((_, value)), Some(column)) = (&sequence, counted) {
-            let at = sql.stored.iter().position(|selected| selected.column == column).unwrap_or_default();
-            statement.raw_bind_parameter(at + 1, Bound(value.as_ref())).map_err(failed)?;
+        if let Some((column, _, value)) = &number {
+            bind_number(&mut statement, sql, *column, value)?;
         }
         statement.raw_execute().map_err(|error| self.write_error(id, error))?;
-        let number = match (counted, sequence) {
-            (None, _) => return Ok(None),
-            (Some(_), Some((number, _))) => number,
-            (Some(_), None) => self.connection.last_insert_rowid(),
-        };
-        match counted.map(|column| in_range(entity, column, number)) {
-            Some(false) => Err(WriteError::Other(exhausted(entity))),
-            _ => Ok(Some(number)),
-        }
-    }
-
-    /// The next number of a column that SQLite does not count: above every one given and every one stored.
-    fn next_number(&self, entity: &Entity, column: ColumnId) -> Result<(i64, Value), Error> {
-        let storage = entity.column(column).storage;
-        let name = crate::dialect::Dialect::Sqlite.name(&entity.column(column).name);
-        let table = &self.shared.sql(entity.id).table;
-        let highest = format!("SELECT max({name}) FROM {table}");
-        let mut statement = self.connection.prepare_cached(&highest).map_err(failed)?;
-        let highest = statement.query_row([], |row| Ok(read_owned(row.get_ref(0)?, storage))).map_err(failed)??;
-        let highest = match highest {
-            Value::Int(number) => number,
-            Value::Uint(number) => i64::try_from(number).map_err(|_| exhausted(entity))?,
-            _ => 0,
-        };
-        let mut statement = self
-            .connection
-            .prepare_cached(
-                "INSERT INTO rowkeep_sequences (name, last) VALUES (?1, ?2 + 1)
-                 ON CONFLICT (name) DO UPDATE SET last = max(last, ?2) + 1 RETURNING last",
-            )
-            .map_err(failed)?;
-        let next = |row: &Row<'_>| row.get::<_, i64>(0);
-        let number = statement.query_row((&entity.table, highest.max(0)), next).map_err(failed)?;
-        let value = match storage {
-            Storage::Uint64 => Value::Uint(number.unsigned_abs()),
-            _ => Value::Int(number),
-        };
-        Ok((number, value))
+        let counted = self.shared.counted(id).filter(|column| row.values[column.index()].is_null());
+        let Some(column) = counted else { return Ok(None) };
+        let number = number.map_or_else(|| self.connection.last_insert_rowid(), |(_, number, _)| number);
+        numbers::check(entity, column, number)?;
+        Ok(Some(number))
     }
 
     fn change(&mut self, id: EntityId, key: &Key, changed: &[ColumnId], row: &Stored) -> Result<(), WriteError> {
@@ -252,6 +214,17 @@ pub(super) fn bind_row(statement: &mut Statement<'_>, sql: &EntitySql, row: &Sto
     Ok(())
 }
 
+/// Binds a number that was counted over the NULL of the row.
+pub(super) fn bind_number(
+    statement: &mut Statement<'_>,
+    sql: &EntitySql,
+    column: ColumnId,
+    number: &Value,
+) -> Result<(), Error> {
+    let at = sql.stored.iter().position(|selected| selected.column == column).unwrap_or_default();
+    statement.raw_bind_parameter(at + 1, Bound(number.as_ref())).map_err(failed)
+}
+
 fn bind_version(statement: &mut Statement<'_>, at: usize, version: u64) -> Result<(), Error> {
     let version = i64::try_from(version).map_err(Error::internal)?;
     statement.raw_bind_parameter(at, version).map_err(failed)
@@ -269,19 +242,6 @@ fn stored(row: &Row<'_>, sql: &EntitySql, columns: usize) -> Result<Stored, Erro
         _ => row.get(sql.stored.len() + 1).map_err(failed)?,
     };
     Ok(Stored { values, version: version.unsigned_abs(), deleted_at })
-}
-
-fn in_range(entity: &Entity, column: ColumnId, number: i64) -> bool {
-    match entity.column(column).storage {
-        Storage::Int32 => i32::try_from(number).is_ok(),
-        Storage::Uint32 => u32::try_from(number).is_ok(),
-        _ => true,
-    }
-}
-
-fn exhausted(entity: &Entity) -> Error {
-    let message = format!("the numbers of {} are used up", entity.full_name);
-    Error::new(Code::ResourceExhausted, "NUMBERS_USED_UP", message)
 }
 
 /// The column whose NULL is replaced by the next number.
