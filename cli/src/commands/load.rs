@@ -133,7 +133,7 @@ fn report(args: &Load, summary: &Summary, seconds: f64) -> ExitCode {
         let rate = *stored as f64 / seconds.max(0.001);
         output::line(format_args!("{} stored in {seconds:.1} s ({rate:.0}/s)", counted(*stored, "row", "rows")));
         if *skipped > 0 {
-            output::line(format_args!("{} left out: they exist", counted(*skipped, "row", "rows")));
+            output::line(format_args!("{} left out: already there", counted(*skipped, "row", "rows")));
         }
         if *rejected > 0 {
             report_rejected(args, summary);

@@ -105,11 +105,13 @@ pub async fn load<'a, R: BufRead>(
         Format::Csv => Input::csv(codec, input, options.csv.clone()).map_err(LoadError::Row)?,
         Format::Ndjson => Input::ndjson(codec, &engine.codecs().json, described.message, input),
     };
+    // So that what is rejected can be corrected and loaded.
+    let header = (options.format == Format::Csv).then(|| input.raw().to_vec());
     while input.offset() < done.offset && input.next().is_some() {}
     let summary = Summary { resumed_behind: done.line, ..Summary::default() };
     let columns = input.columns().to_vec();
     let loader =
-        Loader { engine, entity, columns, options, checkpoint_id, rejects, progress, summary, in_flight: None };
+        Loader { engine, entity, columns, options, checkpoint_id, rejects, header, progress, summary, in_flight: None };
     loader.run(&mut input).await
 }
 
@@ -120,6 +122,8 @@ struct Loader<'a> {
     options: &'a LoadOptions,
     checkpoint_id: Option<String>,
     rejects: Option<&'a mut (dyn Write + 'a)>,
+    /// The line of names of CSV, until it stands above the rejects.
+    header: Option<Vec<u8>>,
     progress: &'a mut (dyn FnMut(Progress) + 'a),
     summary: Summary,
     in_flight: Option<InFlight>,
@@ -240,9 +244,11 @@ impl Loader<'_> {
             return Err(LoadError::Row(rejected));
         }
         if let Some(rejects) = &mut self.rejects {
-            rejects.write_all(raw)?;
-            if !raw.ends_with(b"\n") {
-                rejects.write_all(b"\n")?;
+            for text in self.header.take().as_deref().into_iter().chain([raw]) {
+                rejects.write_all(text)?;
+                if !text.ends_with(b"\n") {
+                    rejects.write_all(b"\n")?;
+                }
             }
         }
         if self.summary.reasons.len() < KEPT_REASONS {
