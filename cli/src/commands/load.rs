@@ -10,7 +10,7 @@ use indicatif::ProgressBar;
 use rowkeep_engine::OnConflict;
 use rowkeep_record::csv::CsvOptions;
 use rowkeep_server::Storage;
-use rowkeep_transfer::{Format, LoadError, LoadOptions, OpenRejects, Progress, Summary, load};
+use rowkeep_transfer::{Format, LoadError, LoadOptions, OpenRejects, Progress, Rejects, Summary, load};
 use serde_json::json;
 
 use super::block_on;
@@ -79,7 +79,9 @@ fn open_rejects(path: &Path) -> OpenRejects<'_> {
     Box::new(move |keep| {
         let mut options = File::options();
         options.create(true).write(true).truncate(!keep).append(keep);
-        Ok(Box::new(BufWriter::new(options.open(path)?)))
+        let file = options.open(path)?;
+        let is_empty = file.metadata()?.len() == 0;
+        Ok(Rejects { file: Box::new(BufWriter::new(file)), is_empty })
     })
 }
 
@@ -136,7 +138,7 @@ fn report(args: &Load, summary: &Summary, seconds: f64) -> ExitCode {
         let rate = *stored as f64 / seconds.max(0.001);
         output::line(format_args!("{} stored in {seconds:.1} s ({rate:.0}/s)", counted(*stored, "row", "rows")));
         if *skipped > 0 {
-            output::line(format_args!("{} left out: they exist", counted(*skipped, "row", "rows")));
+            output::line(format_args!("{} left out: already there", counted(*skipped, "row", "rows")));
         }
         if *rejected > 0 {
             report_rejected(args, summary);

@@ -85,8 +85,16 @@ pub enum LoadError {
     Stopped,
 }
 
+/// The file of rejects.
+pub struct Rejects<'a> {
+    /// Where they go.
+    pub file: Box<dyn Write + 'a>,
+    /// No row is in it yet.
+    pub is_empty: bool,
+}
+
 /// Opens the file of rejects. Told `true`, it keeps what is in it: the load goes on where an earlier run was broken off.
-pub type OpenRejects<'a> = Box<dyn FnOnce(bool) -> io::Result<Box<dyn Write + 'a>> + 'a>;
+pub type OpenRejects<'a> = Box<dyn FnOnce(bool) -> io::Result<Rejects<'a>> + 'a>;
 
 /// Loads a file. Lines that an earlier run of the same `resume_id` has stored are read over.
 ///
@@ -116,12 +124,15 @@ pub async fn load<'a, R: BufRead>(
         Format::Csv => Input::csv(codec, input, options.csv.clone()).map_err(LoadError::Header)?,
         Format::Ndjson => Input::ndjson(codec, &engine.codecs().json, described.message, input),
     };
-    while input.offset() < done.offset && input.next().is_some() {}
     let rejects = rejects.map(|open| open(done.offset > 0)).transpose()?;
+    // So that what is rejected can be corrected and loaded.
+    let needs_header = options.format == Format::Csv && rejects.as_ref().is_some_and(|rejects| rejects.is_empty);
+    let header = needs_header.then(|| input.raw().to_vec());
+    while input.offset() < done.offset && input.next().is_some() {}
     let summary = Summary { resumed_behind: done.line, ..Summary::default() };
     let columns = input.columns().to_vec();
     let loader =
-        Loader { engine, entity, columns, options, checkpoint_id, rejects, progress, summary, in_flight: None };
+        Loader { engine, entity, columns, options, checkpoint_id, rejects, header, progress, summary, in_flight: None };
     loader.run(&mut input).await
 }
 
@@ -131,7 +142,9 @@ struct Loader<'a> {
     columns: Vec<ColumnId>,
     options: &'a LoadOptions,
     checkpoint_id: Option<String>,
-    rejects: Option<Box<dyn Write + 'a>>,
+    rejects: Option<Rejects<'a>>,
+    /// The line of names of CSV, until it stands above the rejects.
+    header: Option<Vec<u8>>,
     progress: &'a mut (dyn FnMut(Progress) + 'a),
     summary: Summary,
     in_flight: Option<InFlight>,
@@ -218,7 +231,7 @@ impl Loader<'_> {
     async fn settle(&mut self) -> Result<(), LoadError> {
         self.report().await?;
         if let Some(rejects) = &mut self.rejects {
-            rejects.flush()?;
+            rejects.file.flush()?;
         }
         Ok(())
     }
@@ -258,9 +271,11 @@ impl Loader<'_> {
             return Err(LoadError::Row(rejected));
         }
         if let Some(rejects) = &mut self.rejects {
-            rejects.write_all(raw)?;
-            if !raw.ends_with(b"\n") {
-                rejects.write_all(b"\n")?;
+            for text in self.header.take().as_deref().into_iter().chain([raw]) {
+                rejects.file.write_all(text)?;
+                if !text.ends_with(b"\n") {
+                    rejects.file.write_all(b"\n")?;
+                }
             }
         }
         if self.summary.reasons.len() < KEPT_REASONS {

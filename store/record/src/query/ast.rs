@@ -72,6 +72,15 @@ pub enum JsonTest {
     Has(JsonLiteral),
     /// A single value compares so.
     Compare(Compare, JsonLiteral),
+    /// The same of a field without presence, which JSON leaves out when it is zero.
+    CompareImplicit {
+        /// How.
+        compare: Compare,
+        /// With what.
+        literal: JsonLiteral,
+        /// Whether zero compares so.
+        zero_passes: bool,
+    },
 }
 
 /// A literal in the form canonical JSON gives it.

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use kit_core::{Error, nearest};
 use rowkeep_schema::{Auto, Cardinality, Column, ColumnId, Entity, Kind, MessageId, Schema, Storage, WellKnown};
 
+use super::matches::literal_passes;
 use super::syntax::{self, Literal, Node, Operator, Restriction};
 use super::{Compare, Filter, JsonLiteral, JsonTest, OrderBy, QueryError};
 use crate::Value;
@@ -239,7 +240,28 @@ impl Checker<'_> {
         if !ordered && !matches!(compare, Compare::Equal | Compare::NotEqual) {
             return Err(QueryError::new(restriction.at, "has no order: use = or !="));
         }
-        Ok(JsonTest::Compare(compare, literal))
+        Ok(match self.left_out(place) {
+            Some(zero) => {
+                let zero_passes = literal_passes(compare, &zero, &literal);
+                JsonTest::CompareImplicit { compare, literal, zero_passes }
+            }
+            None => JsonTest::Compare(compare, literal),
+        })
+    }
+
+    /// The value that JSON leaves out.
+    fn left_out(&self, place: Place) -> Option<JsonLiteral> {
+        if place.cardinality != Cardinality::Implicit {
+            return None;
+        }
+        Some(match place.kind {
+            Kind::Bool => JsonLiteral::Bool(false),
+            Kind::String => JsonLiteral::Text("".into()),
+            Kind::Float | Kind::Double => JsonLiteral::Number(0.0),
+            Kind::Enum(id) => JsonLiteral::Text(self.schema.enumeration(id).name_of(0)?.into()),
+            Kind::Bytes | Kind::Message(_) => return None,
+            _ => JsonLiteral::Integer(0),
+        })
     }
 
     fn json_literal(&self, place: Place, literal: &Literal<'_>, at: usize) -> Result<JsonLiteral, QueryError> {

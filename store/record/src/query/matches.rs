@@ -52,12 +52,18 @@ fn ordering_holds(compare: Compare, ordering: Ordering) -> bool {
 
 /// Whether a place in a stored JSON text passes a test; for databases that evaluate filters themselves.
 pub fn json_matches(text: Option<&str>, path: &[Box<str>], test: &JsonTest) -> bool {
-    let absent = matches!(test, JsonTest::Compare(Compare::NotEqual, _));
+    let absent = match test {
+        JsonTest::Compare(compare, _) | JsonTest::CompareImplicit { compare, .. } => *compare == Compare::NotEqual,
+        JsonTest::Present | JsonTest::Has(_) => false,
+    };
     let Some(text) = text else { return absent };
     let Ok(top) = serde_json::from_str::<serde_json::Value>(text) else { return absent };
     let mut place = &top;
-    for name in path {
-        let Some(next) = place.get(name.as_ref()) else { return absent };
+    for (at, name) in path.iter().enumerate() {
+        let Some(next) = place.get(name.as_ref()) else {
+            let left_out = at + 1 == path.len() && place.is_object();
+            return if left_out { passes_left_out(test, absent) } else { absent };
+        };
         place = next;
     }
     match test {
@@ -70,10 +76,30 @@ pub fn json_matches(text: Option<&str>, path: &[Box<str>], test: &JsonTest) -> b
         JsonTest::Has(literal) => place
             .as_array()
             .is_some_and(|items| items.iter().any(|item| json_compare(item, literal) == Some(Ordering::Equal))),
-        JsonTest::Compare(compare, literal) => {
+        JsonTest::Compare(compare, literal) | JsonTest::CompareImplicit { compare, literal, .. } => {
             json_compare(place, literal).map_or(absent, |ordering| ordering_holds(*compare, ordering))
         }
     }
+}
+
+/// Whether a field that is not in its object passes.
+fn passes_left_out(test: &JsonTest, absent: bool) -> bool {
+    match test {
+        JsonTest::CompareImplicit { zero_passes, .. } => *zero_passes,
+        _ => absent,
+    }
+}
+
+/// Whether a literal compares so with another of its kind.
+pub(super) fn literal_passes(compare: Compare, left: &JsonLiteral, right: &JsonLiteral) -> bool {
+    let ordering = match (left, right) {
+        (JsonLiteral::Bool(left), JsonLiteral::Bool(right)) => Some(left.cmp(right)),
+        (JsonLiteral::Number(left), JsonLiteral::Number(right)) => left.partial_cmp(right),
+        (JsonLiteral::Integer(left), JsonLiteral::Integer(right)) => Some(left.cmp(right)),
+        (JsonLiteral::Text(left), JsonLiteral::Text(right)) => Some(left.as_bytes().cmp(right.as_bytes())),
+        _ => None,
+    };
+    ordering.is_some_and(|ordering| ordering_holds(compare, ordering))
 }
 
 /// `None` if the place holds another type.

@@ -148,6 +148,11 @@ fn consistency(ctx: &mut Context<'_>, message: &MessageDescriptor, options: &Ent
 
 fn access(ctx: &mut Context<'_>, message: &MessageDescriptor, options: &EntityOptions) -> Vec<AccessRule> {
     let mut rules = Vec::new();
+    if !options.access.is_empty() {
+        let text = format!("the access rules of `{}` are checked but not enforced yet", message.name());
+        let help = "keep the server where only those who may do everything reach it";
+        ctx.out.warning(ctx.entity_place(message, "access", ""), text, help);
+    }
     for rule in &options.access {
         let methods = list(&rule.methods);
         for method in methods.iter().filter(|method| !ACCESS_METHODS.contains(&method.as_str())) {

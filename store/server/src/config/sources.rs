@@ -169,7 +169,7 @@ fn variable(
     };
     let like = merged.get(key).map(|(value, _)| value);
     let value = parse(text, like).ok_or_else(|| {
-        refused(format!("environment: {name} must be {}, not `{text}`", like.map_or("a text", Value::type_str)))
+        refused(format!("environment: {name} must be {}, not `{text}`", like.map_or("a text", wanted)))
     })?;
     Ok(Some((key.clone(), value)))
 }
@@ -181,11 +181,21 @@ fn flag(merged: &BTreeMap<String, (Value, Origin)>, key: &str, text: &str) -> Re
         let hint = hint.map(|close| format!("; did you mean `{close}`?")).unwrap_or_default();
         return Err(refused(format!("flag: `{key}` is no setting{hint}")));
     };
-    parse(text, Some(like)).ok_or_else(|| refused(format!("{key} (flag): must be {}, not `{text}`", like.type_str())))
+    parse(text, Some(like)).ok_or_else(|| refused(format!("{key} (flag): must be {}, not `{text}`", wanted(like))))
 }
 
 fn variable_of(key: &str) -> String {
     format!("{ENVIRONMENT_PREFIX}{}", key.replace('.', "_").to_uppercase())
+}
+
+/// What a value like this one is, in words.
+fn wanted(like: &Value) -> &'static str {
+    match like {
+        Value::Boolean(_) => "true or false",
+        Value::Integer(_) => "a whole number",
+        Value::Float(_) => "a number",
+        _ => "a text",
+    }
 }
 
 /// A text as a value of the same type as the default; lists have commas.
@@ -278,7 +288,8 @@ mod tests {
             |name: &str, value: &str| Sources { environment: vec![(name.into(), value.into())], ..Sources::default() };
         let message = refusal(&environment("ROWKEEP_LISTN", "127.0.0.1:1"));
         assert_eq!(message, "environment: ROWKEEP_LISTN is no setting; did you mean ROWKEEP_LISTEN?");
-        assert!(refusal(&environment("ROWKEEP_PAGES_MAX_SIZE", "many")).contains("ROWKEEP_PAGES_MAX_SIZE"));
+        let message = refusal(&environment("ROWKEEP_PAGES_MAX_SIZE", "many"));
+        assert_eq!(message, "environment: ROWKEEP_PAGES_MAX_SIZE must be a whole number, not `many`");
         let message = refusal(&environment("ROWKEEP_REST_TIMEOUT", "soon"));
         assert!(message.contains("ROWKEEP_REST_TIMEOUT"), "{message}");
         let flags = Sources { flags: vec![("listen".into(), "x".into())], ..Sources::default() };
