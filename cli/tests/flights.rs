@@ -1,5 +1,7 @@
 //! Real data: the flights of New York City in 2013, loaded from their files and asked what the files can answer, too.
 
+#![allow(clippy::unwrap_used, reason = "clippy knows tests only by their attribute")]
+
 mod support;
 
 use std::collections::BTreeSet;

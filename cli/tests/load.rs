@@ -1,5 +1,7 @@
 //! `load` and `dump`: every value comes back, every bad row is told, nothing is lost or doubled.
 
+#![allow(clippy::unwrap_used, reason = "clippy knows tests only by their attribute")]
+
 mod support;
 
 use std::fs;
