@@ -1,6 +1,7 @@
 """One more check for schemathesis: valid requests are refused only for rules that no schema can say."""
 
 import json
+import re
 
 import schemathesis
 
@@ -17,14 +18,32 @@ RULES = {
 }
 
 
-
 def depends_on_the_rest(case, violation):
-    """Whether a field is missing only because of what another part of the request says."""
-    if violation["reason"] != "REQUIRED":
-        return False
-    # A check of a commit needs a precondition that says something. What an update must set is up to its mask.
+    """Whether a field that was not sent is missed only because of what another part of the request says.
+
+    What an update must set is up to its mask, and whether it may create; a check of a commit needs a precondition that
+    says something.
+    """
+    if violation["field"].endswith(".precondition.exists"):
+        return violation["reason"] == "REQUIRED"
     is_update = case.method == "PATCH" or case.path.endswith((":batchUpdate", ":commit"))
-    return is_update or violation["field"].endswith(".precondition.exists")
+    return is_update and not was_sent(case, violation["field"])
+
+
+def was_sent(case, field):
+    """Whether the body has the field: `product.unit_price` of a PATCH, `requests[1].product.unit_price` of a batch."""
+    steps = re.findall(r"\w+", field)
+    place = case.body
+    for step in steps[1:] if case.method == "PATCH" else steps:
+        if isinstance(place, list):
+            place = place[int(step)]
+            continue
+        camel = re.sub(r"_(\w)", lambda letter: letter[1].upper(), step)
+        name = next((name for name in (step, camel) if isinstance(place, dict) and name in place), None)
+        if name is None:
+            return False
+        place = place[name]
+    return True
 
 
 @schemathesis.check
