@@ -13,7 +13,7 @@ use kit_telemetry::metrics::Registry;
 use kit_telemetry::{AccessLog, Sink, Tracing};
 use kit_web::Cors;
 use rowkeep_schema::Schema;
-use rowkeep_schema::openapi::{self, OpenApiOptions};
+use rowkeep_schema::openapi::OpenApiOptions;
 use rowkeep_sql::Allow;
 
 use crate::api::Api;
@@ -71,14 +71,13 @@ impl Base {
         Templates::new(schema, directory)
     }
 
-    fn openapi(&self, schema: &Schema) -> String {
-        let options = OpenApiOptions {
+    fn openapi(&self) -> OpenApiOptions {
+        OpenApiOptions {
             server_url: format!("http://{}", self.address),
             default_page_size: self.config.pages.default_size,
             max_page_size: self.config.pages.max_size,
             ..OpenApiOptions::default()
-        };
-        openapi::document(schema, &options).to_string()
+        }
     }
 }
 
@@ -100,7 +99,7 @@ impl Generation {
         let shared = Shared {
             paths: Paths::new(schema, &api),
             rest: Rest::new(schema, &api)?,
-            site: Site::new(schema, templates, base.openapi(schema).into())?,
+            site: Site::new(schema, templates, base.openapi())?,
             reflection: Reflection::new([schema.descriptors.encode_to_vec().as_slice()]).map_err(Error::internal)?,
             metrics: request_metrics(&registry, schema, base.workers),
             registry,

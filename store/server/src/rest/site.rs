@@ -1,5 +1,7 @@
 //! The pages around the entities: `/`, `/docs`, `/openapi.json`.
 
+use std::sync::{Arc, OnceLock};
+
 use bytes::Bytes;
 use http::header::{ACCEPT, ALLOW, CONTENT_SECURITY_POLICY, ETAG, IF_NONE_MATCH};
 use http::request::Parts;
@@ -7,6 +9,7 @@ use http::{HeaderValue, Method, StatusCode};
 use kit_core::Error;
 use kit_net::{Body, Response};
 use rowkeep_schema::Schema;
+use rowkeep_schema::openapi::{OpenApiOptions, document};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -28,12 +31,35 @@ pub(crate) struct Site {
     index_html: Bytes,
     index_markdown: Bytes,
     index_json: Bytes,
-    openapi: Bytes,
-    openapi_etag: HeaderValue,
+    openapi: OpenApi,
+}
+
+/// The document, made when it is asked for first: its tree is the largest thing a start would allocate, and most
+/// processes are never asked.
+struct OpenApi {
+    schema: Arc<Schema>,
+    options: OpenApiOptions,
+    made: OnceLock<(Bytes, HeaderValue)>,
+}
+
+impl OpenApi {
+    fn get(&self) -> &(Bytes, HeaderValue) {
+        self.made.get_or_init(|| {
+            let text = Bytes::from(document(&self.schema, &self.options).to_string());
+            let mut etag = String::from("\"");
+            for byte in &Sha256::digest(&text)[..8] {
+                etag.push_str(&format!("{byte:02x}"));
+            }
+            etag.push('"');
+            // Hexadecimal digits are fit for a header.
+            let etag = HeaderValue::try_from(etag).unwrap_or_else(|_| HeaderValue::from_static("\"\""));
+            (text, etag)
+        })
+    }
 }
 
 impl Site {
-    pub(crate) fn new(schema: &Schema, templates: Templates, openapi: Bytes) -> Result<Self, Error> {
+    pub(crate) fn new(schema: &Arc<Schema>, templates: Templates, options: OpenApiOptions) -> Result<Self, Error> {
         let entities: Vec<_> = schema
             .entities
             .iter()
@@ -43,15 +69,12 @@ impl Site {
             })
             .collect();
         let context = json!({"title": "Entities", "entities": entities});
-        let digest = Sha256::digest(&openapi);
-        let tag: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(Self {
             index_html: templates.render(Page::Index, Representation::Html, None, &context)?,
             index_markdown: templates.render(Page::Index, Representation::Markdown, None, &context)?,
             index_json: json!({"entities": entities, "docs": "/docs", "openapi": "/openapi.json"}).to_string().into(),
             templates,
-            openapi,
-            openapi_etag: HeaderValue::try_from(format!("\"{tag}\"")).map_err(Error::internal)?,
+            openapi: OpenApi { schema: Arc::clone(schema), options, made: OnceLock::new() },
         })
     }
 }
@@ -85,13 +108,14 @@ fn index(site: &Site, head: &Parts) -> Response {
 }
 
 fn openapi(site: &Site, head: &Parts) -> Response {
-    let known = head.headers.get(IF_NONE_MATCH) == Some(&site.openapi_etag);
+    let (text, etag) = site.openapi.get();
+    let known = head.headers.get(IF_NONE_MATCH) == Some(etag);
     let mut response = if known {
         empty(StatusCode::NOT_MODIFIED)
     } else {
-        respond(StatusCode::OK, Representation::Json, site.openapi.clone())
+        respond(StatusCode::OK, Representation::Json, text.clone())
     };
-    response.headers_mut().insert(ETAG, site.openapi_etag.clone());
+    response.headers_mut().insert(ETAG, etag.clone());
     response
 }
 
