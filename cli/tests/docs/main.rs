@@ -12,6 +12,8 @@
 //! | `ebnf` | it is the grammar the parser documents |
 //! | with `file=NAME` | it is also written to the scratch directory, for the commands behind it |
 
+#![allow(clippy::unwrap_used, reason = "a test may give up")]
+
 mod blocks;
 mod check;
 mod pattern;

@@ -285,6 +285,7 @@ fn what_http_offers_is_answered_as_http_says() {
     ask(shop.address, "GET", "/v1/users/1").header("accept", "image/png").send().expect(406);
     get(shop.address, "/v1/users/1.csv").expect(406);
     ask(shop.address, "POST", "/v1/users").header("content-type", "text/plain").body("x").send().expect(415);
+    ask(shop.address, "POST", "/v1/users").body("{}").send().expect(415);
     ask(shop.address, "POST", "/v1/users").header("content-encoding", "br").body("x").send().expect(415);
     ask(shop.address, "POST", "/v1/users").json(&json!({"name": "x".repeat(2 << 20)})).send().expect(413);
     assert_eq!(get(shop.address, "/v1/nothing").expect(404).reason(), "UNKNOWN_PATH");

@@ -176,7 +176,9 @@ impl Exchange<'_> {
             let body = kit_web::read_body(&self.head.headers, body, &worker.shared.config.rest.body).await?;
             // Its path says all an `:undelete` needs; of any other verb an absent body is one that was forgotten.
             if !(body.is_empty() && self.method.kind == MethodKind::Undelete) {
-                check_is_json(self.head)?;
+                if !body.is_empty() {
+                    check_is_json(self.head)?;
+                }
                 binding.put_body(json, &body, masked, &mut request)?;
             }
         }
@@ -234,15 +236,18 @@ fn negotiate(head: &Parts, kind: MethodKind, extension: Option<Representation>) 
     })
 }
 
-/// JSON, or nothing said, which is taken for JSON.
+/// A body must say that it is JSON. What a page of another origin can send without a preflight (a form, plain text, no
+/// type at all) is refused: the store would act for whoever looks at that page.
 fn check_is_json(head: &Parts) -> Result<(), Error> {
-    let Some(value) = head.headers.get(CONTENT_TYPE) else { return Ok(()) };
-    let essence = kit_web::content_type_essence(value);
-    if essence.eq_ignore_ascii_case("application/json") {
+    let essence = head.headers.get(CONTENT_TYPE).map(kit_web::content_type_essence);
+    if essence.is_some_and(|essence| essence.eq_ignore_ascii_case("application/json")) {
         return Ok(());
     }
-    let shown: String = essence.chars().take(100).collect();
-    let message = format!("a body must be JSON (`Content-Type: application/json`), not `{shown}`");
+    let found = match essence {
+        Some(essence) => format!("not `{}`", essence.chars().take(100).collect::<String>()),
+        None => "and say so".to_owned(),
+    };
+    let message = format!("a body must be JSON (`Content-Type: application/json`), {found}");
     Err(Error::new(Code::InvalidArgument, "UNSUPPORTED_MEDIA_TYPE", message).with_http_status(415))
 }
 
