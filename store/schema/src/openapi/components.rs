@@ -364,6 +364,7 @@ impl<'a> Components<'a> {
     /// A path or query parameter's schema, for a field of a request.
     pub(super) fn parameter(&mut self, field: &Field) -> Value {
         let element = match field.kind {
+            _ if field.name == "request_id" => super::parameters::request_id(),
             Kind::Enum(id) => self.enumeration(id, None, Direction::Parameter),
             Kind::Message(id) => self.well_known(id, Form::Rendered).unwrap_or_else(|| json!({"type": "string"})),
             kind => scalar(kind, Direction::Parameter),
