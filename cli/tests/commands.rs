@@ -1,5 +1,7 @@
 //! Every command by its exit code, its results on standard output, and its words on standard error.
 
+#![allow(clippy::unwrap_used, reason = "clippy knows tests only by their attribute")]
+
 mod support;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! `kill -9` at any moment: what was acknowledged is there, what was not is there whole or not at all.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "clippy knows tests only by their attribute")]
+
 mod support;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,7 @@
 //! Disks that are full, read-only or damaged: a clear error, nothing lost, and work goes on once there is space.
 
+#![allow(clippy::unwrap_used, reason = "clippy knows tests only by their attribute")]
+
 mod support;
 
 use std::fs;

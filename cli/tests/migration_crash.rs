@@ -1,5 +1,7 @@
 //! A migration that is killed half way is finished or undone by the next start, without anybody's help.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "clippy knows tests only by their attribute")]
+
 mod support;
 
 use std::fs;

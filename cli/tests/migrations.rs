@@ -1,5 +1,7 @@
 //! `plan` and `apply`: what they show, what they refuse, and that a refusal leaves everything as it was.
 
+#![allow(clippy::unwrap_used, reason = "clippy knows tests only by their attribute")]
+
 mod support;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! schemathesis holds a server against its own OpenAPI document, with all its checks and one of ours.
 
+#![allow(clippy::unwrap_used, reason = "clippy knows tests only by their attribute")]
+
 mod support;
 
 use std::process::Command;

@@ -1,5 +1,7 @@
 //! SIGTERM under load: everything that was accepted is answered, and then the process is gone.
 
+#![allow(clippy::unwrap_used, reason = "clippy knows tests only by their attribute")]
+
 mod support;
 
 use std::collections::BTreeSet;

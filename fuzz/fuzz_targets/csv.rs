@@ -13,6 +13,9 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(mut reader) = CsvReader::new(codec, bytes, options) else { return };
     let mut last = 0;
     while let Some(row) = reader.next_row() {
+        // Nothing is lost between the records but empty lines.
+        let end = usize::try_from(reader.offset()).expect("an offset in the input");
+        assert!(bytes[..end].ends_with(reader.raw()));
         let line = row.map_or_else(|error| error.line, |(line, _)| line);
         assert!(line >= last);
         last = line;

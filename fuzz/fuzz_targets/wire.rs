@@ -4,6 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use rowkeep_fuzz::fixture;
+use rowkeep_record::csv::CsvWriter;
 use rowkeep_record::json::WriteOptions;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -18,4 +19,7 @@ fuzz_target!(|bytes: &[u8]| {
     let record = codec.encode(&row.values, 7).expect("what was decoded can be encoded");
     let again = codec.decode(record.wire()).expect("what was encoded can be decoded");
     assert_eq!(row.values, again.values);
+    json.clear();
+    fixture.json.to_json(entity.message, record.wire(), &mut json, WriteOptions::default()).expect("and shown");
+    CsvWriter::new(codec).row(record.wire(), &mut json).expect("and dumped");
 });

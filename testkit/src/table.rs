@@ -135,6 +135,14 @@ mod tests {
         assert_ne!(file.sum(), file.sum_of_ndjson(&dump[..17]).unwrap());
     }
 
+    /// A parser that is off by one in the last place would find differences that are none.
+    #[test]
+    fn doubles_are_read_exactly() {
+        let file = Table::parse("lat\n-80.6195833\n32.460572200000001\n-85.6800278\n", "NA");
+        let dump = "{\"lat\":-80.6195833}\n{\"lat\":32.4605722}\n{\"lat\":-85.6800278}\n";
+        assert_eq!(file.sum(), file.sum_of_ndjson(dump).unwrap());
+    }
+
     #[test]
     fn quotes_enclose_commas() {
         assert_eq!(split("a,\"b, c\",d"), ["a", "b, c", "d"]);

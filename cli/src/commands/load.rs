@@ -1,7 +1,7 @@
 //! `rowkeep load`: a file into a table.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::io::{BufRead, BufReader, BufWriter};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Instant, UNIX_EPOCH};
@@ -10,7 +10,7 @@ use indicatif::ProgressBar;
 use rowkeep_engine::OnConflict;
 use rowkeep_record::csv::CsvOptions;
 use rowkeep_server::Storage;
-use rowkeep_transfer::{Format, LoadError, LoadOptions, Progress, Summary, load};
+use rowkeep_transfer::{Format, LoadError, LoadOptions, OpenRejects, Progress, Rejects, Summary, load};
 use serde_json::json;
 
 use super::block_on;
@@ -28,13 +28,12 @@ pub(crate) fn run(args: Load) -> Result<ExitCode, Failure> {
     let entity = schema::entity(&schema, &args.entity)?.id;
     let options = options(&args)?;
     let input = Input::open(&args.file)?;
-    let mut rejects = args.rejects.as_deref().map(create).transpose()?;
     let storage = Storage::open(&schema, &config.data, &settings::allow(&config), &config.pages)?;
     let bar = bar(input.length.unwrap_or(0), if input.length.is_some() { Unit::Bytes } else { Unit::Rows });
     let started = Instant::now();
     let loaded = block_on(async {
         let mut show = |progress: Progress| draw(&bar, progress, input.length.is_some(), started);
-        let rejects = rejects.as_mut().map(|file| file as &mut dyn Write);
+        let rejects = args.rejects.as_deref().map(open_rejects);
         Ok(load(&storage.engine, entity, input.reader, &options, rejects, &mut show).await)
     });
     bar.finish_and_clear();
@@ -76,8 +75,14 @@ impl Input {
     }
 }
 
-fn create(path: &Path) -> Result<BufWriter<File>, Failure> {
-    File::create(path).map(BufWriter::new).map_err(|error| Failure::file(path, &error))
+fn open_rejects(path: &Path) -> OpenRejects<'_> {
+    Box::new(move |keep| {
+        let mut options = File::options();
+        options.create(true).write(true).truncate(!keep).append(keep);
+        let file = options.open(path)?;
+        let is_empty = file.metadata()?.len() == 0;
+        Ok(Rejects { file: Box::new(BufWriter::new(file)), is_empty })
+    })
 }
 
 fn options(args: &Load) -> Result<LoadOptions, Failure> {
@@ -163,7 +168,10 @@ fn failure(args: &Load, error: LoadError) -> Failure {
             rejected.line,
             rejected.message
         )),
-        LoadError::File(error) => Failure::file(&args.file, &error),
+        LoadError::Header(rejected) => {
+            Failure::Input(format!("{}:{}: {}", args.file.display(), rejected.line, rejected.message))
+        }
+        LoadError::Rejects(error) => Failure::file(args.rejects.as_deref().unwrap_or(&args.file), &error),
         LoadError::Store(error) => error.into(),
         LoadError::Stopped => Failure::Failed(error.to_string()),
     }

@@ -1,7 +1,7 @@
 //! The command as a test runs it, and what several of its tests need.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(unreachable_pub, reason = "each test file is a crate of its own")]
-#![allow(clippy::unwrap_used, reason = "clippy knows tests only by their attribute")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "clippy knows tests only by their attribute")]
 
 pub mod kept;
 pub mod python;

@@ -19,6 +19,8 @@ pub struct ListRequest {
     pub show_deleted: bool,
     /// Count all matches.
     pub include_total_size: bool,
+    /// A list that is still looking for rows by then is given up with `DEADLINE_EXCEEDED`.
+    pub deadline: Option<std::time::Instant>,
 }
 
 /// A page.

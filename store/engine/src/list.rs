@@ -60,6 +60,7 @@ fn prepare(shared: &Shared, id: EntityId, request: &ListRequest) -> Result<(Scan
         max_bytes: shared.options.max_page_bytes,
         access,
         view: shared.view(entity, request.show_deleted),
+        deadline: request.deadline,
     };
     Ok((scan, Page { entity: id, order, binding, size: size as usize }))
 }

@@ -1,6 +1,7 @@
 //! What the engine asks of storage. Adapters are thin: semantics live above the ports, once.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use kit_core::{Error, Reply};
 use rowkeep_record::query::{Filter, OrderBy};
@@ -51,6 +52,8 @@ pub struct Scan {
     pub access: Access,
     /// What is seen.
     pub view: View,
+    /// A read that takes until then may end with `DEADLINE_EXCEEDED`; a short one need not look at the clock.
+    pub deadline: Option<Instant>,
 }
 
 /// How a scan finds its rows.

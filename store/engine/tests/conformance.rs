@@ -1,12 +1,10 @@
 //! The conformance suite on the engine in memory.
 
 use rowkeep_engine::MemoryRows;
-use rowkeep_engine::conformance::{EngineSurface, Lab, Subject, schema};
-use rowkeep_engine::{Engine, EngineOptions};
+use rowkeep_engine::conformance::{Lab, Subject, schema};
 
 fn start() -> Subject {
-    let engine = Engine::new(schema(), MemoryRows::new(&schema()), EngineOptions::default()).unwrap();
-    Subject::new(EngineSurface::new(engine, ()))
+    Subject::over(MemoryRows::new(&schema()), ())
 }
 
 fn lab() -> Lab {

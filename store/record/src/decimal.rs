@@ -8,6 +8,9 @@ const MAX_INT_DIGITS: u8 = 18;
 
 /// A decimal of a column with this precision and scale.
 pub(crate) fn parse(text: &str, precision: u8, scale: u8) -> Result<Value, String> {
+    if let Some(unscaled) = number::plain(text, scale) {
+        return from_unscaled(unscaled.into(), precision, scale);
+    }
     let unscaled = number::parts(text).and_then(|parts| parts.scaled(scale)).map_err(|error| match error {
         NumberError::Syntax => format!("expected a decimal number, found {}", crate::fault::excerpt(text)),
         NumberError::Fraction => format!("at most {scale} digits behind the point are stored"),

@@ -99,12 +99,43 @@ impl Parts {
 
 /// An integer, which may be written `12.0` or `1.2e1`.
 pub(crate) fn integer(text: &str) -> Result<i128, NumberError> {
-    let digits = text.as_bytes();
-    if (1..=18).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit) {
-        let value = digits.iter().fold(0_i64, |value, digit| value * 10 + i64::from(digit - b'0'));
-        return Ok(i128::from(value));
+    match plain(text, 0) {
+        Some(value) => Ok(i128::from(value)),
+        None => parts(text)?.scaled(0),
     }
-    parts(text)?.scaled(0)
+}
+
+/// A number as most are written, times `10^scale`: an optional minus, digits, and at most `scale` digits behind a point.
+/// `None` does not say that it is no number.
+#[inline]
+pub(crate) fn plain(text: &str, scale: u8) -> Option<i64> {
+    /// So many fit in 64 bits.
+    const MOST: usize = 18;
+    let (negative, digits) = match text.as_bytes() {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    let (mut value, mut point) = (0_i64, None);
+    if digits.len() > MOST || !digits.first()?.is_ascii_digit() {
+        return None;
+    }
+    for (at, byte) in digits.iter().enumerate() {
+        match byte {
+            b'0'..=b'9' => value = value * 10 + i64::from(byte - b'0'),
+            b'.' if point.is_none() && scale > 0 => point = Some(at),
+            _ => return None,
+        }
+    }
+    let behind = match point {
+        Some(at) => digits.len() - at - 1,
+        None => 0,
+    };
+    let zeros = usize::from(scale).checked_sub(behind)?;
+    if point.is_some() && behind == 0 || digits.len() + zeros > MOST {
+        return None;
+    }
+    let value = (0..zeros).fold(value, |value, _| value * 10);
+    Some(if negative { -value } else { value })
 }
 
 /// A finite number of 64 bits.
@@ -126,7 +157,8 @@ fn check_float(text: &str) -> Result<(), NumberError> {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text).as_bytes();
     let starts = digits.first().is_some_and(u8::is_ascii_digit);
     let ends = digits.last().is_some_and(u8::is_ascii_digit);
-    if starts && ends && !text.contains(".e") && !text.contains(".E") { Ok(()) } else { Err(NumberError::Syntax) }
+    let bare_point = digits.windows(2).any(|pair| matches!(pair, [b'.', b'e' | b'E']));
+    if starts && ends && !bare_point { Ok(()) } else { Err(NumberError::Syntax) }
 }
 
 #[cfg(test)]
@@ -152,6 +184,21 @@ mod tests {
         for (text, value) in cases {
             assert_eq!(integer(text), Ok(value), "{text}");
         }
+    }
+
+    #[test]
+    fn the_short_way_to_read_a_number_agrees_with_the_long_one() {
+        let texts = ["", "-", "0", "-0", "7", "-12", "1.5", "1.", ".5", "-0.25", "1.250", "1..2", "1e3", "+5", "00.10"];
+        let long = ["999999999999999999", "-999999999999999999", "1000000000000000000", "99999999999999999.9"];
+        for (text, scale) in texts.iter().chain(&long).flat_map(|text| (0..4).map(move |scale| (text, scale))) {
+            if let Some(value) = plain(text, scale) {
+                let other = parts(text).and_then(|parts| parts.scaled(scale));
+                assert_eq!(other, Ok(i128::from(value)), "{text} {scale}");
+            }
+        }
+        assert_eq!(plain("-12", 0), Some(-12));
+        assert_eq!(plain("12.5", 2), Some(1250));
+        assert_eq!(plain("12.505", 2), None);
     }
 
     #[test]

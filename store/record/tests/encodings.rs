@@ -80,3 +80,13 @@ fn what_is_accepted_can_be_read_again_however_deep_it_is() {
     }
     assert!(accepted > 60 && refused > 200, "{accepted} {refused}");
 }
+
+#[test]
+fn a_field_mask_that_json_cannot_show_is_refused_not_changed() {
+    let mask = |path: &str| bytes(38, &bytes(1, path.as_bytes()));
+    assert_eq!(stored(&mask("ship_to.city")), json!({"aMask": "shipTo.city"}));
+    for path in ["", "shipTo", "a__b", "a_", "address_1", "a,b", " a"] {
+        let error = fixture().row().decode(&mask(path)).unwrap_err();
+        assert_eq!(error.fields()[0].field, "a_mask", "{path}");
+    }
+}

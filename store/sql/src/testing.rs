@@ -237,6 +237,6 @@ pub(crate) fn row(version: u64, values: Vec<Value>) -> Stored {
 }
 
 /// Waits for a reply.
-pub(crate) fn wait<T>(reply: impl std::future::Future<Output = T>) -> T {
+pub(crate) fn wait<T>(reply: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(reply)
 }

@@ -2,13 +2,11 @@
 
 mod support;
 
-use rowkeep_engine::conformance::{EngineSurface, Lab, Subject, schema};
-use rowkeep_engine::{Engine, EngineOptions, Rows};
+use rowkeep_engine::conformance::{Lab, Subject};
 
 fn start() -> Subject {
     let (rows, directory) = support::sqlite();
-    let engine = Engine::new(schema(), rows as std::sync::Arc<dyn Rows>, EngineOptions::default()).unwrap();
-    Subject::new(EngineSurface::new(engine, directory))
+    Subject::over(rows, directory)
 }
 
 fn lab() -> Lab {

@@ -11,4 +11,4 @@ mod load;
 
 pub use dump::{DumpError, DumpOptions, dump};
 pub use input::{Format, Rejected};
-pub use load::{LoadError, LoadOptions, Progress, Summary, load};
+pub use load::{LoadError, LoadOptions, OpenRejects, Progress, Rejects, Summary, load};

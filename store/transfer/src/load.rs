@@ -1,6 +1,6 @@
 //! A file into a table.
 
-use std::io::{BufRead, Write};
+use std::io::{self, BufRead, Write};
 use std::time::Duration;
 
 use kit_core::{Code, Error};
@@ -15,6 +15,8 @@ use crate::input::{Format, Input, Item, Rejected};
 
 /// Rows of one transaction. Large enough that the commit's fsync does not count, small enough that a batch is a few MB.
 const BATCH_ROWS: usize = 8192;
+/// Bytes of the file from which on a batch takes no further row, however few it has: memory is bound for long rows, too.
+const BATCH_BYTES: u64 = 8 << 20;
 /// Reasons kept for the summary; a file of rejects holds them all.
 const KEPT_REASONS: usize = 20;
 /// How long a checkpoint is kept.
@@ -69,9 +71,12 @@ pub enum LoadError {
     /// A line is not a row, or a row breaks a rule or exists, and leaving it out was not asked for.
     #[error("line {}: {}", .0.line, .0.message)]
     Row(Rejected),
-    /// The file or the file of rejects cannot be read or written.
+    /// The header is wrong, so nothing was read.
+    #[error("line {}: {}", .0.line, .0.message)]
+    Header(Rejected),
+    /// The file of rejects cannot be written.
     #[error("{0}")]
-    File(#[from] std::io::Error),
+    Rejects(#[from] io::Error),
     /// The store said no.
     #[error("{0}")]
     Store(#[from] Error),
@@ -80,7 +85,21 @@ pub enum LoadError {
     Stopped,
 }
 
-/// Loads a file. Lines that an earlier run of the same `resume_id` has stored are read over. `rejects` gets the text of rows that are left out.
+/// The file of rejects.
+pub struct Rejects<'a> {
+    /// Where they go.
+    pub file: Box<dyn Write + 'a>,
+    /// No row is in it yet.
+    pub is_empty: bool,
+}
+
+/// Opens the file of rejects. Told `true`, it keeps what is in it: the load goes on where an earlier run was broken off.
+pub type OpenRejects<'a> = Box<dyn FnOnce(bool) -> io::Result<Rejects<'a>> + 'a>;
+
+/// Loads a file. Lines that an earlier run of the same `resume_id` has stored are read over.
+///
+/// `rejects` gets the text of rows that are left out, as soon as that is known. If the process is killed, rows that
+/// were no rows may be in it twice after the next run; rows that the store refused in its last batch may be missing.
 ///
 /// # Errors
 /// [`LoadError`]; the summary so far is lost, but not the rows: a later run with the same `resume_id` goes on.
@@ -89,7 +108,7 @@ pub async fn load<'a, R: BufRead>(
     entity: EntityId,
     input: R,
     options: &'a LoadOptions,
-    rejects: Option<&'a mut (dyn Write + 'a)>,
+    rejects: Option<OpenRejects<'a>>,
     progress: &'a mut (dyn FnMut(Progress) + 'a),
 ) -> Result<Summary, LoadError> {
     let described = engine.schema().entity(entity);
@@ -102,11 +121,13 @@ pub async fn load<'a, R: BufRead>(
         _ => Checkpoint::default(),
     };
     let mut input = match options.format {
-        Format::Csv => Input::csv(codec, input, options.csv.clone()).map_err(LoadError::Row)?,
+        Format::Csv => Input::csv(codec, input, options.csv.clone()).map_err(LoadError::Header)?,
         Format::Ndjson => Input::ndjson(codec, &engine.codecs().json, described.message, input),
     };
+    let rejects = rejects.map(|open| open(done.offset > 0)).transpose()?;
     // So that what is rejected can be corrected and loaded.
-    let header = (options.format == Format::Csv).then(|| input.raw().to_vec());
+    let needs_header = options.format == Format::Csv && rejects.as_ref().is_some_and(|rejects| rejects.is_empty);
+    let header = needs_header.then(|| input.raw().to_vec());
     while input.offset() < done.offset && input.next().is_some() {}
     let summary = Summary { resumed_behind: done.line, ..Summary::default() };
     let columns = input.columns().to_vec();
@@ -121,7 +142,7 @@ struct Loader<'a> {
     columns: Vec<ColumnId>,
     options: &'a LoadOptions,
     checkpoint_id: Option<String>,
-    rejects: Option<&'a mut (dyn Write + 'a)>,
+    rejects: Option<Rejects<'a>>,
     /// The line of names of CSV, until it stands above the rejects.
     header: Option<Vec<u8>>,
     progress: &'a mut (dyn FnMut(Progress) + 'a),
@@ -155,9 +176,6 @@ impl Loader<'_> {
             self.hand_over(batch, offset, more);
             if !more {
                 self.settle().await?;
-                if let Some(rejects) = &mut self.rejects {
-                    rejects.flush()?;
-                }
                 return Ok(self.summary);
             }
         }
@@ -167,7 +185,8 @@ impl Loader<'_> {
     fn read<R: BufRead>(&mut self, input: &mut Input<'_, R>) -> Result<(Batch, bool), LoadError> {
         let mut batch = Batch::default();
         batch.rows.reserve(BATCH_ROWS);
-        while batch.rows.len() < BATCH_ROWS {
+        let start = input.offset();
+        while batch.rows.len() < BATCH_ROWS && input.offset() - start < BATCH_BYTES {
             match input.next() {
                 None => return Ok((batch, false)),
                 Some(Item::Row(line, values)) => {
@@ -208,8 +227,16 @@ impl Loader<'_> {
         self.in_flight = Some(InFlight { answer, lines: batch.lines, raw: batch.raw, offset });
     }
 
-    /// Waits for the batch on its way and reports what became of it.
+    /// Waits for the batch on its way and reports what became of it. All rejects so far are then in their file.
     async fn settle(&mut self) -> Result<(), LoadError> {
+        self.report().await?;
+        if let Some(rejects) = &mut self.rejects {
+            rejects.file.flush()?;
+        }
+        Ok(())
+    }
+
+    async fn report(&mut self) -> Result<(), LoadError> {
         let Some(batch) = self.in_flight.take() else { return Ok(()) };
         let report = batch.answer.await.map_err(|_| LoadError::Stopped)??;
         self.summary.stored += report.stored;
@@ -245,9 +272,9 @@ impl Loader<'_> {
         }
         if let Some(rejects) = &mut self.rejects {
             for text in self.header.take().as_deref().into_iter().chain([raw]) {
-                rejects.write_all(text)?;
+                rejects.file.write_all(text)?;
                 if !text.ends_with(b"\n") {
-                    rejects.write_all(b"\n")?;
+                    rejects.file.write_all(b"\n")?;
                 }
             }
         }

@@ -177,6 +177,7 @@ impl Call<'_> {
             order_by: self.message.text("order_by").unwrap_or_default(),
             show_deleted: self.message.flag("show_deleted"),
             include_total_size: self.message.flag("include_total_size"),
+            deadline: None,
         };
         self.mask()?;
         let page = self.surface.wait(self.engine().list(self.entity.id, request))?;

@@ -199,5 +199,5 @@ pub fn a_request_cannot_touch_the_checkpoint_of_a_load(lab: &Lab) {
     assert!(made.is_ok(), "{made:?}");
     assert_eq!(lab.wait(lab.engine.checkpoint("file")).unwrap().as_deref(), Some(&b"one"[..]));
     let failure = lab.api().fails("CreatePlain", json!({ "plain": { "id": "3" }, "requestId": "file" }));
-    failure.is(Code::InvalidArgument, "REQUEST_ID_REUSED");
+    failure.is(Code::AlreadyExists, "REQUEST_ID_REUSED");
 }

@@ -144,7 +144,7 @@ pub fn one_of_many_requests_with_different_content_gets_an_id(store: &Subject) {
         });
         assert_eq!(made.iter().filter(|result| result.is_ok()).count(), 1, "{made:?}");
         for failure in made.iter().filter_map(|result| result.as_ref().err()) {
-            failure.is(Code::InvalidArgument, "REQUEST_ID_REUSED");
+            failure.is(Code::AlreadyExists, "REQUEST_ID_REUSED");
         }
     }
     assert_eq!(store.list("Note", json!({})).len(), ROUNDS);

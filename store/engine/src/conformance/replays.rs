@@ -31,9 +31,9 @@ pub fn the_first_answer_is_given_although_the_row_has_changed_since(store: &Subj
 
 pub fn the_same_id_with_other_content_is_refused(store: &Subject) {
     store.call("CreateNote", note("a"));
-    store.fails("CreateNote", note("b")).is(Code::InvalidArgument, "REQUEST_ID_REUSED").has("request_id", ID);
+    store.fails("CreateNote", note("b")).is(Code::AlreadyExists, "REQUEST_ID_REUSED").has("request_id", ID);
     let other_method = json!({ "plain": { "id": "1" }, "requestId": ID });
-    store.fails("CreatePlain", other_method).is(Code::InvalidArgument, "REQUEST_ID_REUSED");
+    store.fails("CreatePlain", other_method).is(Code::AlreadyExists, "REQUEST_ID_REUSED");
     assert_eq!(store.list("Note", json!({})).len(), 1);
     assert!(!store.exists("Plain", json!({ "id": "1" })));
 }

@@ -1,11 +1,15 @@
 //! What the tests of the API are run on.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kit_core::{Applied, Code};
 use rowkeep_schema::{Entity, Method, MethodKind, Schema};
 use serde_json::{Value as Json, json};
+
+use super::EngineSurface;
+use crate::{Engine, EngineOptions, Rows};
 
 /// A door to a store over [`schema`](super::schema). Requests and answers are the API's own messages as JSON, so that
 /// a test reads the same whichever way they take.
@@ -49,6 +53,12 @@ pub struct Subject(Box<dyn Surface>);
 impl Subject {
     pub fn new(surface: impl Surface + 'static) -> Self {
         Self(Box::new(surface))
+    }
+
+    /// The engine over an empty storage, and what must live as long as it does (a directory).
+    pub fn over(rows: Arc<dyn Rows>, data: impl Send + Sync + 'static) -> Self {
+        let engine = Engine::new(super::schema(), rows, EngineOptions::default()).unwrap();
+        Self::new(EngineSurface::new(engine, data))
     }
 
     pub fn schema(&self) -> &Schema {

@@ -23,6 +23,8 @@ pub struct CsvReader<'a, R> {
     /// Where each cell goes.
     targets: Vec<ColumnId>,
     columns: Vec<ColumnId>,
+    /// The columns that the header does not name.
+    unnamed: Vec<ColumnId>,
 }
 
 impl<'a, R: BufRead> CsvReader<'a, R> {
@@ -42,8 +44,9 @@ impl<'a, R: BufRead> CsvReader<'a, R> {
         };
         let targets = Header { codec, line: line? }.targets(&records)?;
         let columns = targets.iter().filter(|id| codec.column(**id).shape != Shape::Etag).copied().collect();
+        let unnamed = codec.columns.iter().map(|column| column.id).filter(|id| !targets.contains(id)).collect();
         records.cells.limit = targets.len();
-        Ok(Self { codec, null, records, targets, columns })
+        Ok(Self { codec, null, records, targets, columns, unnamed })
     }
 
     /// The columns the header names.
@@ -87,7 +90,10 @@ impl<'a, R: BufRead> CsvReader<'a, R> {
             let column = cells.clone().find(|(cell, _)| is_bad(*cell)).map(|(_, id)| *id);
             return Err((column, "is not valid UTF-8".to_owned()));
         };
-        let mut values = self.codec.empty();
+        let mut values = vec![Value::Null; self.codec.columns.len()];
+        for id in &self.unnamed {
+            values[id.index()] = self.codec.column(*id).empty.clone();
+        }
         for (cell, id) in cells {
             let column = self.codec.column(*id);
             if column.shape != Shape::Etag {

@@ -478,8 +478,13 @@ fn field_mask(wire: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
         if !text.is_empty() {
             text.push(',');
         }
+        let path = scalar::text(reader.bytes()?)?;
+        if !has_camel_case(path) {
+            let text = format!("{} is no path that JSON can show: lower_snake_case is", crate::fault::excerpt(path));
+            return Err(Fault::new("INVALID_VALUE", text));
+        }
         let mut upper = false;
-        for c in scalar::text(reader.bytes()?)?.chars() {
+        for c in path.chars() {
             match c {
                 '_' => upper = true,
                 c if upper => {
@@ -492,6 +497,13 @@ fn field_mask(wire: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
     }
     write_string(out, &text);
     Ok(())
+}
+
+/// Whether a path comes back from its form in JSON.
+fn has_camel_case(path: &str) -> bool {
+    let follows = |pair: &[u8]| pair[0] != b'_' || pair[1].is_ascii_lowercase();
+    let is_clean = !path.is_empty() && path.trim() == path && !path.ends_with('_') && !path.contains(',');
+    is_clean && !path.bytes().any(|byte| byte.is_ascii_uppercase()) && path.as_bytes().windows(2).all(follows)
 }
 
 fn quoted(out: &mut Vec<u8>, text: &str) {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use prost::Message as _;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value};
 
 use super::entropy::Entropy;
@@ -19,6 +20,9 @@ fn fill(entropy: &mut Entropy<'_>, descriptor: &MessageDescriptor, depth: usize)
     }
     let mut message = DynamicMessage::new(descriptor.clone());
     let fields: Vec<_> = descriptor.fields().collect();
+    if fields.is_empty() {
+        return message;
+    }
     for _ in 0..entropy.below(if depth == 0 { 12 } else { 4 }) {
         let field = &fields[entropy.below(fields.len())];
         if depth < DEPTH || !matches!(field.kind(), Kind::Message(_)) {
@@ -151,6 +155,25 @@ fn well_known(entropy: &mut Entropy<'_>, descriptor: &MessageDescriptor, depth: 
             let negative = seconds < 0 || seconds == 0 && entropy.chance(2);
             message.set_field_by_name("seconds", Value::I64(seconds));
             message.set_field_by_name("nanos", Value::I32(if negative { -nanos } else { nanos }));
+        }
+        "google.protobuf.Any" => {
+            let pool = descriptor.parent_pool();
+            let name = entropy.pick(&[
+                "every.v1.Nested",
+                "google.protobuf.Timestamp",
+                "google.protobuf.Value",
+                "google.protobuf.Int64Value",
+                "google.protobuf.Empty",
+                "google.type.Date",
+            ]);
+            let inner = fill(entropy, &pool.get_message_by_name(name).unwrap(), depth + 1);
+            message.set_field_by_name("type_url", Value::String(format!("type.googleapis.com/{name}")));
+            message.set_field_by_name("value", Value::Bytes(inner.encode_to_vec().into()));
+        }
+        "google.protobuf.FieldMask" => {
+            let paths = ["a", "a_string", "ship_to.city", "a_b_c.d"];
+            let paths = (0..entropy.below(3)).map(|_| Value::String(entropy.pick(&paths).to_owned())).collect();
+            message.set_field_by_name("paths", Value::List(paths));
         }
         // One of its kinds, always: JSON has no form for none.
         "google.protobuf.Value" => {

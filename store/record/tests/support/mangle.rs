@@ -52,8 +52,13 @@ fn field_chunks(entropy: &mut Entropy<'_>, field: &FieldDescriptor, value: &Valu
 /// Another value of the field, which the message then has too. Not where two valid ones may add up to an invalid one.
 fn decoy(entropy: &mut Entropy<'_>, field: &FieldDescriptor) -> Option<Value> {
     let is_checked = |name: &str| {
-        let checked =
-            ["google.protobuf.Timestamp", "google.protobuf.Duration", "google.type.Date", "google.type.Decimal"];
+        let checked = [
+            "google.protobuf.Any",
+            "google.protobuf.Timestamp",
+            "google.protobuf.Duration",
+            "google.type.Date",
+            "google.type.Decimal",
+        ];
         checked.contains(&name)
     };
     if !entropy.chance(5) || is_checked(field.parent_message().full_name()) {

@@ -134,3 +134,28 @@ pub fn take(into: &mut DynamicMessage, from: Option<&DynamicMessage>, path: &[&s
         into.set_field(&field, Value::Message(changed));
     }
 }
+
+/// The message with what Anys hold as JSON: their bytes may be in any order.
+pub fn comparable(message: &DynamicMessage) -> DynamicMessage {
+    let mut out = message.clone();
+    out.fields_mut().for_each(|(_, value)| compare_value(value));
+    if message.descriptor().full_name() == "google.protobuf.Any" {
+        // Whatever host a type's URL names, the usual one is stored.
+        let url = message.get_field_by_name("type_url").unwrap().as_str().unwrap().to_owned();
+        if let Some((_, name)) = url.rsplit_once('/') {
+            out.set_field_by_name("type_url", Value::String(format!("type.googleapis.com/{name}")));
+        }
+        let json = serde_json::to_value(&out).map_or_else(|error| error.to_string(), |json| json.to_string());
+        out.set_field_by_name("value", Value::Bytes(json.into_bytes().into()));
+    }
+    out
+}
+
+fn compare_value(value: &mut Value) {
+    match value {
+        Value::Message(message) => *message = comparable(message),
+        Value::List(items) => items.iter_mut().for_each(compare_value),
+        Value::Map(entries) => entries.values_mut().for_each(compare_value),
+        _ => {}
+    }
+}

@@ -144,7 +144,7 @@ impl Builder<'_> {
             (plural_snake(&key.name), key.ty.clone())
         } else {
             let key_name = format!("{}Key", self.entity.name);
-            let message = Message::new(key_name.clone(), format!("The key of a `{}`.", self.entity.name));
+            let message = Message::new(key_name.clone(), format!("The key of one `{}`.", self.entity.name));
             let message = self.with_key(message);
             self.parts.messages.push(message);
             ("keys".to_owned(), FieldType::Message(self.scoped(&key_name)))
@@ -200,7 +200,7 @@ impl Builder<'_> {
     fn create(&mut self) {
         let name = format!("Create{}", self.entity.name);
         let request = self.request(&name).row(self.entity, &self.row, "The new row.").write_options(2, 3);
-        let comment = format!("Creates a `{}`.", self.entity.name);
+        let comment = format!("Creates one `{}`.", self.entity.name);
         let path = self.entity.rest_collection.clone();
         let body = Some(self.entity.singular.as_str());
         self.method(MethodKind::Create, name, &comment, request, self.entity.full_name.clone(), "POST", path, body);
@@ -222,7 +222,7 @@ impl Builder<'_> {
                 FieldType::Message("rowkeep.v1.Transform".to_owned()),
                 "Applied after the mask, on the current row.",
             );
-        let comment = format!("Changes fields of a `{}`.", self.entity.name);
+        let comment = format!("Changes fields of one `{}`.", self.entity.name);
         let path = self.row_path(&format!("{}.", self.entity.singular));
         let body = Some(self.entity.singular.as_str());
         self.method(MethodKind::Update, name, &comment, request, self.entity.full_name.clone(), "PATCH", path, body);
@@ -237,7 +237,7 @@ impl Builder<'_> {
             .field(FIRST_OPTION, "etag", TEXT, ETAG)
             .field(17, "allow_missing", FLAG, "A row that does not exist is no error.")
             .write_options(18, 19);
-        let comment = format!("Deletes a `{}`{}.", self.entity.name, if soft { "; it can be undeleted" } else { "" });
+        let comment = format!("Deletes one `{}`{}.", self.entity.name, if soft { "; it can be undeleted" } else { "" });
         let output = if soft { self.entity.full_name.clone() } else { EMPTY.to_owned() };
         let path = self.row_path("");
         self.method(MethodKind::Delete, name, &comment, request, output, "DELETE", path, None);

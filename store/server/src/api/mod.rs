@@ -97,7 +97,7 @@ impl Api {
             MethodKind::Get => self.get(plan, request)?,
             MethodKind::Lookup(index) => self.lookup(plan, index, request)?,
             MethodKind::BatchGet => self.batch_get(plan, request)?,
-            MethodKind::List => self.list(plan, request)?,
+            MethodKind::List => self.list(plan, request, call)?,
             MethodKind::Create => single(requests::create(plan, request, "")?, Shape::Row),
             MethodKind::Update => single(requests::update(plan, request, "")?, Shape::Row),
             MethodKind::Delete => single(requests::delete(plan, request, "", false)?, deleted(Shape::Row)),
@@ -148,8 +148,9 @@ impl Api {
         }))
     }
 
-    fn list(&self, plan: &EntityPlan, request: &[u8]) -> Result<Answered<'_>, Error> {
-        let (request, mask) = self.read_list_of(plan, request)?;
+    fn list(&self, plan: &EntityPlan, request: &[u8], call: Call) -> Result<Answered<'_>, Error> {
+        let (mut request, mask) = self.read_list_of(plan, request)?;
+        request.deadline = call.deadline.instant();
         Ok(self.engine.list(plan.id, request).map(move |page| {
             let mut page = page?;
             project(&mut page.records, mask.as_ref())?;

@@ -43,7 +43,12 @@ pub(crate) fn classify(error: rusqlite::Error, during: During) -> Error {
         }
         ErrorCode::OutOfMemory => Error::new(Code::ResourceExhausted, "OUT_OF_MEMORY", "not enough memory"),
         ErrorCode::TooBig => Error::new(Code::InvalidArgument, "ROW_TOO_LARGE", "the row is too large to store"),
-        ErrorCode::OperationInterrupted => Error::new(Code::Cancelled, "INTERRUPTED", "the operation was interrupted"),
+        // Only a deadline interrupts.
+        ErrorCode::OperationInterrupted => Error::new(
+            Code::DeadlineExceeded,
+            "DEADLINE_EXCEEDED",
+            "the deadline passed before all rows were looked at",
+        ),
         _ => return Error::internal(error),
     };
     answer.with_source(error)

@@ -163,6 +163,7 @@ fn scan(filter: Option<Filter>, order: OrderBy, after: Option<Vec<Value>>, limit
         max_bytes: usize::MAX,
         access: Access { path: AccessPath::Primary, bound: 0, sorted: true, backward: false },
         view: ALL,
+        deadline: None,
     }
 }
 

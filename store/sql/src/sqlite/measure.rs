@@ -131,6 +131,7 @@ fn measure() {
         max_bytes: usize::MAX,
         access: Access { path: AccessPath::Index(0), bound: 1, sorted: true, backward: false },
         view: ALL,
+        deadline: None,
     };
     let scans: Vec<Scan> = (0..1000).map(|at| scan(format!("City {at}"))).collect();
     measured("list of 20 by index", 50_000, || {

@@ -20,6 +20,7 @@ mod migrate;
 #[cfg(test)]
 mod migrate_tests;
 mod numbers;
+mod patience;
 mod probe;
 mod reader;
 mod reads;

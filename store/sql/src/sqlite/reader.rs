@@ -17,21 +17,24 @@ use rusqlite::Connection;
 
 use super::connect::{Role, connect};
 use super::errors::failed;
+use super::patience::{self, Patience};
 use super::probe::{self, Probes};
 
 /// A connection for reading, with what it has open.
 pub(crate) struct Reader {
     pub(crate) connection: Connection,
     pub(crate) probes: Probes,
+    pub(crate) patience: Patience,
     /// The position at which the open snapshot was asked for.
     snapshot: Option<u64>,
 }
 
 impl Reader {
     fn open(path: &std::path::Path) -> Result<Self, Error> {
-        let connection = connect(path, Role::Reader)?;
+        let mut connection = connect(path, Role::Reader)?;
         let probes = probe::install(&connection).map_err(failed)?;
-        Ok(Self { connection, probes, snapshot: None })
+        let patience = patience::install(&mut connection).map_err(failed)?;
+        Ok(Self { connection, probes, patience, snapshot: None })
     }
 
     fn refresh(&mut self, position: u64) -> Result<(), Error> {

@@ -94,6 +94,7 @@ impl Shared {
         condition.sql.push_str(" LIMIT ?");
         condition.binds.push(Bind::Int(i64::from(scan.limit)));
         reader.probes.set(&condition.probes);
+        let _limited = reader.patience.until(scan.deadline);
         let mut statement = reader.connection.prepare_cached(&condition.sql).map_err(failed)?;
         bind_all(&mut statement, &condition.binds)?;
         let mut rows = statement.raw_query();
@@ -116,6 +117,7 @@ impl Shared {
         let text = format!("SELECT count(*) FROM {}", sql.table);
         let condition = self.condition(text, scan, sql.visible(scan.view.deleted), false);
         reader.probes.set(&condition.probes);
+        let _limited = reader.patience.until(scan.deadline);
         let mut statement = reader.connection.prepare_cached(&condition.sql).map_err(failed)?;
         bind_all(&mut statement, &condition.binds)?;
         let mut rows = statement.raw_query();

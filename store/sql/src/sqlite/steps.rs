@@ -290,8 +290,8 @@ impl<'a> Steps<'a> {
         let mut examples = Vec::new();
         while let Some(row) = rows.next().map_err(failed)? {
             let mut values = Vec::new();
-            for at in 0..columns.len() {
-                values.push(format!("{}={}", columns[at], text(row.get_ref(at).map_err(failed)?)));
+            for (at, column) in columns.iter().enumerate() {
+                values.push(format!("{column}={}", text(row.get_ref(at).map_err(failed)?)));
             }
             let count: i64 = row.get(columns.len()).map_err(failed)?;
             examples.push(format!("{} ({count} rows)", values.join(", ")));

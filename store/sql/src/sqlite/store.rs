@@ -159,14 +159,19 @@ impl SqliteStore {
             return;
         }
         self.shared.stopping.store(true, Ordering::Release);
-        self.shared.queue.insist(Job::Stop);
-        self.shared.checkpoints.wake();
-        for thread in threads {
-            if thread.join().is_err() {
-                tracing::error!("a storage thread panicked");
-            }
+        // A program that nobody waits for may be the store's last owner, and is dropped by the writer.
+        let is_own = threads.iter().any(|thread| thread.thread().id() == std::thread::current().id());
+        let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let shared = Arc::clone(&self.shared);
+        let finish = move || {
+            end(&shared, threads);
+            drop(lock);
+        };
+        if is_own {
+            drop(std::thread::spawn(finish));
+        } else {
+            finish();
         }
-        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     #[cfg(test)]
@@ -272,6 +277,17 @@ impl EntityParts {
             counted: tx::counted(entity),
             key: crate::ddl::key_kind(entity),
             has_high_numbers: AtomicBool::new(false),
+        }
+    }
+}
+
+/// Tells the threads to end and waits for them.
+fn end(shared: &Shared, threads: Vec<JoinHandle<()>>) {
+    shared.queue.insist(Job::Stop);
+    shared.checkpoints.wake();
+    for thread in threads {
+        if thread.join().is_err() {
+            tracing::error!("a storage thread panicked");
         }
     }
 }

@@ -7,6 +7,7 @@ use kit_core::{Applied, Code, Error};
 use rowkeep_engine::{
     Access, AccessPath, LoadBatch, OnConflict, Outcome, Remembered, Rows, Scan, Stored, Tx, View, WriteError,
 };
+use rowkeep_record::query::{Compare, Filter};
 use rowkeep_record::{Key, Value};
 use rowkeep_schema::{ColumnId, EntityId, Schema, Storage};
 
@@ -79,6 +80,7 @@ fn scan_all(order: &[(u16, bool)], limit: u32) -> Scan {
         max_bytes: usize::MAX,
         access: Access { path: AccessPath::Primary, bound: 0, sorted: true, backward: false },
         view: ALL,
+        deadline: None,
     }
 }
 
@@ -459,4 +461,53 @@ fn a_stopped_store_says_so() {
     wait(last).unwrap();
     assert_eq!(wait(store.run(insert(2, 1))).unwrap_err().reason(), "STOPPED");
     assert_eq!(store.shared().readers.count(), 0);
+}
+
+#[test]
+fn a_store_whose_last_owner_is_a_program_stops_in_order() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = open(directory.path());
+    let (go, gate) = std::sync::mpsc::channel::<()>();
+    let owner = Arc::clone(&store);
+    drop(store.run(work(|_| Ok(kept()))));
+    let reply = store.run(work(move |tx| {
+        gate.recv().unwrap();
+        let _ = owner.position();
+        put(tx, &user(1, 1)).map(|_| kept())
+    }));
+    drop(store);
+    go.send(()).unwrap();
+    wait(reply).unwrap();
+    let started = std::time::Instant::now();
+    let database = loop {
+        match Database::open(&OpenOptions::new(directory.path())) {
+            Ok(database) => break database,
+            Err(error) => assert_eq!(error.reason(), "DATA_IN_USE"),
+        }
+        assert!(started.elapsed().as_secs() < 10, "the file is still in use");
+        std::thread::yield_now();
+    };
+    assert!(!database.crashed(), "the writer ended in order");
+}
+
+#[test]
+fn a_scan_that_takes_too_long_is_given_up_and_leaves_the_connection_usable() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = open(directory.path());
+    let rows = (0..20_000).map(|id| user(id, 1)).collect();
+    let batch = LoadBatch { entity: USERS, rows, on_conflict: OnConflict::Fail, remember: None };
+    wait(store.load(batch)).unwrap();
+    let nothing = Filter::Column { column: ColumnId(2), compare: Compare::Equal, value: Value::Uint(1) };
+    let mut scan = scan_all(&[(0, false)], 10);
+    (scan.filter, scan.deadline) = (Some(Arc::new(nothing)), Some(std::time::Instant::now()));
+    for _ in 0..3 {
+        let error = store.scan(&scan).try_now().ok().unwrap().unwrap_err();
+        assert_eq!((error.code(), error.reason()), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"));
+        assert_eq!(store.count(&scan).try_now().ok().unwrap().unwrap_err().code(), Code::DeadlineExceeded);
+        assert_eq!(version_of(&store, 1), Some(1));
+    }
+    scan.deadline = None;
+    assert_eq!(store.count(&scan).try_now().ok().unwrap().unwrap(), 0);
+    wait(store.run(insert(99_999, 7))).unwrap();
+    assert_eq!(version_of(&store, 99_999), Some(7));
 }

@@ -186,6 +186,8 @@ impl Writer {
         let mut tx = SqliteTx::new(&shared, &mut self.connection, done.is_empty());
         let result = run_once(&mut program, &mut tx);
         let (undo, version) = (tx.undo(), tx.version);
+        // It may hold what its caller drops next; whoever was answered finds nothing of its own still in use.
+        drop(program);
         match result {
             // Nothing of it has to become durable, but what it read may be another's write that is still open.
             Ok(outcome) if outcome.keep && matches!(undo, Undo::Nothing { .. }) => done.push(Done { answer, outcome }),

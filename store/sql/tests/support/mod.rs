@@ -9,7 +9,7 @@ use rowkeep_sql::Allow;
 use rowkeep_sql::sqlite::{Database, OpenOptions, SqliteStore};
 
 /// An empty store of the suite's schema, and the directory it lies in.
-pub fn sqlite() -> (Arc<SqliteStore>, tempfile::TempDir) {
+pub(crate) fn sqlite() -> (Arc<SqliteStore>, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let database = Database::open(&OpenOptions::new(directory.path())).unwrap();
     let schema = schema();
