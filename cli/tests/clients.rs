@@ -6,7 +6,7 @@ mod support;
 
 use serde_json::json;
 use support::python::python_client;
-use support::{SHOP, post};
+use support::{SHOP, every_row, post};
 use testkit::{Rowkeep, http};
 
 fn client(server: &Rowkeep, scenario: &str) {
@@ -68,4 +68,18 @@ fn a_browser_calls_over_grpc_web() {
     let trailers = format!("{:?} {}", missing.headers, missing.text());
     assert_eq!(missing.status, 200);
     assert!(trailers.contains("grpc-status") && trailers.contains('5'), "{trailers}");
+}
+
+#[test]
+fn a_deadline_that_passes_in_the_server_leaves_nothing_behind() {
+    let server = Rowkeep::start(SHOP, &[]);
+    let url = format!("{}/shop.v1.UserService/CreateUser", server.url());
+    // CreateUserRequest{user: {email: "late@x.org", name: "L"}}
+    let user = [&[0x12, 10][..], b"late@x.org", &[0x1a, 1], b"L"].concat();
+    let request = [&[0x0a, u8::try_from(user.len()).unwrap()][..], &user].concat();
+    let headers = [("content-type", "application/grpc-web+proto"), ("grpc-timeout", "1n")];
+    let reply = http::request("POST", &url, &headers, &framed(&request));
+    let said = format!("{:?} {}", reply.headers, reply.text());
+    assert!(said.contains("grpc-status") && said.contains("deadline"), "{said}");
+    assert_eq!(every_row(&server, "/v1/users"), [] as [serde_json::Value; 0]);
 }
