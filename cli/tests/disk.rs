@@ -105,7 +105,7 @@ fn a_disk_without_space_for_a_start_says_so() {
     disk.fill();
     let data = scratch.arg("disk");
     rowkeep(&["apply", SHOP, "--data", &data]).fails(1, &["full"]);
-    rowkeep(&["serve", SHOP, "--data", &data, "--listen", "127.0.0.1:0"]).fails(1, &["full"]);
+    rowkeep(&["serve", SHOP, "--data", &data, "--listen", "127.0.0.1:0", "--admin-listen", ""]).fails(1, &["full"]);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn a_directory_that_cannot_be_written_to_is_named_with_what_to_do() {
     rowkeep(&["apply", SHOP, "--data", &data]).expect(0);
     let before = contents(&disk.0);
     disk.run("mount", &["-o", "remount,ro"]);
-    let serve = |data: &str| rowkeep(&["serve", SHOP, "--data", data, "--listen", "127.0.0.1:0"]);
+    let serve = |data: &str| rowkeep(&["serve", SHOP, "--data", data, "--listen", "127.0.0.1:0", "--admin-listen", ""]);
     serve(&data).fails(1, &[&data, "cannot be written to", "--data"]);
     let inside = format!("{data}/inside");
     serve(&inside).fails(1, &[&inside, "cannot be written to", "--data"]);
@@ -184,7 +184,7 @@ fn damage_in_the_middle_is_found_by_a_backup_and_after_a_crash() {
     rowkeep(&["backup", &copy, "--data", &data]).fails(1, &["corrupt", "backup"]);
     assert!(!scratch.path("copy.sqlite").exists() && !scratch.path("copy.sqlite.part").exists());
     let before = fs::read(&file).unwrap();
-    let serve = ["serve", SHOP, "--data", &data, "--listen", "127.0.0.1:0"];
+    let serve = ["serve", SHOP, "--data", &data, "--listen", "127.0.0.1:0", "--admin-listen", ""];
     rowkeep(&serve).fails(1, &["rowkeep.sqlite", "corrupt", "backup"]);
     assert!(fs::read(&file).unwrap() == before, "a file that is refused was changed");
 }

@@ -172,6 +172,7 @@ fn failure(args: &Load, error: LoadError) -> Failure {
             Failure::Input(format!("{}:{}: {}", args.file.display(), rejected.line, rejected.message))
         }
         LoadError::Rejects(error) => Failure::file(args.rejects.as_deref().unwrap_or(&args.file), &error),
+        LoadError::Unreadable(error) => Failure::file(&args.file, &error),
         LoadError::Store(error) => error.into(),
         LoadError::Stopped => Failure::Failed(error.to_string()),
     }

@@ -70,6 +70,13 @@ fn read_sources(directory: &Path, into: &mut String) {
 }
 
 #[test]
+fn readme_names_the_toolchain_that_the_manifest_asks_for() {
+    let manifest = page("Cargo.toml");
+    let version = manifest.lines().find_map(|line| line.strip_prefix("rust-version = ")).unwrap().trim_matches('"');
+    assert!(page("README.md").contains(&format!("({version} or newer")), "README.md does not name Rust {version}");
+}
+
+#[test]
 fn links_between_pages_lead_somewhere() {
     let mut broken = Vec::new();
     let pages = ["README.md", "docs/schema.md", "docs/api.md", "docs/query.md", "docs/operations.md", "docs/load.md"];

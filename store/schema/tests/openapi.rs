@@ -98,7 +98,7 @@ fn the_document_of_the_shop_is_as_reviewed_and_always_the_same() {
 /// Runs `tests/openapi_validate.py`: the official validator, and every example against its schema.
 #[test]
 fn an_official_validator_accepts_the_documents_and_their_examples() {
-    let python = std::env::var_os("ROWKEEP_PYTHON").map_or_else(default_python, PathBuf::from);
+    let python = std::env::var_os("TESTKIT_PYTHON").map_or_else(default_python, PathBuf::from);
     let script: PathBuf = [env!("CARGO_MANIFEST_DIR"), "tests", "openapi_validate.py"].iter().collect();
     for (name, document) in [("shop", shop_document()), ("all", all_document())] {
         let dir = tempfile::tempdir().expect("a temporary directory");

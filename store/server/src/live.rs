@@ -151,7 +151,6 @@ impl Live {
 }
 
 /// What there is after the next schema could not be opened.
-#[expect(clippy::large_enum_variant, reason = "made once, when a migration fails")]
 enum Reopened {
     /// The former schema, and why.
     Former(Generation, Error),

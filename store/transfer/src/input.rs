@@ -40,10 +40,18 @@ pub struct Rejected {
     pub message: String,
 }
 
+impl std::fmt::Display for Rejected {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "line {}: {}", self.line, self.message)
+    }
+}
+
 /// One row, or why there is none.
 pub(crate) enum Item {
     Row(u64, Vec<Value>),
     Bad(Rejected),
+    /// The file cannot be read on; no row is to blame.
+    Broken(std::io::Error),
 }
 
 /// Reads a file row by row.
@@ -75,7 +83,10 @@ impl<'a, R: BufRead> Input<'a, R> {
         match self {
             Self::Csv(reader) => Some(match reader.next_row()? {
                 Ok((line, values)) => Item::Row(line, values),
-                Err(error) => Item::Bad(reject_csv(error)),
+                Err(error) => match error.unreadable {
+                    Some(kind) => Item::Broken(std::io::Error::new(kind, reject_csv(error).to_string())),
+                    None => Item::Bad(reject_csv(error)),
+                },
             }),
             Self::Ndjson(lines) => lines.next(),
         }
@@ -125,7 +136,8 @@ impl<R: BufRead> Lines<'_, R> {
                 Ok(0) => return None,
                 Ok(length) => length,
                 Err(error) => {
-                    return Some(self.bad(format!("cannot be read: {error}")));
+                    let behind = format!("cannot be read behind line {}: {error}", self.line);
+                    return Some(Item::Broken(std::io::Error::new(error.kind(), behind)));
                 }
             };
             self.line += 1;

@@ -69,11 +69,14 @@ pub struct Summary {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// A line is not a row, or a row breaks a rule or exists, and leaving it out was not asked for.
-    #[error("line {}: {}", .0.line, .0.message)]
+    #[error("{0}")]
     Row(Rejected),
     /// The header is wrong, so nothing was read.
     #[error("line {}: {}", .0.line, .0.message)]
     Header(Rejected),
+    /// The file cannot be read to its end. Loaded again, it goes on where it was broken off.
+    #[error("{0}")]
+    Unreadable(io::Error),
     /// The file of rejects cannot be written.
     #[error("{0}")]
     Rejects(#[from] io::Error),
@@ -196,6 +199,7 @@ impl Loader<'_> {
                         batch.raw.push(input.raw().into());
                     }
                 }
+                Some(Item::Broken(error)) => return Err(LoadError::Unreadable(error)),
                 Some(Item::Bad(rejected)) => {
                     batch.rejected += 1;
                     self.reject(rejected, input.raw())?;

@@ -48,10 +48,16 @@ pub struct CsvError {
     pub column: Option<String>,
     /// What is wrong.
     pub message: String,
+    /// Set if it is not the record that is wrong but the input that cannot be read: what follows is unknown.
+    pub unreadable: Option<std::io::ErrorKind>,
 }
 
 impl CsvError {
     fn record(line: u64, message: impl Into<String>) -> Self {
-        Self { line, column: None, message: message.into() }
+        Self { line, column: None, message: message.into(), unreadable: None }
+    }
+
+    fn unreadable(line: u64, error: &std::io::Error) -> Self {
+        Self { unreadable: Some(error.kind()), ..Self::record(line, format!("cannot be read: {error}")) }
     }
 }

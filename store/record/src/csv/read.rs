@@ -63,7 +63,7 @@ impl<'a, R: BufRead> CsvReader<'a, R> {
         };
         let values = self.values().map_err(|(column, message)| {
             let column = column.map(|id| self.codec.column(id).name.to_string());
-            CsvError { line, column, message }
+            CsvError { column, ..CsvError::record(line, message) }
         });
         Some(values.map(|values| (line, values)))
     }

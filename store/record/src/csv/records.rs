@@ -125,7 +125,7 @@ impl<R: BufRead> Records<R> {
                         // What comes behind an unreadable part is unknown.
                         self.ended = true;
                         self.window.truncate(self.next);
-                        return Some(Err(CsvError::record(self.line, format!("cannot be read: {error}"))));
+                        return Some(Err(CsvError::unreadable(self.line, &error)));
                     }
                 }
                 Scan::Record { length, has_quotes, fault } if length <= MAX_RECORD => {
