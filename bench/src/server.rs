@@ -58,6 +58,8 @@ impl Server {
 
     /// PocketBase with as many items.
     pub(crate) fn pocketbase(options: &PocketBase) -> Result<Self> {
+        // Building it makes the directory that its data lies in.
+        let program = pocketbase_binary()?;
         let data = tempfile::tempdir_in(host::directory().join("cache")).map_err(|error| error.to_string())?;
         let port = testkit::free_port();
         let address = format!("127.0.0.1:{port}");
@@ -70,7 +72,7 @@ impl Server {
             ("GOMAXPROCS", "1".to_owned()),
         ];
         let env: Vec<_> = env.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let mut server = pinned(&pocketbase_binary()?, &args, &env, Some(format!("http://{address}")))?;
+        let mut server = pinned(&program, &args, &env, Some(format!("http://{address}")))?;
         server._data = Some(data);
         Ok(server)
     }
