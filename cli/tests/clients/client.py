@@ -190,6 +190,11 @@ def health_is_told(channel):
 def writes_until_the_server_is_gone(channel):
     """Prints every acknowledged name. The end may only be that nobody listens any more."""
     users = services.UserServiceStub(channel)
+    one_at_a_time = threading.Lock()
+
+    def tell(*words):
+        with one_at_a_time:
+            print(*words, flush=True)
 
     def work(worker):
         number = 0
@@ -200,9 +205,9 @@ def writes_until_the_server_is_gone(channel):
             except grpc.RpcError as error:
                 gone = error.code() == grpc.StatusCode.UNAVAILABLE and "refused" in error.details()
                 if not gone:
-                    print("failed", name, error.code(), error.details(), flush=True)
+                    tell("failed", name, error.code(), error.details())
                 return
-            print("ok", name, flush=True)
+            tell("ok", name)
             number += 1
 
     workers = [threading.Thread(target=work, args=(worker,)) for worker in range(4)]

@@ -27,6 +27,9 @@ def depends_on_the_rest(case, violation):
     """
     if SPEAKS_OF_A_ROW.search(violation["field"]):
         return True
+    if violation["field"] == "read_mask" and case.method == "POST":
+        # In a body it is a FieldMask like any other; the parameter has a pattern.
+        return True
     is_update = case.method == "PATCH" or case.path.endswith((":batchUpdate", ":commit"))
     return is_update and not was_sent(case, violation["field"])
 

@@ -51,10 +51,11 @@ pub(super) fn headers() -> Value {
 /// `components.responses`: the errors.
 pub(super) fn errors() -> Value {
     let responses = ERRORS.iter().map(|(status, name, description)| {
-        let mut response = Map::from_iter([
-            ("description".to_owned(), json!(description)),
-            ("content".to_owned(), error_content(*status)),
-        ]);
+        let mut response = Map::from_iter([("description".to_owned(), json!(description))]);
+        // A head that is not read to its end is answered by the connection, which knows no representations.
+        if !matches!(status, 414 | 431) {
+            response.insert("content".to_owned(), error_content(*status));
+        }
         let header = match status {
             405 => Some(("Allow", "Allow")),
             429 | 503 => Some(("Retry-After", "RetryAfter")),
