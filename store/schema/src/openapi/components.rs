@@ -290,13 +290,14 @@ impl<'a> Components<'a> {
         let closed =
             rules.is_some_and(|rules| rules.defined_only || !rules.one_of.is_empty() || !rules.not_in.is_empty());
         let mut schema = match direction {
-            Direction::Rendered | Direction::Parameter => json!({"type": "string", "enum": names}),
+            Direction::Parameter => json!({"type": "string", "enum": names}),
+            Direction::Rendered if closed => json!({"type": "string", "enum": names}),
             Direction::Accepted if closed => {
                 let numbers = values.iter().map(|(_, number)| json!(number));
                 json!({"enum": names.into_iter().chain(numbers).collect::<Vec<_>>()})
             }
             // Enums are open: a number that this schema does not know may be one that the writer's does.
-            Direction::Accepted => {
+            Direction::Accepted | Direction::Rendered => {
                 let number = json!({"type": "integer", "format": "int32", "minimum": i32::MIN, "maximum": i32::MAX});
                 json!({"anyOf": [{"type": "string", "enum": names}, number]})
             }

@@ -9,7 +9,7 @@ use kit_web::{EtagList, ReadCondition, if_match, if_none_match, read_condition};
 use rowkeep_record::etag;
 
 use super::binding::Binding;
-use crate::wire::put_bytes;
+use crate::wire::{Fields, put_bytes};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const MAX_REQUEST_ID: usize = 128;
@@ -31,13 +31,17 @@ impl Conditions {
     }
 
     /// Adds to the request message what the headers say.
-    pub(crate) fn put(&self, binding: &Binding, out: &mut Vec<u8>) {
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` if the message says something else already.
+    pub(crate) fn put(&self, binding: &Binding, out: &mut Vec<u8>) -> Result<(), Error> {
         if let (Some(etag), Some(number)) = (&self.if_match, binding.etag) {
-            put_bytes(out, number, etag.as_bytes());
+            put("etag", "If-Match", number, etag, out)?;
         }
         if let (Some(id), Some(number)) = (&self.request_id, binding.request_id) {
-            put_bytes(out, number, id.as_bytes());
+            put("request_id", "Idempotency-Key", number, id, out)?;
         }
+        Ok(())
     }
 
     /// A failed write whose condition came in a header.
@@ -50,6 +54,19 @@ impl Conditions {
         };
         if by_header { error.with_http_status(412) } else { error }
     }
+}
+
+fn put(field: &str, header: &str, number: u32, value: &str, out: &mut Vec<u8>) -> Result<(), Error> {
+    let mut fields = Fields::new(out);
+    while let Some((at, payload)) = fields.next()? {
+        // An etag may stand in quotes or without.
+        if at == number && payload.text(field)?.trim_matches('"') != value.trim_matches('"') {
+            let description = format!("says something else than the header `{header}`; say it once");
+            return Err(Error::invalid_field(field, "CONTRADICTION", description));
+        }
+    }
+    put_bytes(out, number, value.as_bytes());
+    Ok(())
 }
 
 /// The engine compares with one etag; more than one in `If-Match` is a wish no client has.

@@ -183,7 +183,7 @@ impl Exchange<'_> {
             }
         }
         binding.put_path(json, &self.captures, &mut request)?;
-        conditions.put(binding, &mut request);
+        conditions.put(binding, &mut request)?;
         Ok(request.into())
     }
 
