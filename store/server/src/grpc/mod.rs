@@ -32,7 +32,8 @@ impl Paths {
 pub(crate) async fn handle(worker: &Worker, request: Request, arrival: Arrival) -> Response {
     let shared = &worker.shared;
     let Some(method) = shared.paths.0.get(request.uri().path()).copied() else {
-        return other(worker, request, arrival).await;
+        // Boxed, as what is rare should not make every call's future larger: it is moved more than once.
+        return Box::pin(other(worker, request, arrival)).await;
     };
     let (head, body) = request.into_parts();
     let mut call = match Call::open(&head, arrival.started, &shared.config.grpc) {

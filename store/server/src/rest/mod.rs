@@ -155,7 +155,9 @@ impl Exchange<'_> {
         let conditions = if writes { Conditions::of(headers)? } else { Conditions::default() };
         let request = self.bind(body, &conditions).await?;
         if self.method.kind == MethodKind::List && stream::is_wanted(self.form) {
-            return stream::list(self.worker, self.method, self.form, self.head, request).await;
+            let export = stream::list(self.worker, self.method, self.form, self.head, request);
+            // Boxed, as what is rare should not make every request's future larger.
+            return Box::pin(export).await;
         }
         let call = api::Call { deadline: self.deadline, if_absent: conditions.if_absent };
         let answered = self.worker.shared.api.answer(self.method, &request, call).await;
