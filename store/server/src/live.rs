@@ -105,7 +105,7 @@ impl Live {
                 Ok(migration)
             }
             Ok(Err(Reopened::Former(former, error))) => {
-                self.put(former, net);
+                self.put(*former, net);
                 Err(ReloadError::Refused(error))
             }
             Ok(Err(Reopened::Nothing(error))) | Err(error) => return Err(ReloadError::Fatal(error)),
@@ -135,7 +135,7 @@ impl Live {
     fn reopen(&self, former: &Generation, schema: &Arc<Schema>) -> Result<Generation, Reopened> {
         former.storage.close();
         Generation::open(&self.base, schema).map_err(|error| match Generation::open(&self.base, former.schema()) {
-            Ok(former) => Reopened::Former(former, error),
+            Ok(former) => Reopened::Former(Box::new(former), error),
             Err(fatal) => {
                 tracing::error!(%error, "the new schema cannot be served");
                 Reopened::Nothing(fatal)
@@ -153,6 +153,6 @@ impl Live {
 /// What there is after the next schema could not be opened.
 enum Reopened {
     /// The former schema, and why.
-    Former(Generation, Error),
+    Former(Box<Generation>, Error),
     Nothing(Error),
 }

@@ -1,7 +1,7 @@
 //! Read connections: one per thread that reads, used without handing the work to another thread.
 //!
 //! A read transaction stays open from one read to the next and is renewed only once something was committed
-//! ([`Shared::position`]): taking a snapshot costs two locks in the file, more than the read itself. A commit is
+//! (`Shared::position`): taking a snapshot costs two locks in the file, more than the read itself. A commit is
 //! counted before it is acknowledged, so whoever was told of a write finds it in every later read.
 //!
 //! An open snapshot keeps the write-ahead log from being started over. The checkpointer therefore ends those of idle
