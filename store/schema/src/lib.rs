@@ -1,6 +1,6 @@
 //! An annotated `.proto` compiled to one checked [`Schema`] value.
 //!
-//! [`compile`] reads, links and checks the files. A schema that is wrong comes back as [`Diagnostics`]: every mistake with
+//! [`compile()`] reads, links and checks the files. A schema that is wrong comes back as [`Diagnostics`]: every mistake with
 //! its place and what to write instead. One that is right is a [`Schema`], from which everything else derives.
 
 mod build;

@@ -1,4 +1,5 @@
 //! A server of the shop in this process, and small clients that see every byte.
+#![allow(unreachable_pub, reason = "what is public here is so for the test files")]
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "clippy knows tests only by their attribute")]
 
