@@ -1,4 +1,5 @@
 //! The conformance suite through the public API of a server in this process: real gRPC requests over a socket.
+#![allow(clippy::unwrap_used, reason = "clippy knows tests only by their attribute")]
 
 mod support;
 

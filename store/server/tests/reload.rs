@@ -1,4 +1,5 @@
 //! A running server gets another schema.
+#![allow(clippy::unwrap_used, reason = "clippy knows tests only by their attribute")]
 
 mod support;
 

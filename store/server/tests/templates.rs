@@ -1,4 +1,5 @@
 //! Templates that an operator gives.
+#![allow(clippy::unwrap_used, reason = "clippy knows tests only by their attribute")]
 
 mod support;
 
