@@ -8,8 +8,14 @@ use super::tx::{bind_number, bind_row};
 use super::writer::Writer;
 use super::{meta, numbers};
 
+/// KiB of pages that a load keeps.
+const LOAD_CACHE_KIB: i64 = 64 * 1024;
+
 pub(super) fn run(writer: &mut Writer, batch: &LoadBatch) -> Result<LoadOutcome, Error> {
     let (shared, connection) = writer.parts();
+    // Rows of a file come in the order of none of the indexes but one: pages that do not stay in memory would be written
+    // and read again for nearly every row.
+    connection.pragma_update(None, "cache_size", -LOAD_CACHE_KIB).map_err(failed)?;
     let (sql, entity) = (shared.sql(batch.entity), shared.schema.entity(batch.entity));
     let counted = shared.counted(batch.entity);
     let text = if batch.on_conflict == OnConflict::Replace { &sql.upsert } else { &sql.insert };
