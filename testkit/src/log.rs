@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Read},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -20,16 +21,16 @@ struct Shared {
 
 impl Log {
     /// Reads lines until the stream ends, on a thread of its own.
-    pub(crate) fn follow(&self, stream: impl Read + Send + 'static) {
+    pub(crate) fn follow(&self, stream: impl Read + Send + 'static) -> JoinHandle<()> {
         let log = self.clone();
-        std::thread::spawn(move || {
+        thread::spawn(move || {
             let mut reader = BufReader::new(stream);
             let mut line = Vec::new();
             while matches!(reader.read_until(b'\n', &mut line), Ok(n) if n > 0) {
                 log.push(String::from_utf8_lossy(&line).trim_end().to_owned());
                 line.clear();
             }
-        });
+        })
     }
 
     fn push(&self, line: String) {

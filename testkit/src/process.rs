@@ -19,6 +19,7 @@ use std::{
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Mutex, OnceLock, PoisonError, mpsc},
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -33,6 +34,7 @@ pub struct Process {
     child: Mutex<Child>,
     pid: Pid,
     log: Log,
+    readers: Vec<JoinHandle<()>>,
 }
 
 impl Process {
@@ -58,15 +60,12 @@ impl Process {
         let mut command = bound_to_parent(program, args);
         command.envs(env.iter().copied()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = spawn(command).unwrap_or_else(|error| panic!("cannot start {}: {error}", program.display()));
-        if let Some(stdout) = child.stdout.take() {
-            log.follow(stdout);
-        }
-        if let Some(stderr) = child.stderr.take() {
-            log.follow(stderr);
-        }
+        let stdout = child.stdout.take().map(|stream| log.follow(stream));
+        let stderr = child.stderr.take().map(|stream| log.follow(stream));
+        let readers = stdout.into_iter().chain(stderr).collect();
         let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let pid = Pid::from_child(&child);
-        Self { name, child: Mutex::new(child), pid, log }
+        Self { name, child: Mutex::new(child), pid, log, readers }
     }
 
     /// The process id.
@@ -100,8 +99,14 @@ impl Process {
         self.wait(PATIENCE).unwrap_or_else(|| panic!("{} ignores SIGTERM\n{}", self.name, self.log.text()))
     }
 
-    /// `SIGKILL` to the whole group, then waits for the end.
+    /// `SIGKILL` to the whole group, then waits for the end. Its log is whole then.
     pub fn kill9(&self) -> ExitStatus {
+        let status = self.kill_group();
+        self.read_to_end();
+        status
+    }
+
+    fn kill_group(&self) -> ExitStatus {
         let mut child = self.lock();
         if let Ok(Some(status)) = child.try_wait() {
             // Reaped: the number may already belong to somebody else, so no signal is sent.
@@ -112,17 +117,27 @@ impl Process {
         child.wait().unwrap_or_else(|error| panic!("cannot wait for {}: {error}", self.name))
     }
 
-    /// Waits for the end, up to `limit`.
+    /// Waits for the end, up to `limit`. Once it has ended, its log is whole.
     pub fn wait(&self, limit: Duration) -> Option<ExitStatus> {
         let deadline = Instant::now() + limit;
         loop {
             if let Some(status) = self.exited() {
+                self.read_to_end();
                 return Some(status);
             }
             if Instant::now() >= deadline {
                 return None;
             }
-            std::thread::sleep(Duration::from_millis(5));
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// Waits until what an ended child wrote is in the log. Something it started may still hold the pipes open and write to
+    /// them, hence a limit.
+    fn read_to_end(&self) {
+        let deadline = Instant::now() + Duration::from_secs(1);
+        while !self.readers.iter().all(JoinHandle::is_finished) && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(1));
         }
     }
 
@@ -134,7 +149,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill9();
-        if std::thread::panicking() {
+        if thread::panicking() {
             show_log(&self.name, self.id(), &self.log);
         }
     }
@@ -175,7 +190,7 @@ fn spawn(command: Command) -> io::Result<Child> {
     static STARTER: OnceLock<Mutex<mpsc::Sender<Job>>> = OnceLock::new();
     let starter = STARTER.get_or_init(|| {
         let (jobs, inbox) = mpsc::channel::<Job>();
-        std::thread::spawn(move || {
+        thread::spawn(move || {
             for (mut command, reply) in inbox {
                 let _ = reply.send(command.spawn());
             }
