@@ -30,7 +30,7 @@ message Thing {
   bytes raw = 10;
 }
 message Line {
-  option (rowkeep.v1.entity) = {};
+  option (rowkeep.v1.entity) = { index: [{ fields: "number" }] };
   int64 id = 1 [(rowkeep.v1.column).generated = AUTO_INCREMENT];
   int64 number = 2;
   string text = 3;
@@ -213,6 +213,15 @@ fn large_file(store: &Store) -> String {
     store.scratch.arg("large.ndjson")
 }
 
+/// How many rows the index on their numbers finds.
+fn indexed(store: &Store) -> u32 {
+    let connection = rusqlite::Connection::open(store.scratch.path("data/rowkeep.sqlite")).unwrap();
+    let name = "SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'lines'";
+    let name: String = connection.query_row(name, [], |row| row.get(0)).unwrap();
+    let count = format!("SELECT count(*) FROM lines INDEXED BY {name} WHERE number >= 0");
+    connection.query_row(&count, [], |row| row.get(0)).unwrap()
+}
+
 /// Peak memory of a running process in KiB.
 fn peak(process: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
@@ -255,6 +264,7 @@ fn a_load_that_is_killed_goes_on_where_it_was_in_little_memory() {
     assert_eq!(process.wait(testkit::PATIENCE).unwrap().code(), Some(1), "there are rejects");
     let said = process.log().text();
     assert!(said.contains("went on behind line"), "{said}");
+    assert_eq!(u64::from(indexed(&store)), u64::from(stored()), "each row is in the index that waited for the end");
     assert!((10 << 10..150 << 10).contains(&memory), "{memory} KiB at most");
 
     let numbers = rowkeep(&store.args(&["dump", "Line"])).expect(0).stdout;

@@ -163,6 +163,8 @@ pub struct LoadRequest {
     pub all_or_none: bool,
     /// Kept with the rows, in the same transaction.
     pub checkpoint: Option<LoadCheckpoint>,
+    /// Further requests of the same load follow.
+    pub more: bool,
 }
 
 /// Where a load is up to, kept with its rows so that a later one goes on exactly behind them.

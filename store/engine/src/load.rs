@@ -16,7 +16,7 @@ use crate::{LoadBatch, LoadCheckpoint, LoadReport, LoadRequest, OnConflict, Reme
 const CHUNK: usize = 500;
 
 pub(crate) async fn load(shared: &Shared, request: LoadRequest) -> Result<LoadReport, Error> {
-    let LoadRequest { entity, rows, columns, on_conflict, all_or_none, checkpoint } = request;
+    let LoadRequest { entity, rows, columns, on_conflict, all_or_none, checkpoint, more } = request;
     let mut loading = Loading::new(shared, entity, columns.into_iter().collect());
     loading.remove_expired().await?;
     let mut kept = loading.complete(rows);
@@ -32,7 +32,7 @@ pub(crate) async fn load(shared: &Shared, request: LoadRequest) -> Result<LoadRe
         OnConflict::Fail | OnConflict::Skip => rows.iter().map(|row| codec.key_of(&row.values)).collect(),
     };
     let remember = checkpoint.map(|checkpoint| remembered(checkpoint, loading.now));
-    let outcome = shared.rows.load(LoadBatch { entity, rows, on_conflict, remember }).await?;
+    let outcome = shared.rows.load(LoadBatch { entity, rows, on_conflict, remember, more }).await?;
     for (at, index) in outcome.conflicts {
         let Some(place) = places.get(at) else { continue };
         let error = match (index, keys.get(at)) {

@@ -215,6 +215,9 @@ pub struct LoadBatch {
     pub on_conflict: OnConflict,
     /// Remembered under this id in the same transaction, replacing what was there.
     pub remember: Option<(String, Remembered)>,
+    /// Further batches follow: what is cheaper done once, as making indexes, may wait for the batch without it, or for
+    /// the store's end or next start if that batch never comes. Reads and conflicts are right in between.
+    pub more: bool,
 }
 
 /// What a load does with a row that exists.

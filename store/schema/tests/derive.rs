@@ -96,7 +96,7 @@ fn the_derived_file_of_the_shop_is_as_reviewed() {
     let schema = shop();
     let [derived] = &schema.derived[..] else { panic!("one package, one file") };
     assert_eq!((derived.path.as_str(), derived.package.as_str()), ("shop/v1/shop_rowkeep.proto", "shop.v1"));
-    snapshot("shop_rowkeep.proto", &derived.source);
+    snapshot(&derived.path, &derived.source);
 }
 
 #[test]

@@ -111,11 +111,11 @@ pub fn plan(schema: &Schema, data: &Path) -> Result<Migration, Error> {
 /// # Errors
 /// As [`Storage::open`].
 pub fn apply(schema: &Schema, data: &Path, allow: &Allow) -> Result<Migration, Error> {
-    migrate(schema, data, allow).map(|(_, migration)| migration)
+    migrate(schema, &OpenOptions::new(data), allow).map(|(_, migration)| migration)
 }
 
-fn migrate(schema: &Schema, data: &Path, allow: &Allow) -> Result<(Database, Migration), Error> {
-    let database = Database::open(&OpenOptions::new(data))?;
+fn migrate(schema: &Schema, options: &OpenOptions, allow: &Allow) -> Result<(Database, Migration), Error> {
+    let database = Database::open(options)?;
     let migration = Migration::new(database.applied_schema()?.as_deref(), schema, database.plan(schema)?);
     migration.check(allow)?;
     for drift in &migration.plan.drift {
@@ -132,9 +132,27 @@ impl Storage {
     /// `FAILED_PRECONDITION` if the data is in use, is somebody else's, or does not take the schema without flags that
     /// were not given; `DATA_LOSS` if it is corrupt. It is then as it was.
     pub fn open(schema: &Arc<Schema>, data: &Path, allow: &Allow, pages: &PageConfig) -> Result<Self, Error> {
-        let (database, migration) = migrate(schema, data, allow)?;
+        Self::open_with(schema, &OpenOptions::new(data), allow, pages)
+    }
+
+    /// The same for a load, which may be one that was broken off: what that one put off stays put off.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_to_load(schema: &Arc<Schema>, data: &Path, allow: &Allow, pages: &PageConfig) -> Result<Self, Error> {
+        let options = OpenOptions { to_load: true, ..OpenOptions::new(data) };
+        Self::open_with(schema, &options, allow, pages)
+    }
+
+    fn open_with(
+        schema: &Arc<Schema>,
+        options: &OpenOptions,
+        allow: &Allow,
+        pages: &PageConfig,
+    ) -> Result<Self, Error> {
+        let (database, migration) = migrate(schema, options, allow)?;
         let store = SqliteStore::start(database, Arc::clone(schema), Arc::new(Codecs::new(schema)))?;
-        let secret = Secret::of(data)?;
+        let secret = Secret::of(&options.directory)?;
         let options = EngineOptions {
             token_key: secret.derive("page tokens"),
             default_page_size: pages.default_size,

@@ -13,8 +13,12 @@ use tokio::task::JoinHandle;
 use crate::checkpoint::Checkpoint;
 use crate::input::{Format, Input, Item, Rejected};
 
-/// Rows of one transaction. Large enough that the commit's fsync does not count, small enough that a batch is a few MB.
-const BATCH_ROWS: usize = 8192;
+/// Rows of one transaction at most. A batch changes a good part of the table's pages wherever its rows lie, so few large
+/// ones write far less than many small ones.
+const BATCH_ROWS: usize = 32768;
+/// Values of one transaction, which bounds the rows of wide tables: each is 24 bytes and its text, so a batch is some
+/// twenty MB at most.
+const BATCH_VALUES: usize = 20 * BATCH_ROWS;
 /// Bytes of the file from which on a batch takes no further row, however few it has: memory is bound for long rows, too.
 const BATCH_BYTES: u64 = 8 << 20;
 /// Reasons kept for the summary; a file of rejects holds them all.
@@ -187,9 +191,11 @@ impl Loader<'_> {
     /// Reads one batch; whether there is more.
     fn read<R: BufRead>(&mut self, input: &mut Input<'_, R>) -> Result<(Batch, bool), LoadError> {
         let mut batch = Batch::default();
-        batch.rows.reserve(BATCH_ROWS);
+        let width = self.engine.schema().entity(self.entity).columns.len();
+        let most = (BATCH_VALUES / width.max(1)).clamp(1, BATCH_ROWS);
+        batch.rows.reserve(most);
         let start = input.offset();
-        while batch.rows.len() < BATCH_ROWS && input.offset() - start < BATCH_BYTES {
+        while batch.rows.len() < most && input.offset() - start < BATCH_BYTES {
             match input.next() {
                 None => return Ok((batch, false)),
                 Some(Item::Row(line, values)) => {
@@ -226,6 +232,7 @@ impl Loader<'_> {
             on_conflict: self.options.on_conflict,
             all_or_none: !self.options.skip_bad,
             checkpoint,
+            more,
         };
         let answer = tokio::spawn(self.engine.load(request));
         self.in_flight = Some(InFlight { answer, lines: batch.lines, raw: batch.raw, offset });

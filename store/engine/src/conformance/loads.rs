@@ -16,10 +16,11 @@ struct Load<'a> {
     on_conflict: OnConflict,
     all_or_none: bool,
     checkpoint: Option<LoadCheckpoint>,
+    more: bool,
 }
 
 fn load<'a>(lab: &'a Lab, entity: &'static str, columns: &'static [&'static str]) -> Load<'a> {
-    Load { lab, entity, columns, on_conflict: OnConflict::Fail, all_or_none: false, checkpoint: None }
+    Load { lab, entity, columns, on_conflict: OnConflict::Fail, all_or_none: false, checkpoint: None, more: false }
 }
 
 impl Load<'_> {
@@ -34,6 +35,7 @@ impl Load<'_> {
             on_conflict: self.on_conflict,
             all_or_none: self.all_or_none,
             checkpoint: self.checkpoint,
+            more: self.more,
         };
         self.lab.wait(self.lab.engine.load(request)).unwrap()
     }
@@ -139,6 +141,7 @@ pub fn a_replaced_row_has_a_later_version_whatever_the_clock_says(lab: &Lab) {
         on_conflict: OnConflict::Replace,
         all_or_none: false,
         checkpoint: None,
+        more: false,
     };
     assert_eq!(lab.wait(late.load(request)).unwrap().stored, 1);
     let after = rowkeep_record::etag::parse(&etag()).unwrap();

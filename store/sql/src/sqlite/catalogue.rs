@@ -1,11 +1,26 @@
 //! The tables, columns and indexes that are really there.
 
+use kit_core::Error;
 use rusqlite::{Connection, Result};
 
+use super::errors::failed;
+use super::left_out;
 use crate::migrate::{FoundColumn, FoundIndex, FoundKey, FoundTable};
 
-/// Every table except SQLite's and the store's own.
-pub(crate) fn catalogue(connection: &Connection) -> Result<Vec<FoundTable>> {
+/// Every table except SQLite's and the store's own. An index that a load left out for now counts as there.
+pub(super) fn catalogue(connection: &Connection) -> std::result::Result<Vec<FoundTable>, Error> {
+    let mut tables = found_tables(connection).map_err(failed)?;
+    for left_out in left_out::list(connection)? {
+        let table = tables.iter_mut().find(|table| table.name == left_out.table);
+        if let Some(table) = table.filter(|table| table.index(&left_out.index.name).is_none()) {
+            table.indexes.push(left_out.index);
+            table.indexes.sort_by(|one, other| one.name.cmp(&other.name));
+        }
+    }
+    Ok(tables)
+}
+
+fn found_tables(connection: &Connection) -> Result<Vec<FoundTable>> {
     let mut statement = connection.prepare(
         r"SELECT name, sql FROM sqlite_schema
           WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\' AND name NOT LIKE 'rowkeep\_%' ESCAPE '\'
@@ -62,7 +77,7 @@ fn found_key(
     })
 }
 
-fn found_indexes(connection: &Connection, table: &str) -> Result<Vec<FoundIndex>> {
+pub(super) fn found_indexes(connection: &Connection, table: &str) -> Result<Vec<FoundIndex>> {
     let mut list = connection
         .prepare("SELECT name, \"unique\", partial FROM pragma_index_list(?) WHERE origin <> 'pk' ORDER BY name")?;
     let found = list.query_map([table], |row| {

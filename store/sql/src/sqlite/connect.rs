@@ -152,6 +152,12 @@ pub(crate) fn connect(path: &Path, role: Role) -> Result<Connection, Error> {
     Ok(connection)
 }
 
+/// What a connection keeps in memory.
+pub(super) fn memory(connection: &Connection, role: Role) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "mmap_size", MAPPED_BYTES)?;
+    connection.pragma_update(None, "cache_size", -role.cache_kib())
+}
+
 fn settings(connection: &Connection, role: Role) -> rusqlite::Result<()> {
     connection.busy_timeout(std::time::Duration::from_secs(5))?;
     connection.set_prepared_statement_cache_capacity(4096);
@@ -167,10 +173,10 @@ fn settings(connection: &Connection, role: Role) -> rusqlite::Result<()> {
         set("query_only", 1)?;
     }
     set("wal_autocheckpoint", 0)?;
-    set("mmap_size", MAPPED_BYTES)?;
-    set("cache_size", -role.cache_kib())?;
-    set("temp_store", 2)?;
     set("foreign_keys", 0)?;
+    memory(connection, role)?;
+    // Rows that are sorted for an index may be too many for memory, where they would all be kept. Reads sort pages.
+    set("temp_store", if role == Role::Writer { 1 } else { 2 })?;
     // A schema that was tampered with cannot run functions with side effects.
     set("trusted_schema", 0)?;
     // Plans follow from the text alone: otherwise a statement is compiled anew for each value that is bound to it.

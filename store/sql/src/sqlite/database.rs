@@ -7,7 +7,7 @@ use rusqlite::Connection;
 
 use super::connect::{DirectoryLock, Role, check_header, check_owner, connect, file, lock};
 use super::errors::failed;
-use super::{backup, meta};
+use super::{backup, left_out, meta};
 
 /// How a data directory is opened.
 #[derive(Debug, Clone)]
@@ -16,12 +16,15 @@ pub struct OpenOptions {
     pub directory: PathBuf,
     /// After a crash a file up to this size is checked before it is served.
     pub check_up_to: u64,
+    /// Rows are about to be loaded: indexes that a broken-off load left out stay out until they are. Otherwise they are
+    /// made first.
+    pub to_load: bool,
 }
 
 impl OpenOptions {
     /// With the defaults.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into(), check_up_to: 1 << 30 }
+        Self { directory: directory.into(), check_up_to: 1 << 30, to_load: false }
     }
 }
 
@@ -45,7 +48,12 @@ impl Database {
         let path = file(&options.directory);
         check_header(&path)?;
         let connection = connect(&path, Role::Writer).map_err(|error| name_file(error, &path))?;
-        let opened = check(&connection, &path, options.check_up_to);
+        let opened = check(&connection, &path, options.check_up_to).and_then(|crashed| {
+            if !options.to_load {
+                left_out::make_each(&connection)?;
+            }
+            Ok(crashed)
+        });
         let crashed = opened.map_err(|error| name_file(error, &path))?;
         Ok(Self { lock, connection, path, crashed })
     }

@@ -148,7 +148,7 @@ fn filled(schema: &Arc<Schema>, rows: &[Vec<Value>]) -> (tempfile::TempDir, Arc<
     let directory = tempfile::tempdir().unwrap();
     let store = start(directory.path(), schema);
     let rows = rows.iter().enumerate().map(|(at, values)| row(at as u64, values.clone())).collect();
-    let batch = LoadBatch { entity: ENTITY, rows, on_conflict: OnConflict::Fail, remember: None };
+    let batch = LoadBatch { entity: ENTITY, rows, on_conflict: OnConflict::Fail, remember: None, more: false };
     crate::testing::wait(store.load(batch)).unwrap();
     (directory, store)
 }

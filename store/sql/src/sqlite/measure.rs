@@ -88,7 +88,7 @@ fn flight(id: i64) -> Vec<Value> {
 fn load(store: &SqliteStore, make: fn(i64) -> Vec<Value>, size: i64) {
     for start in (0..ROWS).step_by(usize::try_from(size).unwrap()) {
         let rows = (start..(start + size).min(ROWS)).map(|id| row(1, make(id))).collect();
-        let batch = LoadBatch { entity: ENTITY, rows, on_conflict: OnConflict::Fail, remember: None };
+        let batch = LoadBatch { entity: ENTITY, rows, on_conflict: OnConflict::Fail, remember: None, more: false };
         wait(store.load(batch)).unwrap();
     }
 }

@@ -14,6 +14,8 @@ pub(crate) const SCHEMA: &str = "schema";
 pub(crate) const CATALOGUE: &str = "catalogue";
 /// No version above this one was ever given.
 pub(crate) const FLOOR: &str = "version_floor";
+/// Indexes that a load left out for now.
+pub(crate) const LEFT_OUT: &str = "left_out";
 /// Present while the store runs; found at start after a crash.
 pub(crate) const RUNNING: &str = "running";
 

@@ -10,8 +10,8 @@ use super::catalogue::catalogue;
 use super::connect::{Role, check_header, connect, file};
 use super::database::{Database, name_file};
 use super::errors::{During, classify, failed};
-use super::meta;
 use super::steps::Steps;
+use super::{left_out, meta};
 use crate::ddl::{ColumnDef, sqlite_affinity, tables};
 use crate::migrate::{Allow, Applied, Change, Plan, diff, drift};
 
@@ -43,6 +43,8 @@ fn look(path: &Path, schema: &Schema) -> Result<Preview, Error> {
     } else {
         connect(path, Role::Reader)?
     };
+    // One snapshot: a load may be running, and move indexes between the catalogue and what it left out.
+    connection.execute_batch("BEGIN").map_err(failed)?;
     let applied_schema = meta::get(&connection, meta::SCHEMA).map_err(failed)?;
     Ok(Preview { plan: plan(&connection, schema)?, applied_schema })
 }
@@ -66,6 +68,10 @@ impl Database {
             return Err(Error::new(Code::FailedPrecondition, "MIGRATION_NEEDS_CONSENT", obstacles.join("\n")));
         }
         let connection = self.connection();
+        if !plan.is_empty() {
+            // The steps take every index that the catalogue shows to be there.
+            left_out::make_each(connection)?;
+        }
         connection.execute_batch("BEGIN IMMEDIATE").map_err(failed)?;
         let applied = run(connection, plan, schema, snapshot)
             .and_then(|()| connection.execute_batch("COMMIT").map_err(|error| classify(error, During::Commit)));
@@ -85,7 +91,7 @@ impl Database {
 }
 
 fn plan(connection: &Connection, schema: &Schema) -> Result<Plan, Error> {
-    let found = catalogue(connection).map_err(failed)?;
+    let found = catalogue(connection)?;
     let applied = applied(connection)?;
     let desired = tables(schema);
     let drift = drift(&applied, &found);
@@ -128,7 +134,7 @@ fn run(connection: &Connection, plan: &Plan, schema: &Schema, snapshot: &[u8]) -
             })?;
         }
     }
-    let found = catalogue(connection).map_err(failed)?;
+    let found = catalogue(connection)?;
     let applied = Applied::new(&tables(schema), &found);
     let bytes = serde_json::to_vec(&applied).map_err(Error::internal)?;
     meta::set(connection, meta::CATALOGUE, &bytes).map_err(failed)?;

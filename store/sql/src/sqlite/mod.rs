@@ -12,6 +12,9 @@ mod database;
 mod errors;
 #[cfg(test)]
 mod filter_tests;
+mod left_out;
+#[cfg(test)]
+mod left_out_tests;
 mod load;
 #[cfg(test)]
 mod measure;

@@ -265,7 +265,7 @@ fn a_load_reports_each_conflict_and_stores_all_or_the_rest() {
     let (store, _) = open(directory.path());
     let load = |ids: std::ops::Range<i64>, version, on_conflict, remember| {
         let rows = ids.map(|id| user(id, version)).collect();
-        wait(store.load(LoadBatch { entity: USERS, rows, on_conflict, remember })).unwrap()
+        wait(store.load(LoadBatch { entity: USERS, rows, on_conflict, remember, more: false })).unwrap()
     };
     let remembered = Remembered { fingerprint: [7; 32], outcome: vec![1, 2], forget_at: 50 };
     let outcome = load(0..1000, 1, OnConflict::Fail, Some(("load".to_owned(), remembered.clone())));
@@ -440,7 +440,7 @@ fn the_log_is_started_over_although_threads_hold_snapshots() {
                 user(id, 1)
             })
             .collect();
-        let batch = LoadBatch { entity: USERS, rows, on_conflict: OnConflict::Fail, remember: None };
+        let batch = LoadBatch { entity: USERS, rows, on_conflict: OnConflict::Fail, remember: None, more: false };
         wait(store.load(batch)).unwrap();
         assert!(version_of(&store, id).is_some());
     }
@@ -495,7 +495,7 @@ fn a_scan_that_takes_too_long_is_given_up_and_leaves_the_connection_usable() {
     let directory = tempfile::tempdir().unwrap();
     let (store, _) = open(directory.path());
     let rows = (0..20_000).map(|id| user(id, 1)).collect();
-    let batch = LoadBatch { entity: USERS, rows, on_conflict: OnConflict::Fail, remember: None };
+    let batch = LoadBatch { entity: USERS, rows, on_conflict: OnConflict::Fail, remember: None, more: false };
     wait(store.load(batch)).unwrap();
     let nothing = Filter::Column { column: ColumnId(2), compare: Compare::Equal, value: Value::Uint(1) };
     let mut scan = scan_all(&[(0, false)], 10);

@@ -31,7 +31,7 @@ use tokio::sync::oneshot;
 use super::Shared;
 use super::errors::{During, classify, failed};
 use super::tx::{SqliteTx, Undo};
-use super::{checkpoint, load, meta, sweep};
+use super::{checkpoint, left_out, load, meta, sweep};
 
 /// Writes that may wait. Behind it callers are refused rather than kept.
 pub(super) const QUEUE: usize = 4096;
@@ -320,6 +320,9 @@ impl Writer {
 
     fn close(mut self) {
         self.reserved = self.version;
+        if let Err(error) = left_out::make_each(&self.connection) {
+            tracing::warn!(error = &error as &dyn std::error::Error, "indexes are made at the next start");
+        }
         let closed = meta::set_floor(&self.connection, self.version)
             .and_then(|()| meta::remove(&self.connection, meta::RUNNING))
             .and_then(|()| self.connection.execute_batch("PRAGMA optimize"));
