@@ -19,12 +19,14 @@
 
 pub mod http;
 pub mod log;
+mod mariadb;
 pub mod process;
 pub mod proxy;
 mod rowkeep;
 pub mod table;
 
 pub use log::Log;
+pub use mariadb::MariaDb;
 pub use process::Process;
 pub use proxy::FaultProxy;
 pub use rowkeep::{Builder, Rowkeep, binary, command, listening_address};

@@ -24,6 +24,7 @@ const FOR_TESTS: &[Need] = &[
         reason: "what protoc's own files import",
     },
     Need { program: "curl", package: "curl", reason: "the commands in README" },
+    Need { program: "mariadb-install-db", package: "mariadb-server", reason: "the server that MySQL clients talk to" },
     Need { program: "setpriv", package: "util-linux", reason: "ends servers with their test" },
 ];
 

@@ -30,6 +30,11 @@ const FLOORS: &[Floor] = &[
     },
     Floor { level: 3, crates: &["rowkeep-schema"], reason: "the schema is what everything in the store derives from" },
     Floor { level: 4, crates: &["rowkeep-record"], reason: "codecs and the filter language follow from the schema" },
+    Floor {
+        level: 5,
+        crates: &["rowkeep-mysql"],
+        reason: "a wire protocol, for the adapters that speak it: knows nothing of rows, schema or engine",
+    },
     Floor { level: 5, crates: &["rowkeep-engine"], reason: "the domain, over ports; adapters know it, not it them" },
     Floor {
         level: 6,
@@ -72,6 +77,11 @@ const BANS: &[Ban] = &[
         from: &["rowkeep-sql"],
         to: &["tonic", "hyper", "hyper-util", "axum", "http"],
         reason: "a storage adapter answers the engine, not a client",
+    },
+    Ban {
+        from: &["rowkeep-mysql"],
+        to: &["kit-core", "rowkeep-schema", "rowkeep-record"],
+        reason: "a wire protocol stands on its own",
     },
     Ban { from: &["rowkeep-server"], to: &["rusqlite"], reason: "only the SQL adapter speaks to a database" },
 ];

@@ -1,0 +1,126 @@
+//! From an address to a connection that is logged in.
+
+use std::io;
+
+use mysql_common::constants::CapabilityFlags;
+use mysql_common::io::ParseBuf;
+use mysql_common::packets::{AuthPlugin, HandshakePacket, HandshakeResponse};
+use mysql_common::proto::MySerialize;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::auth::Login;
+use crate::packets::Packets;
+use crate::{Address, Connection, Error, ServerError};
+
+/// Most bytes of one packet, both ways; the largest that the products allow.
+const MAX_PACKET: usize = 1 << 30;
+
+/// What the server said of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Whose it is.
+    pub product: Product,
+    /// Its version as it says it, such as `10.11.6-MariaDB-0+deb12u1` or `9.4.0`.
+    pub version: String,
+    /// The number by which `KILL` names this connection.
+    pub connection: u32,
+}
+
+/// The products that speak the protocol. Vitess and TiDB say they are MySQL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Product {
+    /// MySQL, and what says it is.
+    MySql,
+    /// MariaDB.
+    MariaDb,
+}
+
+impl Server {
+    /// Major, minor and patch number.
+    pub fn numbers(&self) -> (u16, u16, u16) {
+        // MariaDB 10 put this in front, for replicas of old.
+        let version = self.version.strip_prefix("5.5.5-").unwrap_or(&self.version);
+        let mut parts = version.split(|character: char| !character.is_ascii_digit());
+        let mut next = || parts.next().and_then(|part| part.parse().ok()).unwrap_or_default();
+        (next(), next(), next())
+    }
+}
+
+/// What is asked for. Without the first six the rest of this crate does not work.
+const NEEDED: CapabilityFlags = CapabilityFlags::CLIENT_PROTOCOL_41
+    .union(CapabilityFlags::CLIENT_SECURE_CONNECTION)
+    .union(CapabilityFlags::CLIENT_PLUGIN_AUTH)
+    .union(CapabilityFlags::CLIENT_TRANSACTIONS)
+    .union(CapabilityFlags::CLIENT_DEPRECATE_EOF)
+    .union(CapabilityFlags::CLIENT_SESSION_TRACK);
+const WANTED: CapabilityFlags = NEEDED
+    .union(CapabilityFlags::CLIENT_LONG_PASSWORD)
+    .union(CapabilityFlags::CLIENT_LONG_FLAG)
+    .union(CapabilityFlags::CLIENT_FOUND_ROWS)
+    .union(CapabilityFlags::CLIENT_PLUGIN_AUTH_LENENC_CLIENT_DATA);
+
+impl Connection {
+    /// Connects and logs in.
+    ///
+    /// # Errors
+    /// [`Error::ConnectTimeout`], what the network says, what the server says ([`Error::Server`] with 1045 for a wrong
+    /// password, 1049 for a database that is not there, 1040 when it is full).
+    pub async fn open(address: &Address) -> Result<Self, Error> {
+        let limit = address.connect_timeout;
+        timeout(limit, Self::connect(address)).await.map_err(|_| Error::ConnectTimeout(limit))?
+    }
+
+    async fn connect(address: &Address) -> Result<Self, Error> {
+        let stream = TcpStream::connect((address.host.as_str(), address.port)).await?;
+        stream.set_nodelay(true)?;
+        let mut packets = Packets::new(stream, MAX_PACKET);
+        let place = packets.next().await?;
+        let greeting = packets.payload(&place);
+        if greeting.first() == Some(&0xff) {
+            return Err(ServerError::read(greeting).into());
+        }
+        let greeting = ParseBuf(greeting).parse::<HandshakePacket<'_>>(())?.into_owned();
+        if !greeting.capabilities().contains(NEEDED) {
+            return Err(io::Error::other("the server is too old: MySQL 5.7 or MariaDB 10.2 is the least").into());
+        }
+        let server = server(&greeting);
+        let plugin = greeting.auth_plugin().unwrap_or(AuthPlugin::MysqlNativePassword);
+        let mut login = Login::new(address, &plugin, greeting.nonce(), false)?;
+        let answer = HandshakeResponse::new(
+            Some(login.first()?),
+            server.numbers(),
+            Some(address.user.as_bytes()),
+            address.database.as_ref().map(String::as_bytes),
+            Some(plugin),
+            greeting.capabilities() & WANTED,
+            None,
+            u32::try_from(MAX_PACKET).unwrap_or(u32::MAX),
+        );
+        packets.answer(|buffer| answer.serialize(buffer));
+        packets.flush().await?;
+        login.convince(&mut packets).await?;
+        Ok(Self::new(packets, server))
+    }
+}
+
+fn server(greeting: &HandshakePacket<'_>) -> Server {
+    let version = greeting.server_version_str().into_owned();
+    let product = if version.contains("MariaDB") { Product::MariaDb } else { Product::MySql };
+    let version = version.strip_prefix("5.5.5-").map_or(version.clone(), str::to_owned);
+    Server { product, version, connection: greeting.connection_id() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_has_three_numbers() {
+        let numbers =
+            |version: &str| Server { product: Product::MySql, version: version.to_owned(), connection: 0 }.numbers();
+        assert_eq!(numbers("10.11.6-MariaDB-0+deb12u1"), (10, 11, 6));
+        assert_eq!(numbers("5.5.5-10.6.1-MariaDB"), (10, 6, 1));
+        assert_eq!(numbers("9.4"), (9, 4, 0));
+    }
+}
