@@ -20,7 +20,7 @@ fn start() -> (Shop, Client) {
 fn every_method_of_an_entity_answers() {
     let (_shop, client) = start();
     let user = |method: &str| format!("shop.v1.UserService/{method}");
-    let call = |method: &str, request: serde_json::Value| client.call(&user(method), &request);
+    let call = |method: &str, request: Value| client.call(&user(method), &request);
     let ann = call("CreateUser", json!({"user": {"email": "a@x.org", "name": "Ann", "city": "Oslo"}}));
     assert_eq!(call("GetUser", json!({"id": ann["id"]})), ann);
     assert_eq!(call("GetUserByEmail", json!({"email": "a@x.org"})), ann);
