@@ -17,7 +17,11 @@ const LOCK_NAME: &str = "rowkeep.lock";
 
 /// Pages are read where the file lies in memory: no copy and no system call per page, also for files larger than any
 /// cache. The price is that a disk that fails during a read ends the process.
-const MAPPED_BYTES: i64 = 1 << 40;
+pub(super) const MAPPED_BYTES: i64 = 1 << 40;
+
+/// The pages of a mapped file count as the process's own once they were read. Who goes through a whole file does not map
+/// it, so that memory stays flat however long the file is.
+pub(super) const UNMAPPED: i64 = 0;
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +33,7 @@ pub(crate) enum Role {
 
 impl Role {
     /// KiB. Readers work on mapped pages; their own cache holds what is still in the write-ahead log.
-    const fn cache_kib(self) -> i64 {
+    pub(super) const fn cache_kib(self) -> i64 {
         match self {
             Self::Writer => 16 * 1024,
             Self::Reader => 2 * 1024,
@@ -152,10 +156,10 @@ pub(crate) fn connect(path: &Path, role: Role) -> Result<Connection, Error> {
     Ok(connection)
 }
 
-/// What a connection keeps in memory.
-pub(super) fn memory(connection: &Connection, role: Role) -> rusqlite::Result<()> {
-    connection.pragma_update(None, "mmap_size", MAPPED_BYTES)?;
-    connection.pragma_update(None, "cache_size", -role.cache_kib())
+/// How much of the file a connection maps, and how much it copies into its own cache.
+pub(super) fn memory(connection: &Connection, mapped_bytes: i64, cache_kib: i64) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "mmap_size", mapped_bytes)?;
+    connection.pragma_update(None, "cache_size", -cache_kib)
 }
 
 fn settings(connection: &Connection, role: Role) -> rusqlite::Result<()> {
@@ -174,7 +178,7 @@ fn settings(connection: &Connection, role: Role) -> rusqlite::Result<()> {
     }
     set("wal_autocheckpoint", 0)?;
     set("foreign_keys", 0)?;
-    memory(connection, role)?;
+    memory(connection, MAPPED_BYTES, role.cache_kib())?;
     // Rows that are sorted for an index may be too many for memory, where they would all be kept. Reads sort pages.
     set("temp_store", if role == Role::Writer { 1 } else { 2 })?;
     // A schema that was tampered with cannot run functions with side effects.

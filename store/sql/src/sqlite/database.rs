@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use kit_core::Error;
 use rusqlite::Connection;
 
-use super::connect::{DirectoryLock, Role, check_header, check_owner, connect, file, lock};
+use super::connect::{DirectoryLock, MAPPED_BYTES, Role, check_header, check_owner, connect, file, lock, memory};
 use super::errors::failed;
 use super::{backup, left_out, meta};
 
@@ -51,6 +51,7 @@ impl Database {
         let opened = check(&connection, &path, options.check_up_to).and_then(|crashed| {
             if !options.to_load {
                 left_out::make_each(&connection)?;
+                memory(&connection, MAPPED_BYTES, Role::Writer.cache_kib()).map_err(failed)?;
             }
             Ok(crashed)
         });

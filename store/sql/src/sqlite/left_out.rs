@@ -24,7 +24,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use serde::{Deserialize, Serialize};
 
 use super::catalogue::found_indexes;
-use super::connect::{Role, memory};
+use super::connect::{UNMAPPED, memory};
 use super::errors::{During, classify, failed};
 use super::{meta, tx};
 use crate::migrate::FoundIndex;
@@ -66,7 +66,8 @@ pub(super) fn begin(connection: &Connection, entity: &Entity) -> Result<(), Erro
 
 /// Makes everything that is left out, in the transaction that is open.
 pub(super) fn make(connection: &Connection) -> Result<(), Error> {
-    in_little_memory(connection, || while_more(|| make_next(connection)))
+    little_memory(connection)?;
+    while_more(|| make_next(connection))
 }
 
 /// Makes everything that is left out, each index in a transaction of its own: what is done stays done.
@@ -74,7 +75,8 @@ pub(super) fn make_each(connection: &Connection) -> Result<(), Error> {
     if list(connection)?.is_empty() {
         return Ok(());
     }
-    in_little_memory(connection, || while_more(|| alone(connection)))
+    little_memory(connection)?;
+    while_more(|| alone(connection))
 }
 
 fn while_more(mut next: impl FnMut() -> Result<bool, Error>) -> Result<(), Error> {
@@ -110,15 +112,9 @@ fn make_next(connection: &Connection) -> Result<bool, Error> {
     Ok(true)
 }
 
-/// Memory stays flat however many rows there are: what is sorted at once is bound by the cache.
-fn in_little_memory(connection: &Connection, make: impl FnOnce() -> Result<(), Error>) -> Result<(), Error> {
-    let set = |name: &str, value: i64| connection.pragma_update(None, name, value).map_err(failed);
-    // The pages of a mapped file count as the process's own once they were read.
-    set("mmap_size", 0)?;
-    set("cache_size", -CACHE_KIB)?;
-    let made = make();
-    memory(connection, Role::Writer).map_err(failed)?;
-    made
+/// What is sorted at once is bound by the cache. The connection stays so: only what opens the file to serve maps it again.
+fn little_memory(connection: &Connection) -> Result<(), Error> {
+    memory(connection, UNMAPPED, CACHE_KIB).map_err(failed)
 }
 
 fn write(connection: &Connection, left_out: &[LeftOut]) -> Result<(), Error> {

@@ -8,19 +8,20 @@ use rowkeep_schema::{ColumnId, Entity};
 use rusqlite::Connection;
 
 use super::Shared;
+use super::connect::{UNMAPPED, memory};
 use super::errors::{failed, violated};
 use super::tx::{bind_number, bind_row};
 use super::writer::Writer;
 use super::{left_out, meta, numbers, tx};
 
 /// KiB of pages that a load keeps.
-const LOAD_CACHE_KIB: i64 = 64 * 1024;
+const LOAD_CACHE_KIB: i64 = 40 * 1024;
 
 pub(super) fn run(writer: &mut Writer, batch: &LoadBatch) -> Result<LoadOutcome, Error> {
     let (shared, connection) = writer.parts();
     // Rows of a file come in the order of none of the indexes but one: pages that do not stay in memory would be written
     // and read again for nearly every row.
-    connection.pragma_update(None, "cache_size", -LOAD_CACHE_KIB).map_err(failed)?;
+    memory(connection, UNMAPPED, LOAD_CACHE_KIB).map_err(failed)?;
     if batch.more {
         left_out::begin(connection, shared.schema.entity(batch.entity))?;
     }
