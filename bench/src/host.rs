@@ -1,6 +1,6 @@
 //! The machine: which core does what, and what a process has used so far.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{fs, io, path::PathBuf, process::Command};
 
 use crate::Result;
 
@@ -12,6 +12,18 @@ pub(crate) const LOAD_CORE: &str = "1";
 /// `bench/`.
 pub(crate) fn directory() -> PathBuf {
     testkit::workspace_root().join("bench")
+}
+
+/// What is built or fetched once, and the data of servers under test: on the same disk as the checkout.
+pub(crate) fn cache() -> io::Result<PathBuf> {
+    let cache = directory().join("cache");
+    fs::create_dir_all(&cache)?;
+    Ok(cache)
+}
+
+/// A directory in the [`cache`] that is gone when it is dropped.
+pub(crate) fn scratch() -> io::Result<tempfile::TempDir> {
+    tempfile::tempdir_in(cache()?)
 }
 
 /// CPU time of a process and all its threads so far, in microseconds.

@@ -58,9 +58,8 @@ impl Server {
 
     /// PocketBase with as many items.
     pub(crate) fn pocketbase(options: &PocketBase) -> Result<Self> {
-        // Building it makes the directory that its data lies in.
         let program = pocketbase_binary()?;
-        let data = tempfile::tempdir_in(host::directory().join("cache")).map_err(|error| error.to_string())?;
+        let data = host::scratch().map_err(|error| error.to_string())?;
         let port = testkit::free_port();
         let address = format!("127.0.0.1:{port}");
         let directory = data.path().display().to_string();
@@ -130,10 +129,8 @@ fn wait_for_answer(process: &Process, url: &str) -> Result<()> {
 
 /// Builds PocketBase from its module, once.
 fn pocketbase_binary() -> Result<PathBuf> {
-    let cache = host::directory().join("cache");
-    let binary = cache.join("pocketbase");
+    let binary = host::cache().map_err(|error| error.to_string())?.join("pocketbase");
     if !binary.is_file() {
-        fs::create_dir_all(&cache).map_err(|error| error.to_string())?;
         let mut go = Command::new("go");
         go.args(["build", "-trimpath", "-ldflags=-s -w", "-o"]).arg(&binary).arg(".");
         let status = go.current_dir(host::directory().join("peers/pocketbase")).status();
@@ -146,9 +143,7 @@ fn pocketbase_binary() -> Result<PathBuf> {
 
 /// A data directory with as many items, loaded by `rowkeep load`.
 pub(crate) fn store_with_items(rows: u64) -> Result<tempfile::TempDir> {
-    let cache = host::directory().join("cache");
-    fs::create_dir_all(&cache).map_err(|error| error.to_string())?;
-    let data = tempfile::tempdir_in(&cache).map_err(|error| error.to_string())?;
+    let data = host::scratch().map_err(|error| error.to_string())?;
     let csv = data.path().join("items.csv");
     items::write_csv(&csv, rows).map_err(|error| format!("{}: {error}", csv.display()))?;
     load("Item", &csv, &host::directory().join("schema.proto"), data.path(), &[])?;

@@ -22,7 +22,7 @@ pub(crate) fn flights() -> Result<Vec<Line>> {
     let runs = (0..ROUNDS).map(|_| load_all(&example, &file)).collect::<Result<Vec<_>>>()?;
     let rate = FLIGHTS / median(runs.iter().map(|run| run.seconds).collect());
     let peak = median(runs.iter().map(|run| run.peak_mib).collect());
-    let tripled = tempfile::tempdir_in(host::directory().join("cache")).map_err(|error| error.to_string())?;
+    let tripled = host::scratch().map_err(|error| error.to_string())?;
     let big = tripled.path().join("flights.csv");
     triple(&file, &big).map_err(|error| error.to_string())?;
     let big_peak = load_all(&example, &big)?.peak_mib;
@@ -48,7 +48,7 @@ pub(crate) fn flights() -> Result<Vec<Line>> {
 
 /// Loads what flights refer to, then the flights; the cost of the flights.
 fn load_all(example: &Path, flights: &Path) -> Result<Loaded> {
-    let data = tempfile::tempdir_in(host::directory().join("cache")).map_err(|error| error.to_string())?;
+    let data = host::scratch().map_err(|error| error.to_string())?;
     let mut last = Err("nothing loaded".to_owned());
     for (entity, name) in FILES {
         let csv = example.join(format!("data/{name}.csv"));
