@@ -19,6 +19,7 @@ const PASSWORD: &str = "pass/word";
 pub struct MariaDb {
     process: Mutex<Process>,
     port: u16,
+    options: Vec<String>,
     log: Log,
     // Declared last: the process is gone before its directory.
     directory: TempDir,
@@ -30,18 +31,32 @@ impl MariaDb {
     /// # Panics
     /// If the package `mariadb-server` is not installed, or the server does not come up.
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with more options, such as `--lower-case-table-names=1`.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub fn start_with(options: &[&str]) -> Self {
+        let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
         let directory = tempfile::tempdir().expect("a temporary directory");
         install(directory.path());
         let (port, log) = (free_port(), Log::default());
-        let process = Mutex::new(run(directory.path(), port, &log));
-        let server = Self { process, port, log, directory };
+        let process = Mutex::new(run(directory.path(), port, &options, &log));
+        let server = Self { process, port, options, log, directory };
         server.wait();
         server
     }
 
-    /// `mysql://user:password@127.0.0.1:port/test`, for a user who may do everything in `test` and nothing elsewhere.
+    /// `mysql://user:password@127.0.0.1:port/test`, for a user who may do everything in `test`.
     pub fn url(&self) -> String {
-        format!("mysql://app:{}@127.0.0.1:{}/test", PASSWORD.replace('/', "%2F"), self.port)
+        self.url_of("test")
+    }
+
+    /// The same for another database. The user may make those whose names begin with `test_`.
+    pub fn url_of(&self, database: &str) -> String {
+        format!("mysql://app:{}@127.0.0.1:{}/{database}", PASSWORD.replace('/', "%2F"), self.port)
     }
 
     /// The port it listens on.
@@ -56,7 +71,7 @@ impl MariaDb {
 
     /// Starts it again on the same data and port.
     pub fn restart(&self) {
-        *self.lock() = run(self.directory.path(), self.port, &self.log);
+        *self.lock() = run(self.directory.path(), self.port, &self.options, &self.log);
         self.wait();
     }
 
@@ -83,7 +98,8 @@ fn install(directory: &Path) {
     let statements = format!(
         "CREATE DATABASE IF NOT EXISTS test CHARACTER SET utf8mb4;\n\
          CREATE USER IF NOT EXISTS app@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n\
-         GRANT ALL ON test.* TO app@'127.0.0.1';\n"
+         GRANT ALL ON test.* TO app@'127.0.0.1';\n\
+         GRANT ALL ON `test\\_%`.* TO app@'127.0.0.1';\n"
     );
     std::fs::write(directory.join("users.sql"), statements).expect("write the users");
     let mut command = Command::new("mariadb-install-db");
@@ -94,9 +110,9 @@ fn install(directory: &Path) {
     assert!(output.status.success(), "mariadb-install-db failed\n{words}");
 }
 
-fn run(directory: &Path, port: u16, log: &Log) -> Process {
+fn run(directory: &Path, port: u16, options: &[String], log: &Log) -> Process {
     let at = |name: &str| directory.join(name).display().to_string();
-    let args = [
+    let mut args = vec![
         "--no-defaults".to_owned(),
         "--user=root".to_owned(),
         data(directory),
@@ -117,6 +133,7 @@ fn run(directory: &Path, port: u16, log: &Log) -> Process {
         "--performance-schema=OFF".to_owned(),
         "--max-allowed-packet=64M".to_owned(),
     ];
+    args.extend_from_slice(options);
     Process::start_with_log(program(), &args, &[], log.clone())
 }
 

@@ -37,6 +37,11 @@ pub struct Outcome {
 }
 
 impl Program {
+    /// Whether its outcome is remembered under a request id: run again, it answers what the first run did.
+    pub fn is_remembered(&self) -> bool {
+        self.request.is_some() && !self.validate_only
+    }
+
     /// Reads, checks and writes through `tx`. Adapters whose replies are always ready may poll the future once.
     ///
     /// # Errors

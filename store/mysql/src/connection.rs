@@ -73,6 +73,11 @@ impl Connection {
         self.awaited.len()
     }
 
+    /// Bytes that are queued and not sent. Who queues much without receiving may wait for a server that waits for it.
+    pub fn queued(&self) -> usize {
+        self.packets.queued()
+    }
+
     /// Queues a command as text.
     pub fn send_command(&mut self, sql: &str) {
         self.packets.command(|buffer| {

@@ -19,10 +19,12 @@ pub enum Param<'a> {
     Text(&'a str),
     /// Bytes.
     Bytes(&'a [u8]),
-    /// An exact decimal, written out.
-    Decimal(&'a str),
-    /// A date, or a date and a time.
+    /// An exact decimal: the unscaled number, and how many of its digits stand behind the point.
+    Decimal(i128, u8),
+    /// A date and a time.
     DateTime(DateTime),
+    /// A date; the time of day is not sent.
+    Date(DateTime),
 }
 
 /// Parts of a `DATE` or a `DATETIME(6)`. Months and days may be 0 where the server's mode allows it.
@@ -48,6 +50,7 @@ mod kind {
     pub(super) const DOUBLE: u8 = 5;
     pub(super) const NULL: u8 = 6;
     pub(super) const LONGLONG: u8 = 8;
+    pub(super) const DATE: u8 = 10;
     pub(super) const DATETIME: u8 = 12;
     pub(super) const NEWDECIMAL: u8 = 246;
     pub(super) const BLOB: u8 = 252;
@@ -64,7 +67,8 @@ impl Param<'_> {
             Self::Double(_) => [kind::DOUBLE, 0],
             Self::Text(_) => [kind::VAR_STRING, 0],
             Self::Bytes(_) => [kind::BLOB, 0],
-            Self::Decimal(_) => [kind::NEWDECIMAL, 0],
+            Self::Decimal(..) => [kind::NEWDECIMAL, 0],
+            Self::Date(_) => [kind::DATE, 0],
             Self::DateTime(_) => [kind::DATETIME, 0],
         }
     }
@@ -75,7 +79,9 @@ impl Param<'_> {
             Self::Int(number) => buffer.extend_from_slice(&number.to_le_bytes()),
             Self::Uint(number) => buffer.extend_from_slice(&number.to_le_bytes()),
             Self::Double(number) => buffer.extend_from_slice(&number.to_le_bytes()),
-            Self::Text(text) | Self::Decimal(text) => push_bytes(buffer, text.as_bytes()),
+            Self::Text(text) => push_bytes(buffer, text.as_bytes()),
+            Self::Decimal(unscaled, scale) => push_decimal(buffer, unscaled, scale),
+            Self::Date(date) => date.push_date(buffer),
             Self::Bytes(bytes) => push_bytes(buffer, bytes),
             Self::DateTime(time) => time.push(buffer),
         }
@@ -88,6 +94,29 @@ impl DateTime {
         buffer.extend_from_slice(&[11, low, high, self.month, self.day, self.hour, self.minute, self.second]);
         buffer.extend_from_slice(&self.micros.to_le_bytes());
     }
+
+    fn push_date(self, buffer: &mut Vec<u8>) {
+        let [low, high] = self.year.to_le_bytes();
+        buffer.extend_from_slice(&[4, low, high, self.month, self.day]);
+    }
+}
+
+/// Appends a decimal written out: `-0.05`.
+fn push_decimal(buffer: &mut Vec<u8>, unscaled: i128, scale: u8) {
+    use std::io::Write as _;
+    let start = buffer.len();
+    // 39 digits, a sign, a point and a zero: shorter than what needs a longer length.
+    buffer.push(0);
+    let (sign, digits, scale) = (if unscaled < 0 { "-" } else { "" }, unscaled.unsigned_abs(), usize::from(scale));
+    // Writing to a Vec cannot fail. One digit stands before the point.
+    let _ = write!(buffer, "{sign}{digits:0>width$}", width = scale + 1);
+    if scale > 0 {
+        let point = buffer.len() - scale;
+        buffer.insert(point, b'.');
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "a scale of 38 at most")]
+    let length = (buffer.len() - start - 1) as u8;
+    buffer[start] = length;
 }
 
 /// Appends the parameters of an execution: which are NULL, their types, their values. Nothing if there are none.
@@ -106,5 +135,26 @@ pub(crate) fn push_params<'a>(buffer: &mut Vec<u8>, params: &[Param<'a>]) {
     }
     for param in params {
         param.push(buffer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_are_written_out() {
+        for (unscaled, scale, text) in [
+            (0, 0, "0"),
+            (0, 2, "0.00"),
+            (-5, 2, "-0.05"),
+            (12_345, 2, "123.45"),
+            (i128::MAX, 10, "17014118346046923173168730371.5884105727"),
+        ] {
+            let mut buffer = Vec::new();
+            push_decimal(&mut buffer, unscaled, scale);
+            assert_eq!(usize::from(buffer[0]), text.len());
+            assert_eq!(&buffer[1..], text.as_bytes());
+        }
     }
 }

@@ -20,7 +20,10 @@ pub(crate) fn parse(text: &str, precision: u8, scale: u8) -> Result<Value, Strin
 }
 
 /// The stored form of an unscaled number.
-pub(crate) fn from_unscaled(unscaled: i128, precision: u8, scale: u8) -> Result<Value, String> {
+///
+/// # Errors
+/// If it has more digits than the precision.
+pub fn from_unscaled(unscaled: i128, precision: u8, scale: u8) -> Result<Value, String> {
     if unscaled.unsigned_abs() >= 10_u128.pow(u32::from(precision)) {
         return Err(too_large(precision, scale));
     }
@@ -31,7 +34,7 @@ pub(crate) fn from_unscaled(unscaled: i128, precision: u8, scale: u8) -> Result<
 }
 
 /// The unscaled number of a stored value.
-pub(crate) fn unscaled(value: ValueRef<'_>) -> Option<i128> {
+pub fn unscaled(value: ValueRef<'_>) -> Option<i128> {
     match value {
         ValueRef::Int(value) => Some(i128::from(value)),
         ValueRef::Blob(bytes) => {

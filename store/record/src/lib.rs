@@ -27,9 +27,11 @@ use std::sync::Arc;
 use rowkeep_schema::{EntityId, Schema};
 
 pub use columns::ColumnSet;
+pub use decimal::{from_unscaled as decimal_from_unscaled, unscaled as decimal_unscaled};
 pub use frame::{PREFIX, Record};
 pub use mask::{NestedPath, ReadMask, UpdateMask};
 pub use row::{DecodedRow, RowCodec, RowWriter};
+pub use time::Civil;
 pub use value::{Key, Value, ValueRef};
 
 /// The codecs of a whole schema.

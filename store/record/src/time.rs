@@ -11,6 +11,44 @@ pub(crate) const MAX_DURATION: i64 = 315_576_000_000;
 
 pub(crate) const MICROS: i64 = 1_000_000;
 
+/// A moment in UTC, in the parts that calendars and databases have.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Civil {
+    /// 1 to 9999 for a `google.protobuf.Timestamp`.
+    pub year: i64,
+    /// 1 to 12.
+    pub month: i64,
+    /// 1 to 31.
+    pub day: i64,
+    /// 0 to 23.
+    pub hour: i64,
+    /// 0 to 59.
+    pub minute: i64,
+    /// 0 to 59.
+    pub second: i64,
+    /// 0 to 999,999.
+    pub micros: i64,
+}
+
+impl Civil {
+    /// From a stored time: microseconds since 1970.
+    pub fn from_micros(time: i64) -> Self {
+        let (seconds, micros) = (time.div_euclid(MICROS), time.rem_euclid(MICROS));
+        let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+        let (year, month, day) = civil_from_days(days);
+        Self { year, month, day, hour: second / 3_600, minute: second / 60 % 60, second: second % 60, micros }
+    }
+
+    /// The stored time. Parts out of range carry over.
+    pub fn to_micros(self) -> i64 {
+        let seconds = days_from_civil(self.year, self.month, self.day) * 86_400
+            + self.hour * 3_600
+            + self.minute * 60
+            + self.second;
+        seconds * MICROS + self.micros
+    }
+}
+
 /// Days since 1970 of a date that exists.
 fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
@@ -248,6 +286,17 @@ mod tests {
             assert_eq!(shown(seconds, 0), theirs);
             assert_eq!(parse_timestamp(&theirs, false), Ok((seconds, 0)));
         }
+    }
+
+    #[test]
+    fn parts_of_a_moment_come_back_to_it() {
+        for seconds in [0, -1, 951_782_400, MIN_SECONDS, MAX_SECONDS] {
+            let time = seconds * MICROS + 7;
+            let civil = Civil::from_micros(time);
+            assert_eq!(civil.to_micros(), time, "{civil:?}");
+        }
+        let last = Civil { year: 9999, month: 12, day: 31, hour: 23, minute: 59, second: 59, micros: 0 };
+        assert_eq!(last.to_micros(), MAX_SECONDS * MICROS);
     }
 
     #[test]

@@ -13,8 +13,8 @@ use kit_core::{Code, Error};
 use rowkeep_engine::{Engine, EngineOptions, Rows};
 use rowkeep_record::Codecs;
 use rowkeep_schema::{Change, Schema, Verdict, compare};
-use rowkeep_sql::sqlite::{Database, OpenOptions, Preview, SqliteStore, preview};
-use rowkeep_sql::{Allow, Plan};
+use rowkeep_sql::sqlite::{Database, OpenOptions, SqliteStore, preview};
+use rowkeep_sql::{Allow, Plan, Preview};
 use serde_json::json;
 
 use crate::config::PageConfig;

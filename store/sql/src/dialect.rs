@@ -4,6 +4,8 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
     Sqlite,
+    MySql,
+    MariaDb,
 }
 
 impl Dialect {
@@ -11,6 +13,7 @@ impl Dialect {
     pub(crate) fn push_name(self, sql: &mut String, name: &str) {
         let quote = match self {
             Self::Sqlite => '"',
+            Self::MySql | Self::MariaDb => '`',
         };
         sql.push(quote);
         for character in name.chars() {
@@ -33,13 +36,28 @@ impl Dialect {
     pub(crate) const fn null_safe_equal(self) -> &'static str {
         match self {
             Self::Sqlite => " IS ",
+            Self::MySql | Self::MariaDb => " <=> ",
         }
     }
 
-    /// The opposite of [`Self::null_safe_equal`].
-    pub(crate) const fn null_safe_differs(self) -> &'static str {
+    /// What stands before and between the sides of the opposite of [`Self::null_safe_equal`].
+    pub(crate) const fn null_safe_differs(self) -> (&'static str, &'static str) {
         match self {
-            Self::Sqlite => " IS NOT ",
+            Self::Sqlite => ("", " IS NOT "),
+            Self::MySql | Self::MariaDb => ("NOT ", " <=> "),
+        }
+    }
+
+    /// Whether `(a, b) > (?, ?)` is read along an index. MySQL and MariaDB understand it and look at every row.
+    pub(crate) const fn compares_rows(self) -> bool {
+        matches!(self, Self::Sqlite)
+    }
+
+    /// Behind a read whose rows are locked until the transaction ends. SQLite's one writer needs no locks.
+    pub(crate) const fn for_update(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::MySql | Self::MariaDb => " FOR UPDATE",
         }
     }
 }
@@ -61,5 +79,6 @@ mod tests {
     #[test]
     fn a_quote_inside_a_name_cannot_end_it() {
         assert_eq!(Dialect::Sqlite.name(r#"a"; DROP TABLE users; --"#), r#""a""; DROP TABLE users; --""#);
+        assert_eq!(Dialect::MySql.name("a`; DROP TABLE users; -- "), "`a``; DROP TABLE users; -- `");
     }
 }

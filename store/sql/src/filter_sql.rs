@@ -3,19 +3,23 @@
 //! A filter has two truth values, SQL three. A condition that is NULL counts as false everywhere except under `NOT`,
 //! so `NOT x` is spelled `x IS NOT TRUE`, and `!=`, which absent values match, is the null-safe operator.
 
+use rowkeep_engine::Scan;
 use rowkeep_record::Value;
 use rowkeep_record::query::{Compare, Filter, JsonTest, OrderBy, zero};
-use rowkeep_schema::{ColumnId, Entity};
+use rowkeep_schema::{ColumnId, Entity, Storage};
 
 use crate::dialect::Dialect;
+use crate::statements::EntitySql;
 
 /// A value to bind.
 #[derive(Debug, Clone)]
 pub(crate) enum Bind<'a> {
-    /// From the request.
-    Value(&'a Value),
+    /// From the request, with the storage of the column it is compared with.
+    Value(&'a Value, Storage),
     /// A text made from one of the request.
     Text(Box<str>),
+    /// A time, in microseconds since 1970.
+    Time(i64),
     /// A number.
     Int(i64),
 }
@@ -47,6 +51,36 @@ impl<'a> Condition<'a> {
         Self { dialect, entity, sql, binds: Vec::new(), probes: Vec::new() }
     }
 
+    /// Continues a text with a scan's `WHERE`: what its view shows, what matches `filter` and, if it is `paged`, what
+    /// lies behind its start.
+    pub(crate) fn of_scan(
+        sql: &EntitySql,
+        entity: &'a Entity,
+        text: String,
+        scan: &'a Scan,
+        filter: Option<&'a Filter>,
+        paged: bool,
+    ) -> Self {
+        let mut condition = Self::new(sql.dialect, entity, text);
+        let start = condition.sql.len();
+        condition.sql.push_str(sql.visible(scan.view.deleted));
+        if sql.has_expiry {
+            condition.binds.push(Bind::Time(scan.view.now));
+        }
+        if let Some(filter) = filter {
+            condition.sql.push_str(" AND ");
+            condition.push_filter(filter);
+        }
+        if let Some(after) = scan.after.as_ref().filter(|_| paged) {
+            condition.sql.push_str(" AND ");
+            condition.push_after(&scan.order, after);
+        }
+        if condition.sql.len() > start {
+            condition.sql.replace_range(start..start + " AND ".len(), " WHERE ");
+        }
+        condition
+    }
+
     /// Appends a filter, in parentheses where it needs them.
     pub(crate) fn push_filter(&mut self, filter: &'a Filter) {
         match filter {
@@ -76,16 +110,17 @@ impl<'a> Condition<'a> {
     }
 
     fn push_compare(&mut self, column: ColumnId, compare: Compare, value: &'a Value) {
-        let operator = match compare {
-            Compare::Equal => " = ",
+        let (before, operator) = match compare {
+            Compare::Equal => ("", " = "),
             Compare::NotEqual => self.dialect.null_safe_differs(),
-            Compare::Less => " < ",
-            Compare::LessOrEqual => " <= ",
-            Compare::Greater => " > ",
-            Compare::GreaterOrEqual => " >= ",
+            Compare::Less => ("", " < "),
+            Compare::LessOrEqual => ("", " <= "),
+            Compare::Greater => ("", " > "),
+            Compare::GreaterOrEqual => ("", " >= "),
         };
         self.sql.push('(');
-        self.push_term(column, operator, Bind::Value(value));
+        self.sql.push_str(before);
+        self.push_term(column, operator, self.bind(column, value));
         self.sql.push(')');
     }
 
@@ -108,7 +143,7 @@ impl<'a> Condition<'a> {
             self.sql.push_str(" IS NOT NULL)");
         } else {
             self.sql.push_str(" <> ");
-            self.sql.push_str(&crate::ddl::literal(self.dialect, &zero(definition.storage)));
+            self.sql.push_str(&crate::ddl::literal(self.dialect, &zero(definition.storage), definition.storage));
             self.sql.push(')');
         }
     }
@@ -135,7 +170,7 @@ impl<'a> Condition<'a> {
             self.push_behind(column, descending, value);
             if at < last {
                 self.sql.push_str(" OR (");
-                self.push_term(column, self.dialect.null_safe_equal(), Bind::Value(value));
+                self.push_term(column, self.dialect.null_safe_equal(), self.bind(column, value));
                 self.sql.push_str(" AND ");
             }
         }
@@ -147,7 +182,9 @@ impl<'a> Condition<'a> {
     /// One direction and no NULL: databases compare whole rows, along an index.
     fn is_row_comparable(&self, order: &OrderBy) -> bool {
         let nullable = |id: ColumnId| self.entity.column(id).nullable && !self.entity.is_key(id);
-        order.len() > 1 && order.iter().all(|(id, descending)| *descending == order[0].1 && !nullable(*id))
+        self.dialect.compares_rows()
+            && order.len() > 1
+            && order.iter().all(|(id, descending)| *descending == order[0].1 && !nullable(*id))
     }
 
     fn push_row_comparison(&mut self, order: &'a OrderBy, after: &'a [Value]) {
@@ -157,9 +194,9 @@ impl<'a> Condition<'a> {
             self.push_column(*column);
         }
         self.sql.push_str(if order[0].1 { ") < (" } else { ") > (" });
-        for (at, value) in after.iter().enumerate() {
+        for (at, (&(column, _), value)) in order.iter().zip(after).enumerate() {
             self.sql.push_str(if at == 0 { "?" } else { ", ?" });
-            self.binds.push(Bind::Value(value));
+            self.binds.push(self.bind(column, value));
         }
         self.sql.push(')');
     }
@@ -173,10 +210,10 @@ impl<'a> Condition<'a> {
             }
             // Nothing is smaller than NULL.
             (true, Value::Null) => self.sql.push_str("1 = 0"),
-            (false, value) => self.push_term(column, " > ", Bind::Value(value)),
+            (false, value) => self.push_term(column, " > ", self.bind(column, value)),
             (true, value) => {
                 self.sql.push('(');
-                self.push_term(column, " < ", Bind::Value(value));
+                self.push_term(column, " < ", self.bind(column, value));
                 if self.entity.column(column).nullable {
                     self.sql.push_str(" OR ");
                     self.push_column(column);
@@ -196,6 +233,10 @@ impl<'a> Condition<'a> {
                 self.sql.push_str(" DESC");
             }
         }
+    }
+
+    fn bind(&self, column: ColumnId, value: &'a Value) -> Bind<'a> {
+        Bind::Value(value, self.entity.column(column).storage)
     }
 
     fn push_term(&mut self, column: ColumnId, operator: &str, bind: Bind<'a>) {

@@ -8,9 +8,10 @@ mod ddl;
 mod dialect;
 mod filter_sql;
 mod migrate;
+pub mod mysql;
 pub mod sqlite;
 mod statements;
 #[cfg(test)]
 mod testing;
 
-pub use migrate::{Allow, Drift, Need, Plan, Step};
+pub use migrate::{Allow, Drift, Need, Plan, Preview, Step};

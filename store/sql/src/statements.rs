@@ -3,7 +3,7 @@
 //! A read by key is one statement run per key, also for many keys: on a local file a run costs less than the sorting
 //! and matching that an `IN` list needs afterwards.
 
-use rowkeep_record::RowCodec;
+use rowkeep_record::{RowCodec, Value};
 use rowkeep_schema::{ColumnId, Entity, Storage};
 
 use crate::ddl::{DELETED_COLUMN, VERSION_COLUMN};
@@ -33,10 +33,11 @@ pub(crate) struct Selected {
 /// Texts and shapes of one entity.
 #[derive(Debug)]
 pub(crate) struct EntitySql {
-    dialect: Dialect,
+    pub(crate) dialect: Dialect,
     /// Quoted.
     pub(crate) table: String,
-    /// `SELECT` list and table of rows on their way out: columns in wire order, then the version.
+    /// `SELECT` list and table of rows on their way out: the version, which an etag among the columns is made of, then
+    /// the columns in wire order.
     pub(crate) select_wire: String,
     pub(crate) wire: Vec<Selected>,
     /// Conditions of a view, with `AND` in front; the expiry's takes a parameter.
@@ -46,12 +47,13 @@ pub(crate) struct EntitySql {
     /// By unique index, in the order of the entity's indexes; `None` where it is not unique.
     pub(crate) lookups: Vec<Option<ByVisibility>>,
     /// All stored columns, version and time of deletion, for transactions.
-    select_stored: String,
+    pub(crate) select_stored: String,
     pub(crate) stored: Vec<Selected>,
     pub(crate) get_stored: String,
     /// Parameters: [`Self::stored`], the version if there is one, the time of deletion if it is hidden.
     pub(crate) insert: String,
-    /// The same, replacing the row with this key.
+    /// The same, replacing the row with this key; where that cannot be said of the key alone, an update that takes every
+    /// column, the version, the hidden time of deletion and then the key.
     pub(crate) upsert: String,
     pub(crate) delete: String,
     pub(crate) versioned: bool,
@@ -79,8 +81,8 @@ impl EntitySql {
         let stored: Vec<_> = stored.map(|column| selected(column.id)).collect();
         let texts = Texts { dialect, entity, deleted };
         let table = dialect.name(&entity.table);
-        let select_wire = texts.select(&wire, false);
-        let select_stored = texts.select(&stored, true);
+        let select_wire = texts.select_wire(&wire);
+        let select_stored = texts.select_stored(&stored);
         let key_condition = texts.equal(&entity.primary_key);
         let visible = ByVisibility { live: texts.visible(false), all: texts.visible(true) };
         let read = |condition: &str| ByVisibility {
@@ -94,7 +96,7 @@ impl EntitySql {
         Self {
             get: read(&key_condition),
             lookups: entity.indexes.iter().map(lookup).collect(),
-            get_stored: format!("{select_stored} WHERE {key_condition}"),
+            get_stored: format!("{select_stored} WHERE {key_condition}{}", dialect.for_update()),
             insert: texts.insert(&stored),
             upsert: texts.upsert(&stored),
             delete: format!("DELETE FROM {table} WHERE {key_condition}"),
@@ -126,6 +128,7 @@ impl EntitySql {
             sql.push_str(if null(at) { " IS NULL" } else { " = ?" });
         }
         sql.push_str(" LIMIT ?");
+        sql.push_str(self.dialect.for_update());
         sql
     }
 
@@ -169,21 +172,38 @@ impl Texts<'_> {
         &self.entity.column(column).name
     }
 
-    fn select(&self, columns: &[Selected], with_deleted: bool) -> String {
+    fn select_wire(&self, columns: &[Selected]) -> String {
+        let mut sql = String::from("SELECT ");
+        self.push_version(&mut sql);
+        sql.push_str(if columns.is_empty() { "" } else { ", " });
+        push_names(self.dialect, &mut sql, columns.iter().map(|selected| self.name(selected.column)));
+        self.push_from(&mut sql);
+        sql
+    }
+
+    fn select_stored(&self, columns: &[Selected]) -> String {
         let mut sql = String::from("SELECT ");
         push_names(self.dialect, &mut sql, columns.iter().map(|selected| self.name(selected.column)));
         sql.push_str(if columns.is_empty() { "" } else { ", " });
-        match self.entity.versioned {
-            true => self.dialect.push_name(&mut sql, VERSION_COLUMN),
-            false => sql.push('0'),
-        }
-        if with_deleted && let Some(name) = self.deleted_name() {
+        self.push_version(&mut sql);
+        if let Some(name) = self.deleted_name() {
             sql.push_str(", ");
             self.dialect.push_name(&mut sql, name);
         }
-        sql.push_str(" FROM ");
-        self.dialect.push_name(&mut sql, &self.entity.table);
+        self.push_from(&mut sql);
         sql
+    }
+
+    fn push_version(&self, sql: &mut String) {
+        match self.entity.versioned {
+            true => self.dialect.push_name(sql, VERSION_COLUMN),
+            false => sql.push('0'),
+        }
+    }
+
+    fn push_from(&self, sql: &mut String) {
+        sql.push_str(" FROM ");
+        self.dialect.push_name(sql, &self.entity.table);
     }
 
     fn deleted_name(&self) -> Option<&str> {
@@ -214,7 +234,8 @@ impl Texts<'_> {
         if let Some(expire) = self.entity.expire {
             let name = self.dialect.name(self.name(expire));
             let nullable = self.entity.column(expire).nullable;
-            let never = if nullable { format!("{name} IS NULL") } else { format!("{name} = 0") };
+            let zero = || crate::ddl::literal(self.dialect, &Value::Int(0), Storage::Timestamp);
+            let never = if nullable { format!("{name} IS NULL") } else { format!("{name} = {}", zero()) };
             sql.push_str(&format!(" AND ({never} OR {name} > ?)"));
         }
         sql
@@ -245,12 +266,14 @@ impl Texts<'_> {
     }
 
     fn upsert(&self, stored: &[Selected]) -> String {
-        let mut sql = self.insert(stored);
         let key: Vec<&str> = self.entity.primary_key.iter().map(|id| self.name(*id)).collect();
         let names = self.written(stored);
-        let others: Vec<&str> = names.into_iter().filter(|name| !key.contains(name)).collect();
         match self.dialect {
+            // Their own upsert replaces a row that clashes in any unique index.
+            Dialect::MySql | Dialect::MariaDb => self.replace(&names),
             Dialect::Sqlite => {
+                let others: Vec<&str> = names.into_iter().filter(|name| !key.contains(name)).collect();
+                let mut sql = self.insert(stored);
                 sql.push_str(" ON CONFLICT (");
                 push_names(self.dialect, &mut sql, key.iter().copied());
                 sql.push_str(if others.is_empty() { ") DO NOTHING" } else { ") DO UPDATE SET " });
@@ -267,8 +290,23 @@ impl Texts<'_> {
                         false => format!("{name} = excluded.{name}"),
                     });
                 }
+                sql
             }
         }
+    }
+
+    fn replace(&self, names: &[&str]) -> String {
+        let mut sql = format!("UPDATE {} SET ", self.dialect.name(&self.entity.table));
+        for (at, name) in names.iter().enumerate() {
+            let quoted = self.dialect.name(name);
+            sql.push_str(if at == 0 { "" } else { ", " });
+            sql.push_str(&match *name == VERSION_COLUMN {
+                true => format!("{quoted} = GREATEST(?, {quoted} + 1)"),
+                false => format!("{quoted} = ?"),
+            });
+        }
+        sql.push_str(" WHERE ");
+        sql.push_str(&self.equal(&self.entity.primary_key));
         sql
     }
 }

@@ -36,7 +36,7 @@ pub(crate) fn add_column(dialect: Dialect, table: &str, column: &ColumnDef) -> S
     push_column(dialect, &mut sql, column);
     if !column.fill.is_null() {
         sql.push_str(" DEFAULT ");
-        sql.push_str(&literal(dialect, &column.fill));
+        sql.push_str(&literal(dialect, &column.fill, column.storage));
     }
     sql
 }
@@ -61,15 +61,9 @@ pub(crate) fn create_index(dialect: Dialect, table: &str, index: &IndexDef) -> S
 fn push_column(dialect: Dialect, sql: &mut String, column: &ColumnDef) {
     dialect.push_name(sql, &column.name);
     sql.push(' ');
-    sql.push_str(column_type(dialect, column));
+    sql.push_str(sqlite_type(column));
     if column.not_null {
         sql.push_str(" NOT NULL");
-    }
-}
-
-fn column_type(dialect: Dialect, column: &ColumnDef) -> &str {
-    match dialect {
-        Dialect::Sqlite => sqlite_type(column),
     }
 }
 
@@ -107,9 +101,15 @@ pub(crate) fn sqlite_affinity(sql_type: &str) -> &'static str {
     }
 }
 
-/// A value as a literal, for DDL only: data is always bound.
-pub(crate) fn literal(dialect: Dialect, value: &Value) -> String {
-    let Dialect::Sqlite = dialect;
+/// A value as a literal, for DDL and zeros only: data is always bound.
+pub(crate) fn literal(dialect: Dialect, value: &Value, storage: Storage) -> String {
+    match dialect {
+        Dialect::Sqlite => sqlite_literal(value),
+        Dialect::MySql | Dialect::MariaDb => super::mysql::literal(value, storage),
+    }
+}
+
+fn sqlite_literal(value: &Value) -> String {
     match value {
         Value::Null => "NULL".to_owned(),
         Value::Int(number) => number.to_string(),
@@ -123,7 +123,7 @@ pub(crate) fn literal(dialect: Dialect, value: &Value) -> String {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     let mut sql = String::from("x'");
     for byte in bytes {

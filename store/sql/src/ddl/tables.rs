@@ -18,6 +18,8 @@ pub(crate) struct TableDef {
     pub(crate) columns: Vec<ColumnDef>,
     pub(crate) primary_key: Vec<String>,
     pub(crate) key: KeyKind,
+    /// The column whose NULL is replaced by the next number.
+    pub(crate) counted: Option<String>,
     pub(crate) indexes: Vec<IndexDef>,
 }
 
@@ -39,6 +41,8 @@ pub(crate) struct ColumnDef {
     pub(crate) renamed_from: Option<String>,
     pub(crate) storage: Storage,
     pub(crate) sql_type: Option<String>,
+    /// Characters of a text, bytes of a blob, at most.
+    pub(crate) max_length: Option<u32>,
     pub(crate) not_null: bool,
     /// What rows get that exist when the column is added.
     pub(crate) fill: Value,
@@ -76,6 +80,7 @@ fn table(entity: &Entity, codecs: &Codecs) -> TableDef {
                 renamed_from: column.renamed_from.clone(),
                 storage: column.storage,
                 sql_type: column.sql_type.clone(),
+                max_length: column.rules.max_length,
                 not_null,
                 fill: fill(default, column, not_null),
             }
@@ -88,6 +93,7 @@ fn table(entity: &Entity, codecs: &Codecs) -> TableDef {
         columns,
         primary_key: names(entity, &entity.primary_key),
         key: key_kind(entity),
+        counted: counted(entity).map(|column| entity.column(column).name.clone()),
         indexes: indexes(entity),
     }
 }
@@ -106,6 +112,7 @@ fn hidden_columns(entity: &Entity) -> Vec<ColumnDef> {
         renamed_from: None,
         storage: Storage::Int64,
         sql_type: None,
+        max_length: None,
         not_null,
         fill: if not_null { Value::Int(0) } else { Value::Null },
     };
@@ -131,6 +138,12 @@ pub(crate) fn key_kind(entity: &Entity) -> KeyKind {
         Storage::Int32 | Storage::Int64 | Storage::Uint32 => KeyKind::Integer,
         _ => KeyKind::Plain,
     }
+}
+
+/// The column whose NULL is replaced by the next number.
+pub(crate) fn counted(entity: &Entity) -> Option<ColumnId> {
+    let counted = entity.columns.iter().find(|column| column.generated == Some(Generated::AutoIncrement));
+    counted.map(|column| column.id)
 }
 
 fn names(entity: &Entity, columns: &[ColumnId]) -> Vec<String> {

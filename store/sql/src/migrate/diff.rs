@@ -46,12 +46,21 @@ pub(crate) enum ColumnChange<'a> {
     Drop(&'a str),
 }
 
+/// How a database shows what a schema asks for.
+pub(crate) trait Spelling {
+    /// Whether a column of this found type holds what the wanted one does.
+    fn same_type(&self, table: &TableDef, column: &ColumnDef, found: &str) -> bool;
+
+    /// How the catalogue shows the table's key.
+    fn key(&self, table: &TableDef) -> FoundKey;
+}
+
 /// The changes, tables in the order of the schema.
 pub(crate) fn diff<'a>(
     desired: &'a [TableDef],
     found: &'a [FoundTable],
     applied: &'a Applied,
-    same_type: &dyn Fn(&ColumnDef, &str) -> bool,
+    spelling: &dyn Spelling,
 ) -> Vec<Change<'a>> {
     let by_name = |name: &str| found.iter().find(|table| table.name == name);
     let mut used = Vec::new();
@@ -63,7 +72,7 @@ pub(crate) fn diff<'a>(
             Some(found) => {
                 used.push(found.name.as_str());
                 let applied = applied.tables.get(&found.name);
-                let alter = Differ { table, found, applied, same_type }.alter(former.is_some());
+                let alter = Differ { table, found, applied, spelling }.alter(former.is_some());
                 changes.extend(alter.map(Change::Alter));
             }
         }
@@ -77,7 +86,7 @@ struct Differ<'a, 'f> {
     table: &'a TableDef,
     found: &'a FoundTable,
     applied: Option<&'a AppliedTable>,
-    same_type: &'f dyn Fn(&ColumnDef, &str) -> bool,
+    spelling: &'f dyn Spelling,
 }
 
 impl<'a> Differ<'a, '_> {
@@ -119,7 +128,7 @@ impl<'a> Differ<'a, '_> {
             }
             let was = self.applied.and_then(|applied| applied.storages.get(&found.name)).map(String::as_str);
             let same_storage = was.is_none_or(|was| was == storage_text(column.storage));
-            if !same_storage || !(self.same_type)(column, &found.sql_type) {
+            if !same_storage || !self.spelling.same_type(self.table, column, &found.sql_type) {
                 changes.push(ColumnChange::Convert { column, from: was });
             }
             if found.not_null != column.not_null && !self.is_integer_key(column) {
@@ -145,12 +154,7 @@ impl<'a> Differ<'a, '_> {
             column.and_then(|column| self.found_name(column)).unwrap_or_default().to_owned()
         };
         let wanted: Vec<String> = self.table.primary_key.iter().map(named).collect();
-        let kind = match self.table.key {
-            KeyKind::Integer => FoundKey::Integer,
-            KeyKind::Counted => FoundKey::Counted,
-            KeyKind::Plain => FoundKey::Plain,
-        };
-        wanted != self.found.primary_key || kind != self.found.key
+        wanted != self.found.primary_key || self.spelling.key(self.table) != self.found.key
     }
 
     fn indexes(&self, gone: &dyn Fn(&str) -> bool) -> (Vec<&'a FoundIndex>, Vec<&'a IndexDef>) {

@@ -14,8 +14,8 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-pub(crate) use applied::Applied;
-pub(crate) use diff::{Alter, Change, ColumnChange, diff};
+pub(crate) use applied::{Applied, storage_text};
+pub(crate) use diff::{Alter, Change, ColumnChange, Spelling, diff};
 pub(crate) use drift::drift;
 pub(crate) use found::{FoundColumn, FoundIndex, FoundKey, FoundTable};
 
@@ -28,7 +28,16 @@ pub struct Plan {
     pub drift: Vec<Drift>,
 }
 
-/// One change, all or nothing with the others.
+/// What a schema would change in a database.
+#[derive(Debug, Clone)]
+pub struct Preview {
+    /// The changes.
+    pub plan: Plan,
+    /// The snapshot of the schema that was applied last, if any was.
+    pub applied_schema: Option<Vec<u8>>,
+}
+
+/// One change. In SQLite it is made with the others or not at all.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Step {
     /// The table.
@@ -39,6 +48,9 @@ pub struct Step {
     pub sql: Vec<String>,
     /// Every row is written anew.
     pub rewrites_table: bool,
+    /// How the server makes the change, as it said itself: `INSTANT`, `INPLACE`, `COPY`, and whether writes wait.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub algorithm: Option<String>,
     /// Rows of the table now.
     pub rows: u64,
     /// Flags without which the step is not done, each with the reason.

@@ -22,6 +22,9 @@ impl Display for Plan {
 impl Display for Step {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         write!(f, "{}", self.what)?;
+        if let Some(algorithm) = &self.algorithm {
+            write!(f, " [{algorithm}]")?;
+        }
         match (self.rewrites_table, self.rows) {
             (_, 0) => writeln!(f)?,
             (true, rows) => writeln!(f, " (rewrites {rows} rows)")?,

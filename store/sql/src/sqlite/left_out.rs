@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use super::catalogue::found_indexes;
 use super::connect::{UNMAPPED, memory};
 use super::errors::{During, classify, failed};
-use super::{meta, tx};
+use super::meta;
 use crate::migrate::FoundIndex;
 
 /// KiB of pages, and of rows to be sorted, while an index is made.
@@ -132,7 +132,7 @@ fn is_empty(connection: &Connection, entity: &Entity) -> Result<bool, Error> {
 }
 
 fn can_wait(entity: &Entity, index: &FoundIndex) -> bool {
-    let is_read_by = entity.expire.into_iter().chain(tx::counted(entity)).any(|column| {
+    let is_read_by = entity.expire.into_iter().chain(crate::ddl::counted(entity)).any(|column| {
         let first = index.columns.first();
         first.is_some_and(|(name, _)| *name == entity.column(column).name)
     });

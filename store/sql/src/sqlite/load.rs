@@ -12,7 +12,7 @@ use super::connect::{UNMAPPED, memory};
 use super::errors::{failed, violated};
 use super::tx::{bind_number, bind_row};
 use super::writer::Writer;
-use super::{left_out, meta, numbers, tx};
+use super::{left_out, meta, numbers};
 
 /// KiB of pages that a load keeps.
 const LOAD_CACHE_KIB: i64 = 40 * 1024;
@@ -79,7 +79,7 @@ fn insert(shared: &Shared, connection: &Connection, batch: &LoadBatch) -> Result
 /// rows has a unique value, or the lower number.
 fn order(entity: &Entity, rows: &[Stored]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..rows.len()).collect();
-    if tx::counted(entity).is_none() && !entity.indexes.iter().any(|index| index.unique) {
+    if crate::ddl::counted(entity).is_none() && !entity.indexes.iter().any(|index| index.unique) {
         order.sort_by(|one, other| compare_keys(entity, &rows[*one], &rows[*other]));
     }
     order

@@ -12,17 +12,8 @@ use super::database::{Database, name_file};
 use super::errors::{During, classify, failed};
 use super::steps::Steps;
 use super::{left_out, meta};
-use crate::ddl::{ColumnDef, sqlite_affinity, tables};
-use crate::migrate::{Allow, Applied, Change, Plan, diff, drift};
-
-/// What a schema would change in a data directory.
-#[derive(Debug, Clone)]
-pub struct Preview {
-    /// The changes.
-    pub plan: Plan,
-    /// The snapshot of the schema that was applied last, if any was.
-    pub applied_schema: Option<Vec<u8>>,
-}
+use crate::ddl::{ColumnDef, KeyKind, TableDef, sqlite_affinity, tables};
+use crate::migrate::{Allow, Applied, Change, FoundKey, Plan, Preview, Spelling, diff, drift};
 
 /// Plans without taking the directory: a server may be running on it, and what is missing is not made.
 ///
@@ -96,7 +87,7 @@ fn plan(connection: &Connection, schema: &Schema) -> Result<Plan, Error> {
     let desired = tables(schema);
     let drift = drift(&applied, &found);
     let mut steps = Steps::new(connection, &drift);
-    for change in diff(&desired, &found, &applied, &same_type) {
+    for change in diff(&desired, &found, &applied, &SqliteSpelling) {
         match change {
             Change::Create(table) => steps.create(table),
             Change::Alter(alter) => steps.alter(&alter)?,
@@ -106,10 +97,22 @@ fn plan(connection: &Connection, schema: &Schema) -> Result<Plan, Error> {
     Ok(Plan { steps: steps.done, drift })
 }
 
-/// Types of one affinity hold the same values.
-fn same_type(column: &ColumnDef, found: &str) -> bool {
-    crate::ddl::sqlite_type(column) == found
-        || sqlite_affinity(crate::ddl::sqlite_type(column)) == sqlite_affinity(found)
+struct SqliteSpelling;
+
+impl Spelling for SqliteSpelling {
+    /// Types of one affinity hold the same values.
+    fn same_type(&self, _: &TableDef, column: &ColumnDef, found: &str) -> bool {
+        let wanted = crate::ddl::sqlite_type(column);
+        wanted == found || sqlite_affinity(wanted) == sqlite_affinity(found)
+    }
+
+    fn key(&self, table: &TableDef) -> FoundKey {
+        match table.key {
+            KeyKind::Integer => FoundKey::Integer,
+            KeyKind::Counted => FoundKey::Counted,
+            KeyKind::Plain => FoundKey::Plain,
+        }
+    }
 }
 
 fn applied(connection: &Connection) -> Result<Applied, Error> {

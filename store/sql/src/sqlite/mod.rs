@@ -40,7 +40,7 @@ mod writer;
 pub use backup::backup;
 pub use connect::FILE_NAME;
 pub use database::{Database, OpenOptions};
-pub use migrate::{Preview, preview};
+pub use migrate::preview;
 pub use stats::{GROUP_BOUNDS, Stats};
 use store::Shared;
 pub use store::SqliteStore;

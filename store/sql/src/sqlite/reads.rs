@@ -10,7 +10,6 @@ use super::Shared;
 use super::errors::failed;
 use super::reader::Reader;
 use super::values::{Bound, read};
-use crate::dialect::Dialect;
 use crate::filter_sql::{Bind, Condition};
 use crate::statements::EntitySql;
 
@@ -89,7 +88,9 @@ impl Shared {
     pub(super) fn scan(&self, reader: &Reader, scan: &Scan) -> Result<Vec<Record>, Error> {
         let sql = self.sql(scan.entity);
         let codec = self.codecs.row(scan.entity);
-        let mut condition = self.condition(sql.select_wire.clone(), scan, sql.visible(scan.view.deleted), true);
+        let entity = self.schema.entity(scan.entity);
+        let filter = scan.filter.as_deref();
+        let mut condition = Condition::of_scan(sql, entity, sql.select_wire.clone(), scan, filter, true);
         condition.push_order(&scan.order);
         condition.sql.push_str(" LIMIT ?");
         condition.binds.push(Bind::Int(i64::from(scan.limit)));
@@ -115,7 +116,8 @@ impl Shared {
     pub(super) fn count(&self, reader: &Reader, scan: &Scan) -> Result<u64, Error> {
         let sql = self.sql(scan.entity);
         let text = format!("SELECT count(*) FROM {}", sql.table);
-        let condition = self.condition(text, scan, sql.visible(scan.view.deleted), false);
+        let entity = self.schema.entity(scan.entity);
+        let condition = Condition::of_scan(sql, entity, text, scan, scan.filter.as_deref(), false);
         reader.probes.set(&condition.probes);
         let _limited = reader.patience.until(scan.deadline);
         let mut statement = reader.connection.prepare_cached(&condition.sql).map_err(failed)?;
@@ -125,38 +127,15 @@ impl Shared {
         let count: i64 = row.get(0).map_err(failed)?;
         Ok(count.unsigned_abs())
     }
-
-    /// A text with the scan's `WHERE`.
-    fn condition<'a>(&'a self, text: String, scan: &'a Scan, visible: &str, paged: bool) -> Condition<'a> {
-        let entity = self.schema.entity(scan.entity);
-        let mut condition = Condition::new(Dialect::Sqlite, entity, text);
-        let start = condition.sql.len();
-        condition.sql.push_str(visible);
-        if self.sql(scan.entity).has_expiry {
-            condition.binds.push(Bind::Int(scan.view.now));
-        }
-        if let Some(filter) = &scan.filter {
-            condition.sql.push_str(" AND ");
-            condition.push_filter(filter);
-        }
-        if let Some(after) = scan.after.as_ref().filter(|_| paged) {
-            condition.sql.push_str(" AND ");
-            condition.push_after(&scan.order, after);
-        }
-        if condition.sql.len() > start {
-            condition.sql.replace_range(start..start + " AND ".len(), " WHERE ");
-        }
-        condition
-    }
 }
 
 fn record(row: &Row<'_>, sql: &EntitySql, codec: &RowCodec, capacity: usize) -> Result<Record, Error> {
-    let version: i64 = row.get(sql.wire.len()).map_err(failed)?;
+    let version: i64 = row.get(0).map_err(failed)?;
     let version = version.unsigned_abs();
     let mut buffer = Record::reserve(capacity);
     let mut writer = codec.writer(&mut buffer, version);
     for (at, selected) in sql.wire.iter().enumerate() {
-        let raw = row.get_ref(at).map_err(failed)?;
+        let raw = row.get_ref(at + 1).map_err(failed)?;
         writer.column(selected.column, read(raw, selected.storage)?)?;
     }
     writer.finish();
@@ -178,9 +157,9 @@ pub(super) fn bind<'a>(
 fn bind_all(statement: &mut Statement<'_>, binds: &[Bind<'_>]) -> Result<(), Error> {
     for (at, bind) in binds.iter().enumerate() {
         let bound = match bind {
-            Bind::Value(value) => statement.raw_bind_parameter(at + 1, Bound(value.as_ref())),
+            Bind::Value(value, _) => statement.raw_bind_parameter(at + 1, Bound(value.as_ref())),
             Bind::Text(text) => statement.raw_bind_parameter(at + 1, &**text),
-            Bind::Int(number) => statement.raw_bind_parameter(at + 1, number),
+            Bind::Int(number) | Bind::Time(number) => statement.raw_bind_parameter(at + 1, number),
         };
         bound.map_err(failed)?;
     }

@@ -5,6 +5,7 @@
 
 use kit_core::Error;
 use rowkeep_record::Value;
+use rowkeep_schema::Storage;
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
@@ -204,7 +205,7 @@ impl<'a> Steps<'a> {
 
     /// What a column of the new table gets.
     fn expression(&self, alter: &Alter<'_>, column: &ColumnDef, step: &mut Step, rows: u64) -> Result<String, Error> {
-        let fill = literal(SQLITE, &column.fill);
+        let fill = literal(SQLITE, &column.fill, column.storage);
         let changes = |change: &&ColumnChange<'_>| match change {
             ColumnChange::Add(of) | ColumnChange::Nullable(of) => of.name == column.name,
             ColumnChange::Convert { column: of, .. } => of.name == column.name,
@@ -390,7 +391,7 @@ fn rebuild_statements(alter: &Alter<'_>, expressions: &[String]) -> Vec<String> 
     ];
     if table.key == KeyKind::Counted {
         // Numbers of deleted rows are not given again.
-        let text = |name: &str| literal(SQLITE, &Value::Text(name.into()));
+        let text = |name: &str| literal(SQLITE, &Value::Text(name.into()), Storage::Text);
         sql.push(format!("DELETE FROM sqlite_sequence WHERE name = {}", text(&new)));
         sql.push(format!(
             "INSERT INTO sqlite_sequence (name, seq) SELECT {}, max((SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = {}), (SELECT coalesce(max(rowid), 0) FROM {quoted_new}))",
@@ -419,6 +420,6 @@ fn text(value: ValueRef<'_>) -> String {
 fn shown(value: &Value) -> String {
     match value {
         Value::Uint(number) => number.to_string(),
-        other => literal(SQLITE, other),
+        other => literal(SQLITE, other, Storage::Text),
     }
 }

@@ -17,7 +17,7 @@ use super::errors::failed;
 use super::reader::Readers;
 use super::stats::{Counters, Stats};
 use super::writer::{Job, QUEUE, Queue, Writer};
-use super::{meta, numbers, tx};
+use super::{meta, numbers};
 use crate::ddl::KeyKind;
 use crate::dialect::Dialect;
 use crate::statements::EntitySql;
@@ -274,7 +274,7 @@ impl EntityParts {
         Self {
             sql: EntitySql::new(Dialect::Sqlite, entity, codecs.row(entity.id)),
             constraints: std::iter::once(key).chain(indexes).collect(),
-            counted: tx::counted(entity),
+            counted: crate::ddl::counted(entity),
             key: crate::ddl::key_kind(entity),
             has_high_numbers: AtomicBool::new(false),
         }

@@ -3,7 +3,7 @@
 use kit_core::{Error, Reply};
 use rowkeep_engine::{Remembered, Stored, Tx, WriteError};
 use rowkeep_record::{Key, Value};
-use rowkeep_schema::{ColumnId, Entity, EntityId, Generated};
+use rowkeep_schema::{ColumnId, Entity, EntityId};
 use rusqlite::{Connection, Row, Statement};
 
 use super::Shared;
@@ -242,10 +242,4 @@ fn stored(row: &Row<'_>, sql: &EntitySql, columns: usize) -> Result<Stored, Erro
         _ => row.get(sql.stored.len() + 1).map_err(failed)?,
     };
     Ok(Stored { values, version: version.unsigned_abs(), deleted_at })
-}
-
-/// The column whose NULL is replaced by the next number.
-pub(super) fn counted(entity: &Entity) -> Option<ColumnId> {
-    let counted = entity.columns.iter().find(|column| column.generated == Some(Generated::AutoIncrement));
-    counted.map(|column| column.id)
 }

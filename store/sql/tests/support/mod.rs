@@ -1,5 +1,8 @@
 //! Storages for the tests of this directory.
 #![allow(clippy::unwrap_used, reason = "clippy knows tests only by their attribute")]
+#![allow(dead_code, reason = "each test uses some of them")]
+
+pub(crate) mod mariadb;
 
 use std::sync::Arc;
 

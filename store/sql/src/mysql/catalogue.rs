@@ -1,0 +1,103 @@
+//! The tables, columns and indexes that are really there.
+
+use std::collections::BTreeMap;
+
+use kit_core::Error;
+use rowkeep_mysql::{Connection, TextRow};
+
+use super::errors::classify;
+use crate::dialect::Dialect;
+use crate::migrate::{FoundColumn, FoundIndex, FoundKey, FoundTable};
+
+/// A table with what the server estimates of it.
+pub(super) struct Catalogue {
+    pub(super) tables: Vec<FoundTable>,
+    /// Rows, estimated.
+    pub(super) rows: BTreeMap<String, u64>,
+}
+
+impl Catalogue {
+    pub(super) fn rows(&self, table: &str) -> u64 {
+        self.rows.get(table).copied().unwrap_or_default()
+    }
+}
+
+/// Every table except the store's own.
+pub(super) async fn read(connection: &mut Connection, dialect: Dialect) -> Result<Catalogue, Error> {
+    let mut tables: Vec<FoundTable> = Vec::new();
+    let mut estimates = BTreeMap::new();
+    let names = format!(
+        "SELECT TABLE_NAME, TABLE_ROWS FROM information_schema.TABLES WHERE {OURS} AND TABLE_TYPE = 'BASE TABLE' \
+         ORDER BY TABLE_NAME"
+    );
+    for row in connection.query(&names).await.map_err(classify)? {
+        let name = text(&row, 0);
+        estimates.insert(name.clone(), text(&row, 1).parse().unwrap_or_default());
+        tables.push(FoundTable {
+            name,
+            columns: Vec::new(),
+            primary_key: Vec::new(),
+            key: FoundKey::Plain,
+            indexes: Vec::new(),
+        });
+    }
+    let mut by_name: BTreeMap<String, FoundTable> =
+        tables.into_iter().map(|table| (table.name.clone(), table)).collect();
+    let columns = format!(
+        "SELECT TABLE_NAME, COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE, COLUMN_DEFAULT, EXTRA \
+         FROM information_schema.COLUMNS WHERE {OURS} ORDER BY TABLE_NAME, ORDINAL_POSITION"
+    );
+    for row in connection.query(&columns).await.map_err(classify)? {
+        if let Some(table) = by_name.get_mut(&text(&row, 0)) {
+            add_column(table, &row);
+        }
+    }
+    // Only MySQL has indexes on expressions.
+    let expression = if dialect == Dialect::MySql { "EXPRESSION" } else { "NULL" };
+    let indexes = format!(
+        "SELECT TABLE_NAME, INDEX_NAME, NON_UNIQUE, COLUMN_NAME, COLLATION, SUB_PART, INDEX_TYPE, {expression} \
+         FROM information_schema.STATISTICS WHERE {OURS} ORDER BY TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX"
+    );
+    for row in connection.query(&indexes).await.map_err(classify)? {
+        if let Some(table) = by_name.get_mut(&text(&row, 0)) {
+            add_index_column(table, &row);
+        }
+    }
+    Ok(Catalogue { tables: by_name.into_values().collect(), rows: estimates })
+}
+
+const OURS: &str = r"TABLE_SCHEMA = DATABASE() AND TABLE_NAME NOT LIKE 'rowkeep\_%'";
+
+fn text(row: &TextRow, at: usize) -> String {
+    row.get(at).cloned().flatten().unwrap_or_default()
+}
+
+fn add_column(table: &mut FoundTable, row: &TextRow) {
+    let extra = text(row, 5).to_ascii_lowercase();
+    if extra.contains("auto_increment") {
+        table.key = FoundKey::Counted;
+    }
+    table.columns.push(FoundColumn {
+        name: text(row, 1),
+        sql_type: text(row, 2),
+        not_null: text(row, 3) == "NO",
+        has_default: row.get(4).is_some_and(Option::is_some),
+        generated: extra.contains("virtual generated") || extra.contains("stored generated"),
+    });
+}
+
+fn add_index_column(table: &mut FoundTable, row: &TextRow) {
+    let (name, column) = (text(row, 1), text(row, 3));
+    if name == "PRIMARY" {
+        table.primary_key.push(column);
+        return;
+    }
+    if table.indexes.last().is_none_or(|index| index.name != name) {
+        let unique = text(row, 2) == "0";
+        table.indexes.push(FoundIndex { name, columns: Vec::new(), unique, special: false });
+    }
+    let Some(index) = table.indexes.last_mut() else { return };
+    let is_whole = row.get(5).is_none_or(Option::is_none) && row.get(7).is_none_or(Option::is_none);
+    index.special |= !is_whole || text(row, 6) != "BTREE";
+    index.columns.push((column, text(row, 4) == "D"));
+}

@@ -1,0 +1,169 @@
+//! A server's database, locked against other migrations.
+
+use kit_core::{Code, Error};
+use rowkeep_mysql::{Address, Connection};
+use tokio::runtime::{Handle, Runtime};
+use tokio::sync::Mutex;
+
+use super::errors::{Failed, classify};
+use super::meta;
+use super::session::Connector;
+
+/// How long one start waits for another that migrates, in seconds.
+const MIGRATION_WAIT: u32 = 300;
+/// Connections for transactions.
+const WRITE_CONNECTIONS: u32 = 32;
+
+/// How a database is opened.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Of the primary, with a database.
+    pub address: Address,
+    /// Connections for transactions.
+    pub write_connections: u32,
+}
+
+impl Options {
+    /// With the defaults.
+    pub fn new(address: Address) -> Self {
+        Self { address, write_connections: WRITE_CONNECTIONS }
+    }
+}
+
+/// A database whose tables can be planned and migrated. As long as it is open, or until it is served, no other instance
+/// migrates.
+pub struct Database {
+    pub(super) connector: Connector,
+    pub(super) background: Background,
+    pub(super) write_connections: u32,
+    /// Holds the lock.
+    pub(super) control: Mutex<Connection>,
+    name: String,
+}
+
+/// A runtime of its own for everything that waits for the server.
+pub(super) struct Background(Option<Runtime>);
+
+impl Background {
+    fn new() -> Result<Self, Error> {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        let runtime = builder.worker_threads(1).thread_name("rowkeep-mysql").enable_all().build();
+        runtime.map(|runtime| Self(Some(runtime))).map_err(Error::internal)
+    }
+
+    pub(super) fn handle(&self) -> &Handle {
+        // Taken out only when it is dropped.
+        self.0.as_ref().expect("a runtime that is there").handle()
+    }
+
+    /// Waits for a future, also from inside another runtime, whose thread is held up meanwhile.
+    pub(super) fn wait<T: Send>(&self, future: impl Future<Output = T> + Send) -> T {
+        let handle = self.handle();
+        let waited = std::thread::scope(|scope| scope.spawn(|| handle.block_on(future)).join());
+        waited.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            // Also inside another runtime, where waiting is not allowed.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Database {
+    /// Connects, waits until no other instance migrates, and makes the store's own tables if they are missing.
+    ///
+    /// # Errors
+    /// `FAILED_PRECONDITION` with what to do if the server or the database cannot be used.
+    pub fn open(options: &Options) -> Result<Self, Error> {
+        let database = Self::connect(options)?;
+        database.background.wait(database.lock_and_prepare())?;
+        Ok(database)
+    }
+
+    /// The same without the lock, and without making anything: to look.
+    pub(super) fn connect(options: &Options) -> Result<Self, Error> {
+        let Some(name) = options.address.database.clone() else {
+            let message = "the address names no database: mysql://user:password@host/database";
+            return Err(Error::new(Code::InvalidArgument, "NO_DATABASE", message));
+        };
+        let background = Background::new()?;
+        let address = options.address.clone();
+        let (connector, control) = background.wait(async {
+            let connector = Connector::find(address).await?;
+            let control = connector.open().await.map_err(classify)?;
+            Ok::<_, Error>((connector, control))
+        })?;
+        Ok(Self {
+            connector,
+            background,
+            write_connections: options.write_connections,
+            control: Mutex::new(control),
+            name,
+        })
+    }
+
+    async fn lock_and_prepare(&self) -> Result<(), Error> {
+        let mut control = self.control.lock().await;
+        let sql = format!("SELECT GET_LOCK({}, {MIGRATION_WAIT})", lock_name(&self.name));
+        let locked = control.query(&sql).await.map_err(classify)?;
+        if locked.first().and_then(|row| row.first()?.as_deref()) != Some("1") {
+            let message = format!("another instance has been migrating {} for {MIGRATION_WAIT} seconds", self.name);
+            return Err(Error::new(Code::Unavailable, "MIGRATION_RUNS", message));
+        }
+        check_writable(&mut control).await?;
+        for table in meta::TABLES {
+            control.command(table).await.map_err(classify)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn floor(&self) -> Result<u64, Error> {
+        self.meta(async |control| meta::floor(control).await)
+    }
+
+    /// 32 bytes that every instance over this database knows and nobody else.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn secret(&self) -> Result<[u8; 32], Error> {
+        let new: [u8; 32] = rand::random();
+        let secret = self.meta(async |control| meta::get_or_set(control, meta::SECRET, &new).await)?;
+        secret.try_into().map_err(|_| Error::internal("the secret in rowkeep_meta is not 32 bytes long"))
+    }
+
+    fn meta<T: Send>(&self, work: impl AsyncFnOnce(&mut Connection) -> Result<T, Failed> + Send) -> Result<T, Error> {
+        let control = &self.control;
+        let runtime = self.background.handle();
+        let waited = std::thread::scope(|scope| {
+            scope.spawn(|| runtime.block_on(async { work(&mut *control.lock().await).await })).join()
+        });
+        waited.unwrap_or_else(|panic| std::panic::resume_unwind(panic)).map_err(Error::from)
+    }
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Database").field("address", self.connector.address()).finish_non_exhaustive()
+    }
+}
+
+/// Locks belong to the whole server and have 64 characters: names of databases have as many.
+fn lock_name(database: &str) -> String {
+    format!(
+        "CONCAT('rowkeep.', LEFT(SHA1({}), 32))",
+        crate::ddl::mysql::literal(&rowkeep_record::Value::Text(database.into()), rowkeep_schema::Storage::Text,)
+    )
+}
+
+async fn check_writable(control: &mut Connection) -> Result<(), Error> {
+    let rows = control.query("SELECT @@global.read_only").await.map_err(classify)?;
+    if rows.first().and_then(|row| row.first()?.as_deref()) == Some("0") {
+        return Ok(());
+    }
+    let message = "the database takes no writes (read_only is set): name the primary, not a replica";
+    Err(Error::new(Code::FailedPrecondition, "NOT_PRIMARY", message))
+}

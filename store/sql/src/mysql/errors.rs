@@ -1,0 +1,157 @@
+//! What servers answer instead of a result, as errors that callers understand, in one table.
+
+use std::time::Duration;
+
+use kit_core::{Code, Error};
+use rowkeep_mysql::{Error as DriverError, ServerError};
+
+/// Why a step of a transaction or a read failed.
+#[derive(Debug)]
+pub(super) enum Failed {
+    /// The server's answer, or a broken connection.
+    Driver(DriverError),
+    /// Ours: a row that cannot be read, a program that refuses.
+    Other(Error),
+}
+
+impl From<DriverError> for Failed {
+    fn from(error: DriverError) -> Self {
+        Self::Driver(error)
+    }
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+impl From<Failed> for Error {
+    fn from(failed: Failed) -> Self {
+        match failed {
+            Failed::Driver(error) => classify(error),
+            Failed::Other(error) => error,
+        }
+    }
+}
+
+/// What a failure means for the transaction it happened in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// Another transaction was in the way; run again, it may succeed.
+    Conflict,
+    /// The connection is lost, and with it the transaction unless it was being committed.
+    Lost,
+    /// Run again, it fails again.
+    Refused,
+}
+
+mod code {
+    pub(super) const DUPLICATE: u16 = 1062;
+    pub(super) const LOCK_WAIT: u16 = 1205;
+    pub(super) const DEADLOCK: u16 = 1213;
+    /// MariaDB: the row changed since the transaction's snapshot.
+    pub(super) const CHANGED: u16 = 1020;
+    /// MySQL: a statement has to be prepared again.
+    pub(super) const REPREPARE: u16 = 1615;
+    pub(super) const SHUTDOWN: u16 = 1053;
+    pub(super) const KILLED: u16 = 1927;
+}
+
+pub(super) fn fate(error: &DriverError) -> Fate {
+    match error {
+        DriverError::Server(server) => match server.code {
+            code::DEADLOCK | code::LOCK_WAIT | code::CHANGED | code::REPREPARE => Fate::Conflict,
+            code::SHUTDOWN | code::KILLED => Fate::Lost,
+            _ => Fate::Refused,
+        },
+        _ => Fate::Lost,
+    }
+}
+
+/// The name of the index in which a row clashes, if that is what the server says: `PRIMARY` for the key.
+pub(super) fn violated(error: &DriverError) -> Option<&str> {
+    let DriverError::Server(ServerError { code: code::DUPLICATE, message, .. }) = error else { return None };
+    // `Duplicate entry '...' for key 'table.index'`; the entry may hold anything.
+    let name = message.trim_end_matches('\'').rsplit('\'').next()?;
+    Some(name.rsplit_once('.').map_or(name, |(_, index)| index))
+}
+
+/// What a failed call means for the request.
+pub(super) fn classify(error: DriverError) -> Error {
+    let answer = match &error {
+        DriverError::Server(server) => return of_server(server.clone()),
+        DriverError::Io(_) | DriverError::ConnectTimeout(_) | DriverError::Abandoned => {
+            unreachable("the database cannot be reached")
+        }
+        DriverError::Authentication(_) => unreachable("the database does not let rowkeep in"),
+        DriverError::Protocol(_) => return Error::internal(error),
+    };
+    answer.with_source(error)
+}
+
+fn unreachable(message: &'static str) -> Error {
+    Error::new(Code::Unavailable, "STORAGE_UNREACHABLE", message).with_retry_after(Duration::from_millis(500))
+}
+
+fn of_server(server: ServerError) -> Error {
+    let answer = match server.code {
+        code::LOCK_WAIT | code::DEADLOCK | code::CHANGED | code::REPREPARE => {
+            Error::new(Code::Aborted, "CONFLICT", "other writes of the same rows were in the way each time; try again")
+                .with_retry_after(Duration::from_millis(50))
+        }
+        // Too many connections: of the server, of the user.
+        1040 | 1203 | 1226 => Error::new(Code::Unavailable, "STORAGE_BUSY", "the database takes no more connections")
+            .with_retry_after(Duration::from_millis(500)),
+        code::SHUTDOWN | code::KILLED | 1129 | 1130 => {
+            unreachable("the database is shutting down or refuses this host")
+        }
+        // Read-only, in its several spellings: a replica, or a primary no more.
+        1290 | 1836 | 1792 => {
+            Error::new(Code::Unavailable, "STORAGE_READ_ONLY", "the database takes no writes: it is not the primary")
+                .with_retry_after(Duration::from_millis(500))
+        }
+        1044 | 1045 | 1142 | 1143 | 1227 | 1370 => {
+            Error::new(Code::Unavailable, "STORAGE_DENIED", "the database user lacks a right; see the server's log")
+        }
+        // The disk, or a table that has a limit.
+        3 | 28 | 1021 | 1026 | 1114 => Error::new(
+            Code::ResourceExhausted,
+            "DISK_FULL",
+            "the disk that holds the database is full; nothing was written",
+        ),
+        1153 | 1118 | 1301 => Error::new(Code::InvalidArgument, "ROW_TOO_LARGE", "the row is too large to store"),
+        1264 | 1366 | 1292 | 1406 | 1365 | 3140 | 4025 => {
+            let message = format!("the database refuses a value: {}", server.message);
+            Error::new(Code::InvalidArgument, "VALUE_REFUSED", message)
+        }
+        1317 | 1969 | 3024 => Error::new(
+            Code::DeadlineExceeded,
+            "DEADLINE_EXCEEDED",
+            "the deadline passed before all rows were looked at",
+        ),
+        1146 | 1054 | 1072 | 1364 => {
+            let message = format!("the tables are not as the schema says: {}; see `rowkeep plan`", server.message);
+            Error::new(Code::FailedPrecondition, "STORAGE_DRIFT", message)
+        }
+        _ => return Error::internal(server),
+    };
+    answer.with_source(server)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn duplicate(message: &str) -> DriverError {
+        ServerError { code: code::DUPLICATE, state: "23000".to_owned(), message: message.to_owned() }.into()
+    }
+
+    #[test]
+    fn the_violated_index_is_named_last_and_by_both_products() {
+        let of = |message: &str| violated(&duplicate(message)).map(str::to_owned);
+        assert_eq!(of("Duplicate entry '5' for key 'PRIMARY'").as_deref(), Some("PRIMARY"));
+        assert_eq!(of("Duplicate entry '5' for key 'users.by_email'").as_deref(), Some("by_email"));
+        assert_eq!(of("Duplicate entry 'x' for key 'a' y' for key 'by_name'").as_deref(), Some("by_name"));
+    }
+}

@@ -1,0 +1,176 @@
+//! Plans and applies. The server commits each statement by itself: a migration that is killed leaves what it had done,
+//! is recognized by the next one, and is finished by it.
+
+use kit_core::{Code, Error};
+use rowkeep_mysql::Connection;
+use rowkeep_schema::Schema;
+
+use super::catalogue::{self, Catalogue};
+use super::database::{Database, Options};
+use super::errors::{Failed, classify};
+use super::meta;
+use super::steps::Steps;
+use crate::ddl::mysql::{column_type, indexes, normal_type};
+use crate::ddl::{ColumnDef, TableDef, tables};
+use crate::dialect::Dialect;
+use crate::migrate::{Allow, Applied, Change, Drift, FoundKey, Plan, Preview, Spelling, diff, drift};
+
+/// A statement that waits this long for others to finish gives way, in seconds: while it waits, everything queues
+/// behind it.
+const LOCK_WAIT: u32 = 2;
+/// How often it is tried.
+const TRIES: u32 = 15;
+
+/// Plans without the lock: a server may be running, and what is missing is not made.
+///
+/// # Errors
+/// `FAILED_PRECONDITION` if the server cannot be used.
+pub fn preview(options: &Options, schema: &Schema) -> Result<Preview, Error> {
+    let database = Database::connect(options)?;
+    let dialect = database.connector.dialect;
+    database.background.wait(async {
+        let mut control = database.control.lock().await;
+        let own =
+            "SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'rowkeep_meta'";
+        let is_new = control.query(own).await.map_err(classify)?.is_empty();
+        let applied_schema = if is_new { None } else { meta::get(&mut control, meta::SCHEMA).await? };
+        let plan = plan(&mut control, dialect, schema, is_new).await?;
+        Ok(Preview { plan, applied_schema })
+    })
+}
+
+impl Database {
+    /// What has to change for the tables to fit the schema. Changes nothing that stays.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn plan(&self, schema: &Schema) -> Result<Plan, Error> {
+        let dialect = self.connector.dialect;
+        self.background.wait(async { plan(&mut *self.control.lock().await, dialect, schema, false).await })
+    }
+
+    /// Makes the changes of a plan one after the other, and remembers `snapshot` as the schema they are for.
+    ///
+    /// # Errors
+    /// `FAILED_PRECONDITION` naming every obstacle, with nothing changed; or the step that failed, with the ones before
+    /// it done.
+    pub fn apply(&self, plan: &Plan, schema: &Schema, snapshot: &[u8], allow: &Allow) -> Result<(), Error> {
+        let obstacles = plan.obstacles(allow);
+        if !obstacles.is_empty() {
+            return Err(Error::new(Code::FailedPrecondition, "MIGRATION_NEEDS_CONSENT", obstacles.join("\n")));
+        }
+        let dialect = self.connector.dialect;
+        self.background.wait(async { run(&mut *self.control.lock().await, dialect, plan, schema, snapshot).await })
+    }
+
+    /// The snapshot given to the last [`apply`](Self::apply).
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn applied_schema(&self) -> Result<Option<Vec<u8>>, Error> {
+        self.background
+            .wait(async { meta::get(&mut *self.control.lock().await, meta::SCHEMA).await.map_err(Error::from) })
+    }
+}
+
+/// The tables of a schema with the indexes that these products need.
+fn desired(schema: &Schema) -> Vec<TableDef> {
+    let mut desired = tables(schema);
+    for table in &mut desired {
+        table.indexes = indexes(table);
+    }
+    desired
+}
+
+async fn plan(control: &mut Connection, dialect: Dialect, schema: &Schema, is_new: bool) -> Result<Plan, Error> {
+    let catalogue = catalogue::read(control, dialect).await?;
+    let (applied, broken_off) = match is_new {
+        true => (Applied::default(), false),
+        false => (applied(control).await?, meta::get(control, meta::MIGRATING).await?.is_some()),
+    };
+    // What a broken-off migration did is not somebody else's doing.
+    let drift: Vec<Drift> = if broken_off { Vec::new() } else { drift(&applied, &catalogue.tables) };
+    if broken_off {
+        tracing::warn!("a migration was broken off; the plan holds what it had not done");
+    }
+    let desired = desired(schema);
+    let mut steps = Steps::new(control, dialect, &catalogue, &drift);
+    for change in diff(&desired, &catalogue.tables, &applied, &MySqlSpelling(dialect)) {
+        match change {
+            Change::Create(table) => steps.create(table),
+            Change::Alter(alter) => steps.alter(&alter).await?,
+            Change::Drop(table) => steps.drop(table),
+        }
+    }
+    let steps = steps.done;
+    Ok(Plan { steps, drift })
+}
+
+struct MySqlSpelling(Dialect);
+
+impl Spelling for MySqlSpelling {
+    fn same_type(&self, table: &TableDef, column: &ColumnDef, found: &str) -> bool {
+        normal_type(&column_type(self.0, table, column)) == normal_type(found)
+    }
+
+    fn key(&self, table: &TableDef) -> FoundKey {
+        if table.counted.is_some() { FoundKey::Counted } else { FoundKey::Plain }
+    }
+}
+
+async fn applied(control: &mut Connection) -> Result<Applied, Error> {
+    match meta::get(control, meta::CATALOGUE).await? {
+        None => Ok(Applied::default()),
+        Some(bytes) => serde_json::from_slice(&bytes).map_err(Error::internal),
+    }
+}
+
+async fn run(
+    control: &mut Connection,
+    dialect: Dialect,
+    plan: &Plan,
+    schema: &Schema,
+    snapshot: &[u8],
+) -> Result<(), Error> {
+    if !plan.is_empty() {
+        meta::set(control, meta::MIGRATING, snapshot).await?;
+        control.command(&format!("SET SESSION lock_wait_timeout = {LOCK_WAIT}")).await.map_err(classify)?;
+    }
+    for step in &plan.steps {
+        for sql in &step.sql {
+            statement(control, sql).await.map_err(|failed| step_failed(&step.what, failed))?;
+        }
+    }
+    let Catalogue { tables, .. } = catalogue::read(control, dialect).await?;
+    let applied = serde_json::to_vec(&Applied::new(&desired(schema), &tables)).map_err(Error::internal)?;
+    control.command("START TRANSACTION").await.map_err(classify)?;
+    meta::set(control, meta::CATALOGUE, &applied).await?;
+    meta::set(control, meta::SCHEMA, snapshot).await?;
+    meta::remove(control, meta::MIGRATING).await?;
+    control.command("COMMIT").await.map_err(classify)?;
+    Ok(())
+}
+
+/// Runs a statement, giving way to transactions that use the table.
+async fn statement(control: &mut Connection, sql: &str) -> Result<(), Failed> {
+    for _ in 1..TRIES {
+        match control.command(sql).await {
+            Err(error) if error.code() == Some(1205) => tokio::time::sleep(std::time::Duration::from_millis(200)).await,
+            other => return other.map(drop).map_err(Failed::from),
+        }
+    }
+    control.command(sql).await.map(drop).map_err(Failed::from)
+}
+
+fn step_failed(what: &str, failed: Failed) -> Error {
+    let said = match &failed {
+        Failed::Driver(error) => error.to_string(),
+        Failed::Other(error) => error.to_string(),
+    };
+    let known = Error::from(failed);
+    let message = format!("{what} failed, the steps before it are done and the next start goes on from here: {said}");
+    match known.code() {
+        Code::Unavailable | Code::ResourceExhausted => known,
+        _ => Error::new(Code::FailedPrecondition, "MIGRATION_FAILED", message).with_source(known),
+    }
+}

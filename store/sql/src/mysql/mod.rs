@@ -1,0 +1,26 @@
+//! MySQL and MariaDB.
+//!
+//! [`Database`] is a server whose tables are planned and migrated. [`MySqlStore`] serves it. Connections live on a
+//! runtime of the store's own: reads are handed to lanes that send many at once ([`lanes`]), each transaction has a
+//! connection for itself ([`writes`]) and goes on to its end whether or not its caller still waits.
+
+mod catalogue;
+mod database;
+mod errors;
+mod lanes;
+mod load;
+mod meta;
+mod migrate;
+mod pool;
+mod reads;
+mod session;
+mod steps;
+mod store;
+mod tx;
+mod values;
+mod writes;
+
+pub use database::{Database, Options};
+pub use migrate::preview;
+pub use rowkeep_mysql::Address;
+pub use store::MySqlStore;

@@ -1,0 +1,91 @@
+//! Connections for transactions: a bounded number, each with one transaction at a time.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use kit_core::{Code, Error};
+use rowkeep_mysql::Connection;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
+
+use super::errors::classify;
+use super::session::Connector;
+
+/// How long a transaction waits for a connection.
+const QUEUE: Duration = Duration::from_secs(5);
+
+pub(super) struct Pool {
+    pub(super) connector: Connector,
+    idle: Mutex<Vec<Connection>>,
+    permits: Semaphore,
+}
+
+/// A connection in use. Given back if nothing is open on it, closed otherwise.
+pub(super) struct Held<'a> {
+    connection: Option<Connection>,
+    pool: &'a Pool,
+    _permit: SemaphorePermit<'a>,
+}
+
+impl Pool {
+    pub(super) fn new(connector: Connector, size: usize) -> Self {
+        Self { connector, idle: Mutex::default(), permits: Semaphore::new(size) }
+    }
+
+    /// A connection: one that was used before unless `fresh`.
+    pub(super) async fn take(&self, fresh: bool) -> Result<Held<'_>, Error> {
+        let permit = timeout(QUEUE, self.permits.acquire()).await.map_err(|_| overloaded())?.map_err(|_| stopped())?;
+        let idle = if fresh { None } else { self.list().pop() };
+        let connection = match idle {
+            Some(connection) => connection,
+            None => self.connector.open().await.map_err(classify)?,
+        };
+        Ok(Held { connection: Some(connection), pool: self, _permit: permit })
+    }
+
+    /// Forgets the connections that nobody uses: one of them turned out to be broken.
+    pub(super) fn forget(&self) {
+        self.list().clear();
+    }
+
+    /// Waits until nothing runs any more, for a while. Whether nothing does.
+    pub(super) async fn drain(&self, size: u32, patience: Duration) -> bool {
+        timeout(patience, self.permits.acquire_many(size)).await.is_ok()
+    }
+
+    /// Refuses whoever comes from now on.
+    pub(super) fn close(&self) {
+        self.permits.close();
+        self.forget();
+    }
+
+    fn list(&self) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held<'_> {
+    pub(super) fn connection(&mut self) -> &mut Connection {
+        // Taken out only when it is dropped.
+        self.connection.as_mut().expect("a connection that is held")
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take().filter(Connection::is_idle)
+            && !self.pool.permits.is_closed()
+        {
+            self.pool.list().push(connection);
+        }
+    }
+}
+
+fn overloaded() -> Error {
+    Error::new(Code::ResourceExhausted, "WRITES_QUEUED", "too many writes are waiting")
+        .with_retry_after(Duration::from_millis(100))
+}
+
+fn stopped() -> Error {
+    Error::new(Code::Unavailable, "STOPPED", "the store is shutting down")
+}

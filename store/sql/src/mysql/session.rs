@@ -1,0 +1,121 @@
+//! Connections with the settings that everything else here relies on.
+
+use std::sync::Arc;
+
+use kit_core::{Code, Error};
+use rowkeep_mysql::{Address, Connection, Error as DriverError, Product, Server};
+
+use super::errors::classify;
+use crate::ddl::mysql::collation;
+use crate::dialect::Dialect;
+
+/// How long a statement waits for a row that another transaction holds, in seconds.
+const LOCK_WAIT: u32 = 5;
+
+/// Opens connections to one server.
+#[derive(Debug, Clone)]
+pub(super) struct Connector {
+    address: Arc<Address>,
+    settings: Arc<str>,
+    pub(super) dialect: Dialect,
+    /// As the server said it.
+    pub(super) version: Arc<str>,
+}
+
+impl Connector {
+    /// Asks a server what it is.
+    ///
+    /// # Errors
+    /// `FAILED_PRECONDITION` with what to do if it cannot be used.
+    pub(super) async fn find(address: Address) -> Result<Self, Error> {
+        let mut connection = Connection::open(&address).await.map_err(|error| refused(&address, error))?;
+        let server = connection.server().clone();
+        check_version(&server)?;
+        let dialect = match server.product {
+            Product::MySql => Dialect::MySql,
+            Product::MariaDb => Dialect::MariaDb,
+        };
+        let settings = settings(dialect);
+        connection.command(&settings).await.map_err(|error| refused(&address, error))?;
+        connection.close().await;
+        let (address, settings, version) = (Arc::new(address), settings.into(), server.version.into());
+        Ok(Self { address, settings, dialect, version })
+    }
+
+    /// A connection that is ready.
+    pub(super) async fn open(&self) -> Result<Connection, DriverError> {
+        let mut connection = Connection::open(&self.address).await?;
+        connection.command(&self.settings).await?;
+        Ok(connection)
+    }
+
+    /// Ends a connection that nobody waits for any more, and what the server does for it.
+    pub(super) async fn kill(&self, number: u32) {
+        let killed = match Connection::open(&self.address).await {
+            Ok(mut connection) => connection.command(&format!("KILL {number}")).await.map(drop),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = killed {
+            tracing::debug!(%error, "a query whose caller went away could not be ended");
+        }
+    }
+
+    pub(super) fn address(&self) -> &Address {
+        &self.address
+    }
+}
+
+/// Set on every connection: what they are at the server's own choice decides over what is stored.
+///
+/// - Values that do not fit are refused. Days that no calendar has are ours to refuse, because a date without a year may
+///   be the 29th of February; 0 is a number like any other.
+/// - Times are UTC.
+/// - Reads of transactions lock what they read and the gaps where it would be, which is what `REPEATABLE READ` adds.
+/// - Long texts are sorted by more than their first kilobyte.
+fn settings(dialect: Dialect) -> String {
+    format!(
+        "SET NAMES utf8mb4 COLLATE {}, \
+         SESSION sql_mode = 'STRICT_ALL_TABLES,ALLOW_INVALID_DATES,ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION', \
+         SESSION time_zone = '+00:00', SESSION autocommit = 1, SESSION {} = 'REPEATABLE-READ', \
+         SESSION innodb_lock_wait_timeout = {LOCK_WAIT}, SESSION max_sort_length = 16384",
+        collation(dialect),
+        match dialect {
+            Dialect::MySql => "transaction_isolation",
+            Dialect::Sqlite | Dialect::MariaDb => "tx_isolation",
+        }
+    )
+}
+
+fn check_version(server: &Server) -> Result<(), Error> {
+    let least = match server.product {
+        Product::MySql => (8, 0, 19),
+        Product::MariaDb => (10, 11, 0),
+    };
+    if server.numbers() >= least {
+        return Ok(());
+    }
+    let message = format!(
+        "the database is {}; MySQL 8.0.19 and MariaDB 10.11 are the oldest that have what rowkeep needs",
+        server.version
+    );
+    Err(Error::new(Code::FailedPrecondition, "DATABASE_TOO_OLD", message))
+}
+
+/// Why a server cannot be used at start, with what to do.
+fn refused(address: &Address, error: DriverError) -> Error {
+    let advice = match error.code() {
+        Some(1045) => "check user and password in the address".to_owned(),
+        Some(1049) => {
+            let name = address.database.as_deref().unwrap_or_default();
+            format!("make it first: CREATE DATABASE `{name}` CHARACTER SET utf8mb4")
+        }
+        Some(1044) => {
+            let name = address.database.as_deref().unwrap_or_default();
+            format!("GRANT ALL ON `{name}`.* TO the user, or check the database's name")
+        }
+        Some(_) => return classify(error),
+        None => "check host and port, and that the server runs".to_owned(),
+    };
+    let message = format!("{address}: {error}; {advice}");
+    Error::new(Code::FailedPrecondition, "DATABASE_REFUSED", message).with_source(error)
+}

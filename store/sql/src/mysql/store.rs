@@ -1,0 +1,243 @@
+//! The port, and what its tasks share.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use kit_core::{Code, Error, Reply};
+use rowkeep_engine::{Capabilities, LoadBatch, LoadOutcome, Outcome, Program, Remembered, Rows, Scan, View};
+use rowkeep_mysql::Param;
+use rowkeep_record::{Codecs, Key, Record};
+use rowkeep_schema::{ColumnId, Entity, EntityId, Schema};
+
+use super::database::{Background, Database};
+use super::lanes::Lanes;
+use super::pool::Pool;
+use super::reads::{Found, Read};
+use super::{load, meta, reads, writes};
+use crate::dialect::Dialect;
+use crate::statements::EntitySql;
+
+/// Connections for reads by key: two, so that one is sent to while the other is answered.
+const POINT_LANES: usize = 2;
+/// Connections for lists and counts.
+const SCAN_LANES: usize = 8;
+/// Expired rows that a sweep removes per table.
+const SWEPT: i64 = 1000;
+/// How long a stop waits for transactions that run.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// The port `Rows` over a [`Database`].
+pub struct MySqlStore {
+    shared: Arc<Shared>,
+    /// Until it is stopped.
+    background: Mutex<Option<Background>>,
+    runtime: tokio::runtime::Handle,
+    write_connections: u32,
+}
+
+/// What reads and transactions share.
+pub(super) struct Shared {
+    pub(super) schema: Arc<Schema>,
+    pub(super) codecs: Arc<Codecs>,
+    entities: Vec<EntityParts>,
+    sweeps: Vec<String>,
+    points: Lanes,
+    pub(super) scans: Lanes,
+    pub(super) writers: Pool,
+    /// Counts commits.
+    pub(super) position: AtomicU64,
+    /// Versions up to this one may be given.
+    pub(super) reserved: AtomicU64,
+    pub(super) reserving: tokio::sync::Mutex<()>,
+    floor: u64,
+    capabilities: Capabilities,
+}
+
+struct EntityParts {
+    sql: EntitySql,
+    counted: Option<ColumnId>,
+}
+
+impl Shared {
+    pub(super) fn sql(&self, entity: EntityId) -> &EntitySql {
+        &self.entities[entity.index()].sql
+    }
+
+    /// The column whose NULL the server replaces by the next number.
+    pub(super) fn counted(&self, entity: EntityId) -> Option<ColumnId> {
+        self.entities[entity.index()].counted
+    }
+
+    /// The unique index of this name; `None` for the primary key.
+    pub(super) fn unique(&self, entity: EntityId, name: &str) -> Option<u16> {
+        let indexes = &self.schema.entity(entity).indexes;
+        indexes.iter().position(|index| index.name == name).and_then(|at| u16::try_from(at).ok())
+    }
+
+    pub(super) fn used_up(&self, entity: EntityId) -> Error {
+        let message = format!("the numbers of {} are used up", self.schema.entity(entity).full_name);
+        Error::new(Code::ResourceExhausted, "NUMBERS_USED_UP", message)
+    }
+
+    async fn sweep(&self, now: i64) -> Result<u64, Error> {
+        let mut held = self.writers.take(false).await?;
+        let mut removed = 0;
+        for sql in self.sweeps.iter().map(String::as_str) {
+            let now = super::values::param(rowkeep_record::ValueRef::Int(now), rowkeep_schema::Storage::Timestamp);
+            removed += meta::run(held.connection(), sql, &[now, Param::Int(SWEPT)]).await?;
+        }
+        removed += meta::run(held.connection(), meta::FORGET, &[Param::Int(now), Param::Int(SWEPT)]).await?;
+        Ok(removed)
+    }
+}
+
+impl MySqlStore {
+    /// Serves a database whose tables fit the schema.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub fn start(database: Database, schema: Arc<Schema>, codecs: Arc<Codecs>) -> Result<Arc<Self>, Error> {
+        let floor = database.floor()?;
+        let Database { connector, background, write_connections, .. } = database;
+        let runtime = background.handle().clone();
+        let entity = |entity: &Entity| EntityParts {
+            sql: EntitySql::new(connector.dialect, entity, codecs.row(entity.id)),
+            counted: crate::ddl::counted(entity),
+        };
+        let shared = Arc::new(Shared {
+            entities: schema.entities.iter().map(entity).collect(),
+            sweeps: schema.entities.iter().filter_map(|entity| sweep_statement(connector.dialect, entity)).collect(),
+            points: Lanes::new(&runtime, &connector, POINT_LANES, false),
+            scans: Lanes::new(&runtime, &connector, SCAN_LANES, true),
+            position: AtomicU64::new(floor),
+            reserved: AtomicU64::new(floor),
+            reserving: tokio::sync::Mutex::default(),
+            floor,
+            capabilities: Capabilities {
+                name: if connector.dialect == Dialect::MySql { "mysql" } else { "mariadb" },
+                version: connector.version.to_string(),
+                durable: true,
+                max_writes: 10_000,
+            },
+            writers: Pool::new(connector, write_connections as usize),
+            schema,
+            codecs,
+        });
+        Ok(Arc::new(Self { shared, background: Mutex::new(Some(background)), runtime, write_connections }))
+    }
+
+    /// Finishes what was begun and closes the connections. Later writes are refused.
+    pub fn stop(&self) {
+        let Some(background) = self.background.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let drained = background.wait(self.shared.writers.drain(self.write_connections, DRAIN));
+        if !drained {
+            tracing::warn!("transactions were still running when the store was stopped");
+        }
+        self.shared.writers.close();
+    }
+
+    /// Runs on the store's own runtime, to its end, whether or not the answer is waited for.
+    fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Reply<'static, Result<T, Error>> {
+        let task = self.runtime.spawn(work);
+        Reply::later(async move {
+            task.await.unwrap_or_else(|error| match error.is_panic() {
+                true => Err(Error::internal("a write panicked")),
+                false => Err(Error::new(Code::Unavailable, "STOPPED", "the store is shutting down")),
+            })
+        })
+    }
+}
+
+impl Drop for MySqlStore {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl std::fmt::Debug for MySqlStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MySqlStore").field("address", self.shared.writers.connector.address()).finish_non_exhaustive()
+    }
+}
+
+impl Rows for MySqlStore {
+    fn capabilities(&self) -> &Capabilities {
+        &self.shared.capabilities
+    }
+
+    fn get(&self, entity: EntityId, key: &Key, view: View) -> Reply<'_, Result<Option<Record>, Error>> {
+        let found = self.shared.points.ask(Read::get(&self.shared, entity, key, view));
+        found.map(|found| found.map(Found::record))
+    }
+
+    fn get_many(&self, entity: EntityId, keys: &[Key], view: View) -> Reply<'_, Result<Vec<Option<Record>>, Error>> {
+        let asked: Vec<_> =
+            keys.iter().map(|key| self.shared.points.ask(Read::get(&self.shared, entity, key, view))).collect();
+        Reply::later(async move {
+            let mut records = Vec::with_capacity(asked.len());
+            for found in asked {
+                records.push(found.await?.record());
+            }
+            Ok(records)
+        })
+    }
+
+    fn lookup(
+        &self,
+        entity: EntityId,
+        index: u16,
+        values: &Key,
+        view: View,
+    ) -> Reply<'_, Result<Option<Record>, Error>> {
+        let found = self.shared.points.ask(Read::lookup(&self.shared, entity, index, values, view));
+        found.map(|found| found.map(Found::record))
+    }
+
+    fn scan(&self, scan: &Scan) -> Reply<'_, Result<Vec<Record>, Error>> {
+        Reply::later(reads::scan(Arc::clone(&self.shared), scan.clone()))
+    }
+
+    fn count(&self, scan: &Scan) -> Reply<'_, Result<u64, Error>> {
+        Reply::later(reads::count(Arc::clone(&self.shared), scan.clone()))
+    }
+
+    fn transact(&self, program: Program) -> Reply<'static, Result<Outcome, Error>> {
+        self.spawn(writes::transact(Arc::clone(&self.shared), program))
+    }
+
+    fn load(&self, batch: LoadBatch) -> Reply<'static, Result<LoadOutcome, Error>> {
+        let shared = Arc::clone(&self.shared);
+        self.spawn(async move { load::run(&shared, batch).await })
+    }
+
+    fn recall(&self, id: &str) -> Reply<'_, Result<Option<Remembered>, Error>> {
+        let found = self.shared.points.ask(Read::recall(&self.shared, id));
+        found.map(|found| found.map(Found::remembered))
+    }
+
+    fn sweep(&self, now: i64) -> Reply<'static, Result<u64, Error>> {
+        let shared = Arc::clone(&self.shared);
+        self.spawn(async move { shared.sweep(now).await })
+    }
+
+    fn version_floor(&self) -> u64 {
+        self.shared.floor
+    }
+
+    fn position(&self) -> u64 {
+        self.shared.position.load(Ordering::Acquire)
+    }
+}
+
+/// Removes expired rows: parameters are the time and how many.
+fn sweep_statement(dialect: Dialect, entity: &Entity) -> Option<String> {
+    let expire = entity.column(entity.expire?);
+    let (table, column) = (dialect.name(&entity.table), dialect.name(&expire.name));
+    let zero = crate::ddl::literal(dialect, &rowkeep_record::Value::Int(0), expire.storage);
+    let never = if expire.nullable { String::new() } else { format!(" AND {column} <> {zero}") };
+    Some(format!("DELETE FROM {table} WHERE {column} <= ?{never} LIMIT ?"))
+}

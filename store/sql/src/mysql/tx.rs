@@ -1,0 +1,297 @@
+//! A transaction as programs see it.
+
+use kit_core::{Error, Reply};
+use rowkeep_engine::{Remembered, Stored, Tx, WriteError};
+use rowkeep_mysql::{Connection, Done, Param, Row};
+use rowkeep_record::{Key, Value};
+use rowkeep_schema::{ColumnId, Entity, EntityId, Storage};
+
+use super::errors::{Failed, Fate, fate, violated};
+use super::meta;
+use super::store::Shared;
+use super::values::{number, param, read_owned};
+use crate::statements::{Deleted, EntitySql};
+
+/// One program's transaction. It begins with the first statement.
+pub(super) struct MySqlTx<'a> {
+    shared: &'a Shared,
+    connection: &'a mut Connection,
+    begun: bool,
+    /// The highest version written.
+    pub(super) version: u64,
+    /// The worst that happened: a program's error does not tell.
+    pub(super) fate: Option<Fate>,
+    /// When what was recalled, and is to be remembered anew, could be forgotten.
+    recalled: Option<i64>,
+}
+
+impl<'a> MySqlTx<'a> {
+    pub(super) fn new(shared: &'a Shared, connection: &'a mut Connection) -> Self {
+        Self { shared, connection, begun: false, version: 0, fate: None, recalled: None }
+    }
+
+    /// Whether there is anything to commit or to roll back.
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun
+    }
+
+    fn entity(&self, id: EntityId) -> (&'a EntitySql, &'a Entity) {
+        (self.shared.sql(id), self.shared.schema.entity(id))
+    }
+
+    async fn execute(
+        &mut self,
+        sql: &str,
+        params: &[Param<'_>],
+        row: impl FnMut(&mut Row<'_>) -> Result<(), Failed> + Send,
+    ) -> Result<Done, Failed> {
+        let done = self.try_execute(sql, params, row).await;
+        if let Err(Failed::Driver(error)) = &done {
+            let fate = fate(error);
+            if fate != Fate::Refused {
+                self.fate = Some(fate);
+            }
+        }
+        done
+    }
+
+    async fn try_execute(
+        &mut self,
+        sql: &str,
+        params: &[Param<'_>],
+        row: impl FnMut(&mut Row<'_>) -> Result<(), Failed> + Send,
+    ) -> Result<Done, Failed> {
+        let statement = self.connection.prepare(sql).await?;
+        let begins = !self.begun;
+        if begins {
+            self.connection.send_command("START TRANSACTION");
+        }
+        self.connection.send_execute(statement, params)?;
+        self.connection.flush().await?;
+        if begins {
+            self.begun = true;
+            self.connection.receive(|_| Ok::<(), Failed>(())).await?;
+        }
+        self.connection.receive(row).await
+    }
+
+    async fn rows(&mut self, id: EntityId, sql: &str, params: &[Param<'_>]) -> Result<Vec<Stored>, Error> {
+        let (shared, mut found) = (self.shared, Vec::new());
+        self.execute(sql, params, |row| {
+            found.push(stored(shared, id, row)?);
+            Ok(())
+        })
+        .await?;
+        Ok(found)
+    }
+
+    async fn read_matching(
+        &mut self,
+        id: EntityId,
+        columns: &[ColumnId],
+        values: &[Value],
+        limit: u32,
+    ) -> Result<Vec<Stored>, Error> {
+        let (sql, entity) = self.entity(id);
+        let text = sql.find(entity, columns, |at| values[at].is_null());
+        let given = columns.iter().zip(values).filter(|(_, value)| !value.is_null());
+        let mut params: Vec<Param<'_>> =
+            given.map(|(column, value)| param(value.as_ref(), entity.column(*column).storage)).collect();
+        params.push(Param::Int(limit.into()));
+        self.rows(id, &text, &params).await
+    }
+
+    async fn add(&mut self, id: EntityId, row: &Stored) -> Result<Option<i64>, WriteError> {
+        self.version = self.version.max(row.version);
+        let (sql, entity) = self.entity(id);
+        let params = row_params(sql, entity, row)?;
+        let done = self.execute(&sql.insert, &params, |_| Ok(())).await;
+        let counted = self.shared.counted(id).filter(|column| row.values[column.index()].is_null());
+        let done = done.map_err(|failed| self.write_error(id, failed, counted.is_some()))?;
+        Ok(counted.and_then(|_| i64::try_from(done.last_insert_id).ok()))
+    }
+
+    async fn change(&mut self, id: EntityId, key: &Key, changed: &[ColumnId], row: &Stored) -> Result<(), WriteError> {
+        self.version = self.version.max(row.version);
+        let (sql, entity) = self.entity(id);
+        let columns: Vec<ColumnId> = changed.iter().copied().filter(|column| sql.is_settable(*column)).collect();
+        if columns.is_empty() && !sql.versioned && sql.deleted == Deleted::Nowhere {
+            return Ok(());
+        }
+        let text = sql.update(entity, columns.iter().copied());
+        let mut params: Vec<Param<'_>> = columns
+            .iter()
+            .map(|column| param(row.values[column.index()].as_ref(), entity.column(*column).storage))
+            .collect();
+        if sql.versioned {
+            params.push(version(row.version)?);
+        }
+        match sql.deleted {
+            Deleted::Nowhere => {}
+            Deleted::Hidden => params.push(row.deleted_at.map_or(Param::Null, Param::Int)),
+            Deleted::Shown(_) => params.push(deleted_at(row)),
+        }
+        params.extend(key_params(entity, key));
+        let done = self.execute(&text, &params, |_| Ok(())).await;
+        match done.map_err(|failed| self.write_error(id, failed, false))?.affected {
+            0 => Err(WriteError::Other(Error::internal("an update of a row that does not exist"))),
+            _ => Ok(()),
+        }
+    }
+
+    fn write_error(&self, entity: EntityId, failed: Failed, counting: bool) -> WriteError {
+        let Failed::Driver(error) = failed else { return WriteError::Other(failed.into()) };
+        match violated(&error).map(|name| self.shared.unique(entity, name)) {
+            // A number that the server gave cannot clash, unless it can count no further.
+            Some(None) if counting => WriteError::Other(self.shared.used_up(entity)),
+            Some(index) => WriteError::Duplicate(index),
+            None if counting && matches!(error.code(), Some(167 | 1467 | 1264)) => {
+                WriteError::Other(self.shared.used_up(entity))
+            }
+            None => WriteError::Other(Failed::Driver(error).into()),
+        }
+    }
+
+    async fn remembered(&mut self, request_id: &str) -> Result<Option<Remembered>, Error> {
+        let mut found = None;
+        // Not locked: a lock on the place of an id that is not there would be in the way of every other new id.
+        self.execute(meta::RECALL, &[Param::Bytes(request_id.as_bytes())], |row| {
+            found = Some(meta::remembered(row)?);
+            Ok(())
+        })
+        .await?;
+        self.recalled = found.as_ref().map(|found| found.forget_at);
+        Ok(found)
+    }
+
+    async fn keep(&mut self, request_id: &str, remembered: &Remembered) -> Result<(), Error> {
+        let Remembered { fingerprint, outcome, forget_at } = remembered;
+        let id = Param::Bytes(request_id.as_bytes());
+        let (fingerprint, outcome, until) = (Param::Bytes(fingerprint), Param::Bytes(outcome), Param::Int(*forget_at));
+        let done = match self.recalled {
+            None => self.execute(meta::REMEMBER, &[id, fingerprint, outcome, until], |_| Ok(())).await,
+            Some(was) => {
+                let params = [fingerprint, outcome, until, id, Param::Int(was)];
+                self.execute(meta::REMEMBER_AGAIN, &params, |_| Ok(())).await
+            }
+        };
+        let is_taken = match &done {
+            Ok(done) => done.affected == 0,
+            Err(Failed::Driver(error)) => violated(error).is_some(),
+            Err(Failed::Other(_)) => false,
+        };
+        if is_taken {
+            // The same request was answered meanwhile; run again, the program finds its answer.
+            self.fate = Some(Fate::Conflict);
+            return Err(Error::internal("a request id was used twice at once"));
+        }
+        done.map(drop).map_err(Error::from)
+    }
+}
+
+impl Tx for MySqlTx<'_> {
+    fn get(&mut self, entity: EntityId, key: &Key) -> Reply<'_, Result<Option<Stored>, Error>> {
+        let key = key.clone();
+        Reply::later(async move {
+            let (sql, definition) = self.entity(entity);
+            let params: Vec<Param<'_>> = key_params(definition, &key).collect();
+            self.rows(entity, &sql.get_stored, &params).await.map(|mut rows| rows.pop())
+        })
+    }
+
+    fn find(
+        &mut self,
+        entity: EntityId,
+        columns: &[ColumnId],
+        values: &[Value],
+        limit: u32,
+    ) -> Reply<'_, Result<Vec<Stored>, Error>> {
+        let (columns, values) = (columns.to_vec(), values.to_vec());
+        Reply::later(async move { self.read_matching(entity, &columns, &values, limit).await })
+    }
+
+    fn insert(&mut self, entity: EntityId, row: &Stored) -> Reply<'_, Result<Option<i64>, WriteError>> {
+        let row = row.clone();
+        Reply::later(async move { self.add(entity, &row).await })
+    }
+
+    fn update(
+        &mut self,
+        entity: EntityId,
+        key: &Key,
+        changed: &[ColumnId],
+        row: &Stored,
+    ) -> Reply<'_, Result<(), WriteError>> {
+        let (key, changed, row) = (key.clone(), changed.to_vec(), row.clone());
+        Reply::later(async move { self.change(entity, &key, &changed, &row).await })
+    }
+
+    fn delete(&mut self, entity: EntityId, key: &Key) -> Reply<'_, Result<bool, Error>> {
+        let key = key.clone();
+        Reply::later(async move {
+            let (sql, definition) = self.entity(entity);
+            let params: Vec<Param<'_>> = key_params(definition, &key).collect();
+            let done = self.execute(&sql.delete, &params, |_| Ok(())).await?;
+            Ok(done.affected > 0)
+        })
+    }
+
+    fn recall(&mut self, request_id: &str) -> Reply<'_, Result<Option<Remembered>, Error>> {
+        let request_id = request_id.to_owned();
+        Reply::later(async move { self.remembered(&request_id).await })
+    }
+
+    fn remember(&mut self, request_id: &str, remembered: &Remembered) -> Reply<'_, Result<(), Error>> {
+        let (request_id, remembered) = (request_id.to_owned(), remembered.clone());
+        Reply::later(async move { self.keep(&request_id, &remembered).await })
+    }
+}
+
+fn key_params<'a>(entity: &'a Entity, key: &'a Key) -> impl Iterator<Item = Param<'a>> {
+    let columns = entity.primary_key.iter().zip(key.values());
+    columns.map(|(column, value)| param(value.as_ref(), entity.column(*column).storage))
+}
+
+fn version<'a>(version: u64) -> Result<Param<'a>, Error> {
+    i64::try_from(version).map(Param::Int).map_err(Error::internal)
+}
+
+fn deleted_at(row: &Stored) -> Param<'_> {
+    row.deleted_at.map_or(Param::Null, |at| param(rowkeep_record::ValueRef::Int(at), Storage::Timestamp))
+}
+
+/// A whole row, in the order of [`EntitySql::insert`].
+pub(super) fn row_params<'a>(sql: &EntitySql, entity: &Entity, row: &'a Stored) -> Result<Vec<Param<'a>>, Error> {
+    let value = |selected: &crate::statements::Selected| match sql.deleted {
+        Deleted::Shown(column) if column == selected.column => deleted_at(row),
+        _ => param(row.values[selected.column.index()].as_ref(), selected.storage),
+    };
+    let mut params: Vec<Param<'a>> = sql.stored.iter().map(value).collect();
+    debug_assert!(sql.stored.iter().all(|selected| entity.column(selected.column).storage == selected.storage));
+    if sql.versioned {
+        params.push(version(row.version)?);
+    }
+    if sql.deleted == Deleted::Hidden {
+        params.push(row.deleted_at.map_or(Param::Null, Param::Int));
+    }
+    Ok(params)
+}
+
+/// A row of [`EntitySql::get_stored`].
+pub(super) fn stored(shared: &Shared, id: EntityId, row: &mut Row<'_>) -> Result<Stored, Failed> {
+    let (sql, entity) = (shared.sql(id), shared.schema.entity(id));
+    let mut values = vec![Value::Null; entity.columns.len()];
+    for selected in &sql.stored {
+        values[selected.column.index()] = read_owned(row.value()?, selected.storage)?;
+    }
+    let version = number(row.value()?)?.unwrap_or_default().unsigned_abs();
+    let deleted_at = match sql.deleted {
+        Deleted::Nowhere => None,
+        Deleted::Hidden => number(row.value()?)?,
+        Deleted::Shown(_) => match read_owned(row.value()?, Storage::Timestamp)? {
+            Value::Int(at) => Some(at),
+            _ => None,
+        },
+    };
+    Ok(Stored { values, version, deleted_at })
+}

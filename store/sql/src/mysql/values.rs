@@ -1,0 +1,151 @@
+//! Stored values as parameters and columns of the protocol; `ddl::mysql` has the types.
+
+use kit_core::Error;
+use rowkeep_mysql::{DateTime, Param, Raw};
+use rowkeep_record::{Civil, Value, ValueRef, decimal_from_unscaled, decimal_unscaled};
+use rowkeep_schema::Storage;
+
+/// A value as a parameter.
+pub(super) fn param(value: ValueRef<'_>, storage: Storage) -> Param<'_> {
+    match (value, storage) {
+        (ValueRef::Null, _) => Param::Null,
+        (ValueRef::Int(time), Storage::Timestamp) => Param::DateTime(date_time(time)),
+        (ValueRef::Int(date), Storage::Date) => Param::Date(date_of(date)),
+        (ValueRef::Int(_) | ValueRef::Blob(_), Storage::Decimal { scale, .. }) => {
+            Param::Decimal(decimal_unscaled(value).unwrap_or_default(), scale)
+        }
+        (ValueRef::Int(number), _) => Param::Int(number),
+        (ValueRef::Uint(number), _) => Param::Uint(number),
+        (ValueRef::Real(number), _) => Param::Double(number),
+        (ValueRef::Text(text), _) => Param::Text(text),
+        (ValueRef::Blob(bytes), _) => Param::Bytes(bytes),
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "parts of a time between the years 1 and 9999"
+)]
+fn date_time(time: i64) -> DateTime {
+    let civil = Civil::from_micros(time);
+    DateTime {
+        year: civil.year as u16,
+        month: civil.month as u8,
+        day: civil.day as u8,
+        hour: civil.hour as u8,
+        minute: civil.minute as u8,
+        second: civil.second as u8,
+        micros: civil.micros as u32,
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "parts of a checked date")]
+fn date_of(date: i64) -> DateTime {
+    DateTime {
+        year: (date / 10_000) as u16,
+        month: (date / 100 % 100) as u8,
+        day: (date % 100) as u8,
+        ..DateTime::default()
+    }
+}
+
+/// Hands a column's value to `take`. What has another form on the wire is converted on the way.
+pub(super) fn read<T>(
+    raw: Raw<'_>,
+    storage: Storage,
+    take: impl FnOnce(ValueRef<'_>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    match (raw, storage) {
+        (Raw::Null, _) => take(ValueRef::Null),
+        (Raw::Bytes(digits), Storage::Decimal { precision, scale }) => {
+            let value = decimal(digits, precision, scale).ok_or_else(|| unexpected(raw, storage))?;
+            take(value.as_ref())
+        }
+        (Raw::Bytes(bytes), Storage::Blob) => take(ValueRef::Blob(bytes)),
+        (Raw::Bytes(bytes), Storage::Text | Storage::Json) => {
+            take(ValueRef::Text(std::str::from_utf8(bytes).map_err(Error::internal)?))
+        }
+        (Raw::DateTime(time), Storage::Timestamp) => take(ValueRef::Int(micros(time))),
+        (Raw::DateTime(date), Storage::Date) => {
+            take(ValueRef::Int(i64::from(date.year) * 10_000 + i64::from(date.month) * 100 + i64::from(date.day)))
+        }
+        (Raw::Float(number), Storage::Float | Storage::Double) => take(ValueRef::Real(number.into())),
+        (Raw::Double(number), Storage::Float | Storage::Double) => take(ValueRef::Real(number)),
+        (Raw::Int(number), Storage::Uint64) => take(ValueRef::Uint(u64::try_from(number).map_err(Error::internal)?)),
+        (Raw::Uint(number), Storage::Uint64) => take(ValueRef::Uint(number)),
+        (Raw::Int(number), _) => take(ValueRef::Int(number)),
+        (Raw::Uint(number), _) => take(ValueRef::Int(i64::try_from(number).map_err(Error::internal)?)),
+        _ => Err(unexpected(raw, storage)),
+    }
+}
+
+/// The same, as an owned value.
+pub(super) fn read_owned(raw: Raw<'_>, storage: Storage) -> Result<Value, Error> {
+    read(raw, storage, |value| Ok(value.to_value()))
+}
+
+/// A number that a statement answers.
+pub(super) fn number(raw: Raw<'_>) -> Result<Option<i64>, Error> {
+    match raw {
+        Raw::Null => Ok(None),
+        Raw::Int(number) => Ok(Some(number)),
+        Raw::Uint(number) => i64::try_from(number).map(Some).map_err(Error::internal),
+        _ => Err(unexpected(raw, Storage::Int64)),
+    }
+}
+
+fn micros(time: DateTime) -> i64 {
+    let DateTime { year, month, day, hour, minute, second, micros } = time;
+    Civil {
+        year: year.into(),
+        month: month.into(),
+        day: day.into(),
+        hour: hour.into(),
+        minute: minute.into(),
+        second: second.into(),
+        micros: micros.into(),
+    }
+    .to_micros()
+}
+
+/// The stored form of a decimal that is written out with all digits of its scale.
+fn decimal(digits: &[u8], precision: u8, scale: u8) -> Option<Value> {
+    let (negative, digits) = match digits {
+        [b'-', rest @ ..] => (true, rest),
+        _ => (false, digits),
+    };
+    let mut unscaled: i128 = 0;
+    let mut behind: Option<u8> = None;
+    for byte in digits {
+        match byte {
+            b'.' => behind = Some(0),
+            b'0'..=b'9' => {
+                unscaled = unscaled.checked_mul(10)?.checked_add(i128::from(byte - b'0'))?;
+                behind = behind.map(|count| count + 1);
+            }
+            _ => return None,
+        }
+    }
+    let missing = scale.checked_sub(behind.unwrap_or(0))?;
+    unscaled = unscaled.checked_mul(10_i128.pow(missing.into()))?;
+    decimal_from_unscaled(if negative { -unscaled } else { unscaled }, precision, scale).ok()
+}
+
+fn unexpected(raw: Raw<'_>, storage: Storage) -> Error {
+    Error::internal(format!("a column holds {raw:?} where {storage:?} was expected"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_are_read_exactly() {
+        assert_eq!(decimal(b"-12.50", 6, 2), Some(Value::Int(-1250)));
+        assert_eq!(decimal(b"7", 6, 2), Some(Value::Int(700)));
+        assert_eq!(decimal(b"1.234", 6, 2), None);
+        let long = decimal(b"99999999999999999999999999999999999999", 38, 0).unwrap();
+        assert_eq!(decimal_unscaled(long.as_ref()), Some(10_i128.pow(38) - 1));
+    }
+}

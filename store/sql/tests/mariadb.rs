@@ -1,0 +1,18 @@
+//! The conformance suite on MariaDB.
+
+mod support;
+
+use rowkeep_engine::conformance::{Lab, Subject};
+
+fn start() -> Subject {
+    let (rows, database) = support::mariadb::store();
+    Subject::over(rows, database)
+}
+
+fn lab() -> Lab {
+    let (rows, database) = support::mariadb::store();
+    Lab::new(rows, database)
+}
+
+rowkeep_engine::api_conformance!(crate::start);
+rowkeep_engine::engine_conformance!(crate::lab);
