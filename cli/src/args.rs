@@ -71,8 +71,12 @@ pub(crate) struct SettingArgs {
     #[arg(long, value_name = "FILE", env = "ROWKEEP_CONFIG")]
     pub(crate) config: Option<PathBuf>,
     /// Where the data lies [default: rowkeep-data]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "database")]
     pub(crate) data: Option<PathBuf>,
+    /// The MySQL or MariaDB server that keeps the data instead: mysql://user:password@host/database. A password is
+    /// better given in ROWKEEP_DATABASE, which no list of processes shows
+    #[arg(long, value_name = "URL", hide_env_values = true)]
+    pub(crate) database: Option<String>,
     /// Accept a step of a migration that may lose data or block, by the name the refusal gives; may be repeated
     #[arg(long, value_name = "STEP")]
     pub(crate) allow: Vec<String>,

@@ -22,6 +22,9 @@ pub(crate) fn load(settings: &SettingArgs, more: Vec<(String, String)>) -> Resul
     if let Some(data) = &settings.data {
         flags.push(("data".to_owned(), text(data)?));
     }
+    if let Some(database) = &settings.database {
+        flags.push(("database".to_owned(), database.clone()));
+    }
     if !settings.allow.is_empty() {
         flags.push(("allow".to_owned(), settings.allow.join(",")));
     }

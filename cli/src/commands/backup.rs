@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use rowkeep_server::Place;
 use rowkeep_sql::sqlite;
 
 use crate::args::Backup;
@@ -12,6 +13,12 @@ use crate::settings;
 
 pub(crate) fn run(args: Backup) -> Result<ExitCode, Failure> {
     let config = settings::config(&args.settings)?;
+    if let Place::Server(address) = config.place()? {
+        let message = format!(
+            "the data is in {address}: copy it with the server's own tools (mariadb-backup, mysqldump --single-transaction)"
+        );
+        return Err(Failure::Input(message));
+    }
     let from = config.data.join(sqlite::FILE_NAME);
     if !from.is_file() {
         let message = format!("{} holds no data; name its directory with --data", config.data.display());

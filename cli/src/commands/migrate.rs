@@ -13,7 +13,7 @@ use crate::settings;
 pub(crate) fn plan(args: Migrate) -> Result<ExitCode, Failure> {
     let schema = args.schema.compile()?;
     let config = settings::config(&args.settings)?;
-    let migration = storage::plan(&schema, &config.data)?;
+    let migration = storage::plan(&schema, &config.place()?)?;
     show(&migration, args.json);
     let obstacles = migration.obstacles(&settings::allow(&config));
     Ok(if obstacles.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -22,7 +22,7 @@ pub(crate) fn plan(args: Migrate) -> Result<ExitCode, Failure> {
 pub(crate) fn apply(args: Migrate) -> Result<ExitCode, Failure> {
     let schema = args.schema.compile()?;
     let config = settings::config(&args.settings)?;
-    let migration = storage::apply(&schema, &config.data, &settings::allow(&config))?;
+    let migration = storage::apply(&schema, &config.place()?, &settings::allow(&config))?;
     show(&migration, args.json);
     Ok(ExitCode::SUCCESS)
 }

@@ -48,7 +48,7 @@ fn greeting(server: &Server, schema: &Schema, insecure: bool) -> Result<Vec<Stri
         if steps == 0 { "up to date".to_owned() } else { format!("{} made", counted(steps, "change", "changes")) };
     let mut lines = vec![
         format!("serving {}", entities.join(", ")),
-        format!("data in {}, {changed}", server.data_file().display()),
+        format!("data in {}, {changed}", server.place()?),
         format!("listening on http://{address} (gRPC and REST, docs at /docs)"),
     ];
     if let Some(admin) = server.admin_address() {

@@ -93,7 +93,7 @@ impl Generation {
     pub(crate) fn open(base: &Base, schema: &Arc<Schema>) -> Result<Self, Error> {
         let templates = base.templates(schema)?;
         let config = &base.config;
-        let storage = Storage::open(schema, &config.data, &base.allow(), &config.pages)?;
+        let storage = Storage::open(schema, &config.place()?, &base.allow(), &config.pages)?;
         let api = Api::new(storage.engine.clone());
         let registry = Registry::new();
         let shared = Shared {

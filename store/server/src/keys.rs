@@ -15,6 +15,12 @@ const LENGTH: usize = 32;
 /// The secret.
 pub(crate) struct Secret([u8; LENGTH]);
 
+impl From<[u8; LENGTH]> for Secret {
+    fn from(secret: [u8; LENGTH]) -> Self {
+        Self(secret)
+    }
+}
+
 impl Secret {
     /// Reads a directory's secret; makes one if there is none.
     pub(crate) fn of(directory: &Path) -> Result<Self, Error> {

@@ -21,4 +21,4 @@ pub use config::ServerConfig;
 pub use live::ReloadError;
 pub use rest::RestConfig;
 pub use server::{Reloader, Server};
-pub use storage::{Migration, Storage};
+pub use storage::{Migration, Place, Storage};

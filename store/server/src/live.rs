@@ -15,7 +15,6 @@
 //! Exports that stream over many pages are not waited for: they may end early, and their client sees a broken
 //! connection.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -79,10 +78,6 @@ impl Live {
         self.shared().api.engine.clone()
     }
 
-    pub(crate) fn data_file(&self) -> PathBuf {
-        self.generation().storage.store.path().to_owned()
-    }
-
     /// Serves another schema from now on.
     pub(crate) async fn exchange(
         self: &Arc<Self>,
@@ -125,7 +120,7 @@ impl Live {
     /// Everything that can be known to fail without touching anything.
     fn check(&self, schema: &Schema) -> Result<(), Error> {
         self.base.templates(schema)?;
-        let obstacles = storage::plan(schema, &self.base.config.data)?.obstacles(&self.base.allow());
+        let obstacles = storage::plan(schema, &self.base.config.place()?)?.obstacles(&self.base.allow());
         if obstacles.is_empty() {
             return Ok(());
         }

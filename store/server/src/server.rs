@@ -4,7 +4,6 @@
 //! data plane on its own threads, and on the caller's runtime the admin listener and the sweeper.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -18,7 +17,7 @@ use tokio::task::JoinSet;
 use crate::config::ServerConfig;
 use crate::generation::{Base, Generation};
 use crate::live::{Live, ReloadError};
-use crate::storage::Migration;
+use crate::storage::{Migration, Place};
 use crate::sweeper;
 use crate::worker::Front;
 
@@ -86,9 +85,12 @@ impl Server {
         self.admin.as_ref().and_then(|(listener, _)| listener.local_addr().ok())
     }
 
-    /// The data file.
-    pub fn data_file(&self) -> PathBuf {
-        self.live.data_file()
+    /// Where the data lies.
+    ///
+    /// # Errors
+    /// None once the server is open: its configuration was checked.
+    pub fn place(&self) -> Result<Place, Error> {
+        self.live.base.config.place()
     }
 
     /// What was changed in the database at start.

@@ -4,10 +4,41 @@ use std::sync::Arc;
 
 use kit_net::NetStats;
 use kit_telemetry::metrics::Registry;
+use rowkeep_sql::mysql::{self, MySqlStore};
 use rowkeep_sql::sqlite::{GROUP_BOUNDS, SqliteStore, Stats};
 
+use crate::storage::Store;
+
 /// Declares them.
-pub(crate) fn declare(registry: &Registry, store: &Arc<SqliteStore>, net: Arc<NetStats>) {
+pub(crate) fn declare(registry: &Registry, store: &Store, net: Arc<NetStats>) {
+    match store {
+        Store::Sqlite(store) => declare_sqlite(registry, store),
+        Store::MySql(store) => declare_mysql(registry, store),
+    }
+    declare_net(registry, net);
+}
+
+fn declare_mysql(registry: &Registry, store: &Arc<MySqlStore>) {
+    type Numbers = mysql::Stats;
+    let gauge = |name: &str, help, read: fn(&Numbers) -> u64| {
+        let store = Arc::clone(store);
+        registry.gauge_fn(name, help, &[], move || read(&store.stats()) as f64);
+    };
+    gauge("rowkeep_write_connections", "Connections that transactions may use.", |stats| stats.write_connections);
+    gauge("rowkeep_write_connections_used", "Connections with a transaction.", |stats| stats.write_connections_used);
+    gauge("rowkeep_reads_waiting", "Reads that are not sent yet.", |stats| stats.reads_waiting);
+    let counter = |name: &str, help, read: fn(&Numbers) -> u64| {
+        let store = Arc::clone(store);
+        registry.counter_fn(name, help, &[], move || read(&store.stats()));
+    };
+    counter("rowkeep_commits_total", "Transactions committed.", |stats| stats.commits);
+    counter("rowkeep_write_conflicts_total", "Transactions run again because others were in their way.", |stats| {
+        stats.conflicts
+    });
+    counter("rowkeep_connections_lost_total", "Connections to the database that broke in use.", |stats| stats.lost);
+}
+
+fn declare_sqlite(registry: &Registry, store: &Arc<SqliteStore>) {
     gauge(registry, store, "rowkeep_write_queue_depth", "Writes that wait.", |stats| stats.queue_depth);
     gauge(registry, store, "rowkeep_write_queue_capacity", "Writes that may wait.", |stats| stats.queue_capacity);
     gauge(registry, store, "rowkeep_wal_pages", "Pages in the write-ahead log.", |stats| stats.wal_pages);
@@ -24,6 +55,9 @@ pub(crate) fn declare(registry: &Registry, store: &Arc<SqliteStore>, net: Arc<Ne
         let read = move || store.stats().group_sizes[index];
         registry.counter_fn("rowkeep_commit_groups_total", help, &[("writes", &bound)], read);
     }
+}
+
+fn declare_net(registry: &Registry, net: Arc<NetStats>) {
     let connections = Arc::clone(&net);
     registry.gauge_fn("rowkeep_connections", "Open connections.", &[], move || connections.open() as f64);
     let accepted = Arc::clone(&net);

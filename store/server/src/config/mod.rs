@@ -3,6 +3,7 @@
 //! Four sources, the later over the earlier: built-in defaults, a TOML file, the environment (`ROWKEEP_REST_TIMEOUT`
 //! for `rest.timeout`), flags. A key that nobody knows is refused wherever it stands, with the nearest one that exists.
 
+mod database;
 mod sources;
 
 use std::net::SocketAddr;
@@ -16,6 +17,8 @@ use kit_telemetry::{AccessConfig, LogConfig, TraceConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::rest::RestConfig;
+use crate::storage::Place;
+pub use database::DatabaseUrl;
 pub use sources::{Effective, Origin, Sources};
 
 /// What a server is started with, as written.
@@ -28,8 +31,10 @@ pub struct ServerConfig {
     pub admin_listen: String,
     /// Serves beyond this machine although nobody is asked who they are.
     pub insecure: bool,
-    /// Where the data lies.
+    /// Where the data lies, unless `database` says otherwise.
     pub data: PathBuf,
+    /// A MySQL or MariaDB server that keeps the data; empty: the embedded store keeps it.
+    pub database: DatabaseUrl,
     /// Templates that replace the built-in pages; empty: none.
     pub templates: PathBuf,
     /// Steps of a migration that may lose data or block, by the name the refusal gives them.
@@ -75,6 +80,7 @@ impl Default for ServerConfig {
             admin_listen: "127.0.0.1:8081".to_owned(),
             insecure: false,
             data: PathBuf::from("rowkeep-data"),
+            database: DatabaseUrl::default(),
             templates: PathBuf::new(),
             allow: Vec::new(),
             sweep_interval: HumanDuration::secs(60),
@@ -107,6 +113,7 @@ impl ServerConfig {
             refuse(!admin.ip().is_loopback() && !self.insecure, "admin_listen: must be a loopback address")?;
             refuse(admin == self.listen && admin.port() != 0, "admin_listen: must differ from listen")?;
         }
+        self.place()?;
         refuse(self.pages.default_size == 0, "pages.default_size: must be at least 1")?;
         refuse(self.pages.max_size < self.pages.default_size, "pages.max_size: must be at least pages.default_size")?;
         refuse(self.sweep_interval.is_zero(), "sweep_interval: must be longer than 0")?;
@@ -114,6 +121,17 @@ impl ServerConfig {
         refuse(self.grpc.default_timeout.is_zero(), "grpc.default_timeout: must be longer than 0")?;
         refuse(self.http.max_connections == 0, "http.max_connections: must be at least 1")?;
         refuse(self.http.max_concurrent_streams == 0, "http.max_concurrent_streams: must be at least 1")
+    }
+
+    /// Where the data lies.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` if `database` is no address.
+    pub fn place(&self) -> Result<Place, Error> {
+        let address = self.database.address();
+        let address =
+            address.map_err(|why| Error::new(Code::InvalidArgument, "INVALID_CONFIG", format!("database: {why}")))?;
+        Ok(address.map_or_else(|| Place::Directory(self.data.clone()), Place::Server))
     }
 
     /// Where metrics and health are served, if anywhere.

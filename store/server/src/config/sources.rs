@@ -92,6 +92,9 @@ impl Sources {
         let mut config = build(&merged)?;
         config.trace.otlp_endpoint.take_if(|endpoint| endpoint.is_empty());
         config.check()?;
+        // Whoever reads the configuration need not read the password in it.
+        let public = Value::String(config.database.to_string());
+        merged.entry("database".to_owned()).and_modify(|(value, _)| *value = public);
         let shown = merged.into_iter().map(|(key, (value, origin))| (key, value.to_string(), origin));
         Ok(Effective { config, values: shown.collect() })
     }

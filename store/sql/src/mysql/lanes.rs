@@ -4,7 +4,8 @@
 //! answered in order, so that a busy lane pays for a system call and a wake-up once per many reads. A connection that
 //! breaks is replaced, and what it had not answered is asked again once: reads change nothing.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use kit_core::{Code, Error, Reply};
@@ -38,15 +39,29 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
-    /// As many lanes; their connections are opened when they are needed. `together`: reads that a lane sends at once.
-    pub(super) fn new(runtime: &tokio::runtime::Handle, connector: &Connector, count: usize, alone: bool) -> Self {
+    /// As many lanes; their connections are opened when they are needed. `alone`: a lane sends one read at a time, because
+    /// each may be long. `lost` counts the connections that break.
+    pub(super) fn new(
+        runtime: &tokio::runtime::Handle,
+        connector: &Connector,
+        lost: &Arc<AtomicU64>,
+        count: usize,
+        alone: bool,
+    ) -> Self {
         let together = if alone { 1 } else { TOGETHER };
         let lane = |_| {
             let (sender, jobs) = mpsc::channel(WAITING);
-            runtime.spawn(Lane { connector: connector.clone(), connection: None, together }.run(jobs));
+            runtime.spawn(
+                Lane { connector: connector.clone(), connection: None, together, lost: Arc::clone(lost) }.run(jobs),
+            );
             sender
         };
         Self { lanes: (0..count).map(lane).collect(), next: AtomicUsize::new(0) }
+    }
+
+    /// Reads that are not sent yet.
+    pub(super) fn waiting(&self) -> u64 {
+        self.lanes.iter().map(|lane| (lane.max_capacity() - lane.capacity()) as u64).sum()
     }
 
     /// Asks; an overfull lane refuses.
@@ -72,6 +87,7 @@ struct Lane {
     connector: Connector,
     connection: Option<Connection>,
     together: usize,
+    lost: Arc<AtomicU64>,
 }
 
 impl Lane {
@@ -116,6 +132,7 @@ impl Lane {
     /// Gives the connection up, and tells the server if it still works for it.
     fn leave(&mut self) {
         let Some(connection) = self.connection.take() else { return };
+        self.lost.fetch_add(1, Ordering::Relaxed);
         let (connector, number) = (self.connector.clone(), connection.server().connection);
         drop(connection);
         tokio::spawn(async move { connector.kill(number).await });

@@ -23,4 +23,4 @@ mod writes;
 pub use database::{Database, Options};
 pub use migrate::preview;
 pub use rowkeep_mysql::Address;
-pub use store::MySqlStore;
+pub use store::{MySqlStore, Stats};

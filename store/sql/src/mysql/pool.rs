@@ -48,6 +48,11 @@ impl Pool {
         self.list().clear();
     }
 
+    /// Connections that nobody uses, opened or not.
+    pub(super) fn free(&self) -> u64 {
+        self.permits.available_permits() as u64
+    }
+
     /// Waits until nothing runs any more, for a while. Whether nothing does.
     pub(super) async fn drain(&self, size: u32, patience: Duration) -> bool {
         timeout(patience, self.permits.acquire_many(size)).await.is_ok()

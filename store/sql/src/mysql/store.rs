@@ -27,6 +27,23 @@ const SWEPT: i64 = 1000;
 /// How long a stop waits for transactions that run.
 const DRAIN: Duration = Duration::from_secs(10);
 
+/// What an operator wants to know.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Transactions committed by this process.
+    pub commits: u64,
+    /// Transactions that were run again because others were in their way.
+    pub conflicts: u64,
+    /// Connections that broke in use.
+    pub lost: u64,
+    /// Connections that transactions may use.
+    pub write_connections: u64,
+    /// Those that do.
+    pub write_connections_used: u64,
+    /// Reads that are not sent yet.
+    pub reads_waiting: u64,
+}
+
 /// The port `Rows` over a [`Database`].
 pub struct MySqlStore {
     shared: Arc<Shared>,
@@ -50,6 +67,8 @@ pub(super) struct Shared {
     /// Versions up to this one may be given.
     pub(super) reserved: AtomicU64,
     pub(super) reserving: tokio::sync::Mutex<()>,
+    pub(super) conflicts: AtomicU64,
+    pub(super) lost: Arc<AtomicU64>,
     floor: u64,
     capabilities: Capabilities,
 }
@@ -101,6 +120,7 @@ impl MySqlStore {
         let floor = database.floor()?;
         let Database { connector, background, write_connections, .. } = database;
         let runtime = background.handle().clone();
+        let lost = Arc::new(AtomicU64::new(0));
         let entity = |entity: &Entity| EntityParts {
             sql: EntitySql::new(connector.dialect, entity, codecs.row(entity.id)),
             counted: crate::ddl::counted(entity),
@@ -108,11 +128,13 @@ impl MySqlStore {
         let shared = Arc::new(Shared {
             entities: schema.entities.iter().map(entity).collect(),
             sweeps: schema.entities.iter().filter_map(|entity| sweep_statement(connector.dialect, entity)).collect(),
-            points: Lanes::new(&runtime, &connector, POINT_LANES, false),
-            scans: Lanes::new(&runtime, &connector, SCAN_LANES, true),
+            points: Lanes::new(&runtime, &connector, &lost, POINT_LANES, false),
+            scans: Lanes::new(&runtime, &connector, &lost, SCAN_LANES, true),
             position: AtomicU64::new(floor),
             reserved: AtomicU64::new(floor),
             reserving: tokio::sync::Mutex::default(),
+            conflicts: AtomicU64::new(0),
+            lost,
             floor,
             capabilities: Capabilities {
                 name: if connector.dialect == Dialect::MySql { "mysql" } else { "mariadb" },
@@ -125,6 +147,20 @@ impl MySqlStore {
             codecs,
         });
         Ok(Arc::new(Self { shared, background: Mutex::new(Some(background)), runtime, write_connections }))
+    }
+
+    /// Counters for an operator.
+    pub fn stats(&self) -> Stats {
+        let shared = &self.shared;
+        let size = u64::from(self.write_connections);
+        Stats {
+            commits: shared.position.load(Ordering::Relaxed) - shared.floor,
+            conflicts: shared.conflicts.load(Ordering::Relaxed),
+            lost: shared.lost.load(Ordering::Relaxed),
+            write_connections: size,
+            write_connections_used: size.saturating_sub(shared.writers.free()),
+            reads_waiting: shared.points.waiting() + shared.scans.waiting(),
+        }
     }
 
     /// Finishes what was begun and closes the connections. Later writes are refused.

@@ -42,8 +42,11 @@ pub(super) async fn transact(shared: Arc<Shared>, mut program: Program) -> Resul
         if attempt >= ATTEMPTS {
             return Err(error);
         }
-        if fate == Fate::Lost {
+        if fate == Fate::Conflict {
+            shared.conflicts.fetch_add(1, Ordering::Relaxed);
+        } else {
             fresh = true;
+            shared.lost.fetch_add(1, Ordering::Relaxed);
             shared.writers.forget();
         }
         tokio::time::sleep(pause(attempt)).await;

@@ -5,17 +5,20 @@
 //! it means for *clients* that were built from the old one ([`Change`]). A change that would make clients or rows be
 //! misread is refused whatever flags are given.
 
+mod place;
+
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 
 use kit_core::{Code, Error};
-use rowkeep_engine::{Engine, EngineOptions, Rows};
-use rowkeep_record::Codecs;
+use rowkeep_engine::{Engine, EngineOptions};
 use rowkeep_schema::{Change, Schema, Verdict, compare};
-use rowkeep_sql::sqlite::{Database, OpenOptions, SqliteStore, preview};
 use rowkeep_sql::{Allow, Plan, Preview};
 use serde_json::json;
+
+use place::Database;
+pub use place::Place;
+pub(crate) use place::Store;
 
 use crate::config::PageConfig;
 use crate::keys::Secret;
@@ -35,7 +38,7 @@ pub struct Storage {
     pub engine: Engine,
     /// What was changed when it was opened.
     pub migration: Migration,
-    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) store: Store,
     pub(crate) secret: Secret,
 }
 
@@ -100,9 +103,9 @@ impl fmt::Display for Migration {
 /// while a server is running on it.
 ///
 /// # Errors
-/// What the disk says, or whose the file is.
-pub fn plan(schema: &Schema, data: &Path) -> Result<Migration, Error> {
-    let Preview { plan, applied_schema } = preview(data, schema)?;
+/// What the disk or the database says, or whose the file is.
+pub fn plan(schema: &Schema, data: &Place) -> Result<Migration, Error> {
+    let Preview { plan, applied_schema } = data.preview(schema)?;
     Ok(Migration::new(applied_schema.as_deref(), schema, plan))
 }
 
@@ -110,12 +113,11 @@ pub fn plan(schema: &Schema, data: &Path) -> Result<Migration, Error> {
 ///
 /// # Errors
 /// As [`Storage::open`].
-pub fn apply(schema: &Schema, data: &Path, allow: &Allow) -> Result<Migration, Error> {
-    migrate(schema, &OpenOptions::new(data), allow).map(|(_, migration)| migration)
+pub fn apply(schema: &Schema, data: &Place, allow: &Allow) -> Result<Migration, Error> {
+    migrate(schema, data.open(false)?, allow).map(|(_, migration)| migration)
 }
 
-fn migrate(schema: &Schema, options: &OpenOptions, allow: &Allow) -> Result<(Database, Migration), Error> {
-    let database = Database::open(options)?;
+fn migrate(schema: &Schema, database: Database, allow: &Allow) -> Result<(Database, Migration), Error> {
     let migration = Migration::new(database.applied_schema()?.as_deref(), schema, database.plan(schema)?);
     migration.check(allow)?;
     for drift in &migration.plan.drift {
@@ -126,40 +128,35 @@ fn migrate(schema: &Schema, options: &OpenOptions, allow: &Allow) -> Result<(Dat
 }
 
 impl Storage {
-    /// Opens the data in a directory, making it if it is missing, and brings its tables up to the schema.
+    /// Opens the data, making its directory if that is missing, and brings its tables up to the schema.
     ///
     /// # Errors
-    /// `FAILED_PRECONDITION` if the data is in use, is somebody else's, or does not take the schema without flags that
-    /// were not given; `DATA_LOSS` if it is corrupt. It is then as it was.
-    pub fn open(schema: &Arc<Schema>, data: &Path, allow: &Allow, pages: &PageConfig) -> Result<Self, Error> {
-        Self::open_with(schema, &OpenOptions::new(data), allow, pages)
+    /// `FAILED_PRECONDITION` if the data is in use, is somebody else's, cannot be reached, or does not take the schema
+    /// without flags that were not given; `DATA_LOSS` if it is corrupt. It is then as it was, or, on a server whose
+    /// migration failed half way, as the error says.
+    pub fn open(schema: &Arc<Schema>, data: &Place, allow: &Allow, pages: &PageConfig) -> Result<Self, Error> {
+        Self::open_with(schema, data.open(false)?, allow, pages)
     }
 
     /// The same for a load, which may be one that was broken off: what that one put off stays put off.
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn open_to_load(schema: &Arc<Schema>, data: &Path, allow: &Allow, pages: &PageConfig) -> Result<Self, Error> {
-        let options = OpenOptions { to_load: true, ..OpenOptions::new(data) };
-        Self::open_with(schema, &options, allow, pages)
+    pub fn open_to_load(schema: &Arc<Schema>, data: &Place, allow: &Allow, pages: &PageConfig) -> Result<Self, Error> {
+        Self::open_with(schema, data.open(true)?, allow, pages)
     }
 
-    fn open_with(
-        schema: &Arc<Schema>,
-        options: &OpenOptions,
-        allow: &Allow,
-        pages: &PageConfig,
-    ) -> Result<Self, Error> {
-        let (database, migration) = migrate(schema, options, allow)?;
-        let store = SqliteStore::start(database, Arc::clone(schema), Arc::new(Codecs::new(schema)))?;
-        let secret = Secret::of(&options.directory)?;
+    fn open_with(schema: &Arc<Schema>, database: Database, allow: &Allow, pages: &PageConfig) -> Result<Self, Error> {
+        let (database, migration) = migrate(schema, database, allow)?;
+        let secret = database.secret()?;
+        let store = database.serve(schema)?;
         let options = EngineOptions {
             token_key: secret.derive("page tokens"),
             default_page_size: pages.default_size,
             max_page_size: pages.max_size,
             ..EngineOptions::default()
         };
-        let engine = Engine::new(Arc::clone(schema), Arc::clone(&store) as Arc<dyn Rows>, options)?;
+        let engine = Engine::new(Arc::clone(schema), store.rows(), options)?;
         Ok(Self { engine, migration, store, secret })
     }
 
