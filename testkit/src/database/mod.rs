@@ -2,6 +2,7 @@
 
 mod mariadb;
 pub mod mysql;
+mod scratch;
 
 use std::{
     io::Read,
@@ -102,7 +103,7 @@ impl DatabaseServer {
     /// As [`start`](Self::start).
     pub fn start_with(product: Product, options: &[&str]) -> Self {
         let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
-        let directory = tempfile::tempdir().expect("a temporary directory");
+        let directory = scratch::directory();
         product.prepare(directory.path(), &options);
         write_users(directory.path());
         let (port, log) = (free_port(), Log::default());

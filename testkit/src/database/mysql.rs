@@ -88,6 +88,8 @@ pub(super) fn program(root: &Path) -> (PathBuf, Vec<String>) {
         format!("--plugin-dir={}", at("usr/lib/mysql/plugin")),
         "--secure-file-priv=NULL".to_owned(),
         "--mysqlx=OFF".to_owned(),
+        "--gtid-mode=ON".to_owned(),
+        "--enforce-gtid-consistency=ON".to_owned(),
         "--innodb-redo-log-capacity=32M".to_owned(),
     ];
     (loader(&libraries), args)
