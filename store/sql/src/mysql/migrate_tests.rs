@@ -162,7 +162,7 @@ fn values_that_do_not_fit_are_shown() {
         .nullable()
         .unique(&["email"])
         .index(&["city", "age"]);
-    let plan = given.plan(&schema(&[small.clone()]));
+    let plan = given.plan(&schema(std::slice::from_ref(&small)));
     let refused: Vec<_> = plan.steps.iter().flat_map(|step| &step.refused).collect();
     assert_eq!(refused, ["users.age: values do not fit: 5000000000"]);
     given.run("UPDATE users SET age = 50");
