@@ -54,6 +54,16 @@ impl Lab {
         self.runtime.block_on(reply)
     }
 
+    /// Sweeps to the end. Answers how many were removed.
+    pub fn sweep(&self) -> u64 {
+        let mut sweep = self.engine.sweep();
+        let mut removed = 0;
+        while let Some(count) = self.wait(sweep.step()).unwrap() {
+            removed += count;
+        }
+        removed
+    }
+
     pub fn id(&self, entity: &str) -> EntityId {
         self.engine.schema().entity_by_name(entity).unwrap().id
     }

@@ -177,6 +177,21 @@ pub fn expired_rows_are_not_in_the_way_of_a_load(lab: &Lab) {
     assert_eq!(api.get("Session", json!({ "token": "a" }))["text"], "new");
 }
 
+pub fn an_expired_row_that_is_held_fast_is_in_the_way_of_a_load(lab: &Lab) {
+    let api = lab.api();
+    for token in ["a", "b"] {
+        api.create("Session", json!({ "token": token, "expiresAt": "2026-01-02T03:04:06Z" }));
+        api.create("Basket", json!({ "id": if token == "a" { "1" } else { "2" }, "session": token }));
+    }
+    api.create("Visit", json!({ "id": "1", "session": "a" }));
+    lab.clock.set(NOW + SECOND);
+    let rows = [json!({ "token": "a", "text": "new" }), json!({ "token": "b", "text": "new" })];
+    let report = Load { on_conflict: OnConflict::Skip, ..load(lab, "Session", &["token", "text"]) }.run(&rows);
+    assert_eq!((report.stored, rejected(&report)), (1, vec![(0, "ALREADY_EXISTS")]));
+    assert_eq!(column(&api.list("Session", json!({})), "token"), ["b"]);
+    assert_eq!(column(&api.list("Basket", json!({})), "id"), ["1"]);
+}
+
 pub fn a_checkpoint_is_kept_with_its_rows(lab: &Lab) {
     let checkpoint = |state: &[u8]| {
         Some(LoadCheckpoint { id: "file".to_owned(), state: state.to_vec(), keep_for: Duration::from_secs(60) })
