@@ -82,6 +82,7 @@ macro_rules! api_conformance {
             keys:
                 the_parts_of_a_composite_key_name_a_row_together,
                 keys_of_every_type_are_told_apart,
+                an_empty_key_names_no_row,
                 counted_keys_go_up_and_leave_room_for_given_ones,
                 counted_keys_that_are_used_up_are_said_to_be,
                 a_counted_key_is_known_to_the_rest_of_its_commit_only_afterwards,
@@ -230,6 +231,7 @@ macro_rules! engine_conformance {
                 a_file_may_set_what_the_store_keeps,
                 every_way_of_counting_keys_counts_in_loads_too,
                 rows_that_break_a_rule_are_left_out_and_named,
+                rows_with_an_empty_key_are_left_out_of_a_load_and_can_be_removed_where_they_are,
                 rows_that_exist_fail_the_load_are_skipped_or_are_replaced,
                 a_replaced_row_has_a_later_version_whatever_the_clock_says,
                 references_of_loaded_rows_are_checked,

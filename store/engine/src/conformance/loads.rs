@@ -98,6 +98,21 @@ pub fn rows_that_break_a_rule_are_left_out_and_named(lab: &Lab) {
     assert_eq!(lab.api().list("Note", json!({})).len(), 2);
 }
 
+pub fn rows_with_an_empty_key_are_left_out_of_a_load_and_can_be_removed_where_they_are(lab: &Lab) {
+    let report = load(lab, "Draft", &["name", "text"]).run(&[json!({ "text": "t" }), json!({ "name": "a" })]);
+    assert_eq!((report.stored, rejected(&report)), (1, vec![(0, "INVALID_FIELDS")]));
+    let violation = &report.rejected[0].1.fields()[0];
+    assert_eq!((violation.field.as_str(), violation.reason), ("name", "REQUIRED"));
+    let api = lab.api();
+    lab.put("Member", &json!({ "code": "", "email": "a@x" }));
+    assert_eq!(api.get("Member", json!({ "code": "" }))["email"], "a@x");
+    api.update("Member", json!({ "code": "", "team": "red" }), "team");
+    let upsert = json!({ "member": { "code": "", "team": "blue" }, "updateMask": "team", "allowMissing": true });
+    assert_eq!(api.call("UpdateMember", upsert)["team"], "blue");
+    api.delete("Member", json!({ "code": "" }));
+    assert_eq!(api.list("Member", json!({})), Vec::<Json>::new());
+}
+
 pub fn rows_that_exist_fail_the_load_are_skipped_or_are_replaced(lab: &Lab) {
     let api = lab.api();
     api.create("Member", json!({ "code": "a", "email": "a@x", "team": "old" }));
