@@ -133,6 +133,11 @@ impl DatabaseServer {
         self.port
     }
 
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.lock().id()
+    }
+
     /// `SIGKILL`: what was not flushed is lost.
     pub fn kill9(&self) {
         self.lock().kill9();

@@ -117,5 +117,5 @@ fn refused(address: &Address, error: DriverError) -> Error {
         None => "check host and port, and that the server runs".to_owned(),
     };
     let message = format!("{address}: {error}; {advice}");
-    Error::new(Code::FailedPrecondition, "DATABASE_REFUSED", message).with_source(error)
+    Error::new(Code::FailedPrecondition, "DATABASE_REFUSED", message)
 }

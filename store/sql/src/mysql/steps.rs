@@ -46,6 +46,14 @@ struct Changing<'a> {
     trial: bool,
 }
 
+impl Changing<'_> {
+    /// Whether it also changes if the column may be NULL.
+    fn changes_absence(&self, column: &ColumnDef) -> bool {
+        let of = |change: &ColumnChange<'_>| matches!(change, ColumnChange::Nullable(of) if of.name == column.name);
+        self.alter.columns.iter().any(of)
+    }
+}
+
 impl<'a> Steps<'a> {
     pub(super) fn new(
         control: &'a mut Connection,
@@ -144,6 +152,8 @@ impl<'a> Steps<'a> {
                 let step = Step { needs: vec![needs], ..Step::default() };
                 self.change(changing, format!("drop column {table}.{column}"), &clause, step).await
             }
+            // Made with the other change: a column is defined anew as a whole.
+            ColumnChange::Convert { column, .. } if changing.changes_absence(column) => Ok(()),
             ColumnChange::Convert { column, from } => {
                 let mut step = Step::default();
                 self.check_conversion(changing, column, *from, &mut step).await?;
@@ -157,6 +167,13 @@ impl<'a> Steps<'a> {
     async fn nullable(&mut self, changing: &Changing<'_>, column: &ColumnDef) -> Result<(), Error> {
         let table = &changing.alter.table.name;
         let mut step = Step::default();
+        for change in &changing.alter.columns {
+            if let ColumnChange::Convert { column: converted, from } = change
+                && converted.name == column.name
+            {
+                self.check_conversion(changing, column, *from, &mut step).await?;
+            }
+        }
         if column.not_null {
             let (found, name) = (self.found_name(changing, column), self.dialect.name(&column.name));
             let absent = self.count(changing, &format!("{found} IS NULL")).await?;
