@@ -2,24 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "clippy knows tests only by their attribute")]
 
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use rowkeep_mysql::{Address, Connection, DateTime, Error, Param, Product, Raw};
 use testkit::{DatabaseServer, Product as Tested};
 
-macro_rules! on_both_products {
-    ($($test:ident)*) => {
-        mod mariadb {
-            $(#[tokio::test] async fn $test() { super::$test(testkit::Product::MariaDb).await; })*
-        }
-        mod mysql {
-            $(#[tokio::test] async fn $test() { super::$test(testkit::Product::MySql).await; })*
-        }
-    };
-}
-
-on_both_products! {
+testkit::on_both_products! {
+    async
     a_server_says_what_it_is
     a_login_that_fails_says_why
     every_type_comes_back_as_it_went
@@ -34,13 +23,7 @@ on_both_products! {
 }
 
 fn address(tested: Tested) -> Address {
-    static MARIADB: OnceLock<DatabaseServer> = OnceLock::new();
-    static MYSQL: OnceLock<DatabaseServer> = OnceLock::new();
-    let server = match tested {
-        Tested::MariaDb => &MARIADB,
-        Tested::MySql => &MYSQL,
-    };
-    server.get_or_init(|| DatabaseServer::start(tested)).url().parse().unwrap()
+    DatabaseServer::shared(tested).url().parse().unwrap()
 }
 
 async fn connect(tested: Tested) -> Connection {

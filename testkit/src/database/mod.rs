@@ -9,7 +9,7 @@ use std::{
     net::{Ipv4Addr, TcpStream},
     ops::Deref,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use tempfile::TempDir;
@@ -113,6 +113,20 @@ impl DatabaseServer {
         server
     }
 
+    /// One for all tests of this process.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub fn shared(product: Product) -> &'static Self {
+        static MARIADB: OnceLock<DatabaseServer> = OnceLock::new();
+        static MYSQL: OnceLock<DatabaseServer> = OnceLock::new();
+        let server = match product {
+            Product::MariaDb => &MARIADB,
+            Product::MySql => &MYSQL,
+        };
+        server.get_or_init(|| Self::start(product))
+    }
+
     /// `mysql://user:password@127.0.0.1:port/test`, for a user who may do everything in `test`.
     pub fn url(&self) -> String {
         self.url_of("test")
@@ -161,6 +175,27 @@ impl DatabaseServer {
     fn lock(&self) -> MutexGuard<'_, Process> {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Tests that run on both products: the names of functions that take a [`Product`], after `async` if they are.
+#[macro_export]
+macro_rules! on_both_products {
+    (async $($test:ident)*) => {
+        mod mariadb {
+            $(#[tokio::test] async fn $test() { super::$test($crate::Product::MariaDb).await; })*
+        }
+        mod mysql {
+            $(#[tokio::test] async fn $test() { super::$test($crate::Product::MySql).await; })*
+        }
+    };
+    ($($test:ident)*) => {
+        mod mariadb {
+            $(#[test] fn $test() { super::$test($crate::Product::MariaDb); })*
+        }
+        mod mysql {
+            $(#[test] fn $test() { super::$test($crate::Product::MySql); })*
+        }
+    };
 }
 
 /// A server that listens may still be at its beginnings; one that greets takes logins.
