@@ -19,6 +19,7 @@ testkit::on_both_products! {
     a_commit_whose_answer_is_lost_is_looked_up_by_its_request_id
     a_commit_whose_answer_is_lost_without_a_request_id_is_not_known
     a_server_that_is_gone_is_said_to_be_and_found_again
+    connections_that_the_server_ended_for_idleness_are_replaced
     every_acknowledged_write_survives_the_server
     a_database_that_cannot_be_used_is_refused_at_start_with_what_to_do
 }
@@ -131,6 +132,19 @@ fn a_server_that_is_gone_is_said_to_be_and_found_again(product: Product) {
     server.restart();
     assert_eq!(subject.get("Line", json!({ "orderId": "1", "line": 1 }))["orderId"], "1");
     subject.create("Line", json!({ "order_id": "1", "line": 2 }));
+}
+
+fn connections_that_the_server_ended_for_idleness_are_replaced(product: Product) {
+    let server = DatabaseServer::start_with(product, &["--wait-timeout=1"]);
+    let subject = Subject::over(store(address(&server)), ());
+    for line in 1..4 {
+        subject.create("Line", json!({ "order_id": "1", "line": line }));
+        assert_eq!(subject.get("Line", json!({ "orderId": "1", "line": line }))["line"], line);
+        let listed = subject.call("ListLines", json!({}));
+        assert_eq!(listed["lines"].as_array().map(Vec::len), Some(line), "{listed}");
+        // Longer than the server keeps a connection that asks nothing.
+        std::thread::sleep(Duration::from_millis(1500));
+    }
 }
 
 fn every_acknowledged_write_survives_the_server(product: Product) {
