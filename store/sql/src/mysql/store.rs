@@ -264,8 +264,11 @@ impl Rows for MySqlStore {
     }
 }
 
-/// Removes expired rows: parameters are the time and how many.
+/// Removes expired rows that nothing refers to: parameters are the time and how many.
 fn sweep_statement(dialect: Dialect, entity: &Entity) -> Option<String> {
+    if !entity.referenced_by.is_empty() {
+        return None;
+    }
     let expire = entity.column(entity.expire?);
     let (table, column) = (dialect.name(&entity.table), dialect.name(&expire.name));
     let zero = crate::ddl::literal(dialect, &rowkeep_record::Value::Int(0), expire.storage);
