@@ -17,11 +17,12 @@ fn path() -> PathBuf {
     if usual.is_file() { usual.to_owned() } else { PathBuf::from("mariadbd") }
 }
 
-pub(super) fn prepare(data: &Path) {
+/// Temporary tables of several servers in one place remove each other.
+pub(super) fn prepare(data: &Path, temporary: &Path) {
     let mut command = Command::new("mariadb-install-db");
     command.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", "--user=root"]);
     command.arg(format!("--datadir={}", data.display()));
-    let output = command.stdin(Stdio::null()).output();
+    let output = command.env("TMPDIR", temporary).stdin(Stdio::null()).output();
     let output = output.unwrap_or_else(|error| panic!("mariadb-install-db (package mariadb-server): {error}"));
     let words = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "mariadb-install-db failed\n{words}");
