@@ -1,16 +1,29 @@
-//! Migrations on a real MariaDB: in place, refused, drifted, broken off, by many at once.
+//! Migrations on a real MariaDB and MySQL: in place, refused, drifted, broken off, by many at once.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rowkeep_mysql::Connection;
 use rowkeep_schema::{Schema, Storage};
-use testkit::MariaDb;
+use testkit::{DatabaseServer, Product};
 
 use super::{Database, Options, meta, preview};
 use crate::testing::{Table, schema, table};
 use crate::{Allow, Plan};
+
+testkit::on_both_products! {
+    an_applied_schema_needs_nothing_more
+    looking_makes_nothing
+    rows_that_exist_get_an_empty_list
+    the_server_itself_says_how_a_change_is_made
+    what_loses_data_needs_a_flag_and_what_rewrites_the_table_says_so
+    values_that_do_not_fit_are_shown
+    a_unique_index_with_duplicates_is_refused
+    what_somebody_else_changed_is_reported_and_kept
+    a_migration_that_was_broken_off_is_finished_by_the_next
+    of_ten_instances_that_start_together_one_migrates
+    a_migration_gives_way_to_transactions_and_then_goes_on
+}
 
 fn users() -> Table {
     table("users")
@@ -31,10 +44,9 @@ struct Given {
 }
 
 impl Given {
-    fn new(rows: &str) -> Self {
-        static SERVER: OnceLock<MariaDb> = OnceLock::new();
+    fn new(product: Product, rows: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(1);
-        let server = SERVER.get_or_init(MariaDb::start);
+        let server = DatabaseServer::shared(product);
         let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let given = Self { options: Options::new(server.url_of(&name).parse().unwrap()), runtime };
@@ -94,26 +106,23 @@ fn whats(plan: &Plan) -> Vec<String> {
     plan.steps.iter().map(what).collect()
 }
 
-#[test]
-fn an_applied_schema_needs_nothing_more() {
-    let given = Given::new("");
+fn an_applied_schema_needs_nothing_more(product: Product) {
+    let given = Given::new(product, "");
     let plan = given.plan(&schema(&[users()]));
     assert_eq!(plan, Plan::default());
     assert_eq!(given.open().applied_schema().unwrap().as_deref(), Some(&b"snapshot"[..]));
 }
 
-#[test]
-fn looking_makes_nothing() {
-    let given = Given::new("");
+fn looking_makes_nothing(product: Product) {
+    let given = Given::new(product, "");
     given.run("DROP TABLE users, rowkeep_meta, rowkeep_requests");
     let looked = preview(&given.options, &schema(&[users()])).unwrap();
     assert_eq!((looked.plan.steps.len(), looked.applied_schema), (1, None));
     assert!(given.run("SHOW TABLES").is_empty());
 }
 
-#[test]
-fn the_server_itself_says_how_a_change_is_made() {
-    let given = Given::new("(1, 'a@x', 30, 'Oslo', 1)");
+fn the_server_itself_says_how_a_change_is_made(product: Product) {
+    let given = Given::new(product, "(1, 'a@x', 30, 'Oslo', 1)");
     let changed = users().column("nick", Storage::Text).column("score", Storage::Double).nullable().index(&["age"]);
     let plan = given.apply(&schema(&[changed]));
     assert_eq!(
@@ -126,12 +135,19 @@ fn the_server_itself_says_how_a_change_is_made() {
     );
     assert!(plan.steps.iter().all(|step| !step.rewrites_table));
     assert_eq!(given.run("SELECT email, nick, score FROM users"), ["a@x  NULL"]);
+    given.run("INSERT INTO users (email, age, city, rowkeep_version) VALUES ('b@x', 1, NULL, 1)");
+    assert_eq!(given.run("SELECT nick FROM users"), ["", ""], "an instance of the schema before leaves it out");
     assert!(given.run("SHOW TABLES LIKE 'rowkeep_trial'").is_empty());
 }
 
-#[test]
-fn what_loses_data_needs_a_flag_and_what_rewrites_the_table_says_so() {
-    let given = Given::new("(1, 'a@x', 30, 'Oslo', 1), (2, 'b@x', 31, NULL, 1)");
+fn rows_that_exist_get_an_empty_list(product: Product) {
+    let given = Given::new(product, "(1, 'a@x', 30, 'Oslo', 1)");
+    given.apply(&schema(&[users().column("tags", Storage::Json)]));
+    assert_eq!(given.run("SELECT tags FROM users"), ["[]"]);
+}
+
+fn what_loses_data_needs_a_flag_and_what_rewrites_the_table_says_so(product: Product) {
+    let given = Given::new(product, "(1, 'a@x', 30, 'Oslo', 1), (2, 'b@x', 31, NULL, 1)");
     let without_age = table("users")
         .column("id", Storage::Int64)
         .counted()
@@ -150,9 +166,8 @@ fn what_loses_data_needs_a_flag_and_what_rewrites_the_table_says_so() {
     assert_eq!(given.run("SELECT id, city FROM users ORDER BY id"), ["1 Oslo", "2 "]);
 }
 
-#[test]
-fn values_that_do_not_fit_are_shown() {
-    let given = Given::new("(1, 'a@x', 5000000000, 'Oslo', 1)");
+fn values_that_do_not_fit_are_shown(product: Product) {
+    let given = Given::new(product, "(1, 'a@x', 5000000000, 'Oslo', 1)");
     let small = table("users")
         .column("id", Storage::Int64)
         .counted()
@@ -172,17 +187,15 @@ fn values_that_do_not_fit_are_shown() {
     assert_eq!(given.run("SELECT age FROM users"), ["50"]);
 }
 
-#[test]
-fn a_unique_index_with_duplicates_is_refused() {
-    let given = Given::new("(1, 'a@x', 30, 'Oslo', 1), (2, 'b@x', 31, 'Oslo', 1)");
+fn a_unique_index_with_duplicates_is_refused(product: Product) {
+    let given = Given::new(product, "(1, 'a@x', 30, 'Oslo', 1), (2, 'b@x', 31, 'Oslo', 1)");
     let plan = given.plan(&schema(&[users().unique(&["city"])]));
     let refused: Vec<_> = plan.steps.iter().flat_map(|step| &step.refused).collect();
     assert_eq!(refused, ["the unique index would have duplicates: Oslo (2 rows)"]);
 }
 
-#[test]
-fn what_somebody_else_changed_is_reported_and_kept() {
-    let given = Given::new("");
+fn what_somebody_else_changed_is_reported_and_kept(product: Product) {
+    let given = Given::new(product, "");
     given.run("ALTER TABLE users ADD COLUMN theirs INT, DROP INDEX users_city_age");
     let plan = given.plan(&schema(&[users()]));
     let drift: Vec<_> = plan.drift.iter().map(|drift| drift.what.as_str()).collect();
@@ -192,15 +205,14 @@ fn what_somebody_else_changed_is_reported_and_kept() {
     assert_eq!(given.run("SELECT count(theirs) FROM users"), ["0"]);
 }
 
-#[test]
-fn a_migration_that_was_broken_off_is_finished_by_the_next() {
-    let given = Given::new("(1, 'a@x', 30, 'Oslo', 1)");
+fn a_migration_that_was_broken_off_is_finished_by_the_next(product: Product) {
+    let given = Given::new(product, "(1, 'a@x', 30, 'Oslo', 1)");
     let wanted = schema(&[users().column("nick", Storage::Text).column("score", Storage::Int64)]);
     let database = given.open();
     database.background.wait(async {
         let mut control = database.control.lock().await;
         meta::set(&mut control, meta::MIGRATING, b"new").await.unwrap();
-        control.command("ALTER TABLE users ADD COLUMN nick LONGTEXT NOT NULL DEFAULT ''").await.unwrap();
+        control.command("ALTER TABLE users ADD COLUMN nick LONGTEXT NOT NULL DEFAULT ('')").await.unwrap();
     });
     drop(database);
     let plan = given.apply(&wanted);
@@ -208,9 +220,8 @@ fn a_migration_that_was_broken_off_is_finished_by_the_next() {
     assert!(given.run("SELECT 1 FROM rowkeep_meta WHERE name = 'migrating'").is_empty());
 }
 
-#[test]
-fn of_ten_instances_that_start_together_one_migrates() {
-    let given = Given::new("");
+fn of_ten_instances_that_start_together_one_migrates(product: Product) {
+    let given = Given::new(product, "");
     let wanted = schema(&[users().column("nick", Storage::Text)]);
     let steps = AtomicU32::new(0);
     std::thread::scope(|scope| {
@@ -226,9 +237,8 @@ fn of_ten_instances_that_start_together_one_migrates() {
     assert_eq!(steps.into_inner(), 1);
 }
 
-#[test]
-fn a_migration_gives_way_to_transactions_and_then_goes_on() {
-    let given = Given::new("(1, 'a@x', 30, 'Oslo', 1)");
+fn a_migration_gives_way_to_transactions_and_then_goes_on(product: Product) {
+    let given = Given::new(product, "(1, 'a@x', 30, 'Oslo', 1)");
     let wanted = schema(&[users().column("nick", Storage::Text)]);
     let holder = std::thread::spawn({
         let address = given.options.address.clone();

@@ -13,7 +13,16 @@ use rowkeep_record::Codecs;
 use rowkeep_sql::Allow;
 use rowkeep_sql::mysql::{Address, Database, MySqlStore, Options};
 use serde_json::json;
-use testkit::MariaDb;
+use testkit::{DatabaseServer, Product};
+
+testkit::on_both_products! {
+    a_commit_whose_answer_is_lost_is_looked_up_by_its_request_id
+    a_commit_whose_answer_is_lost_without_a_request_id_is_not_known
+    a_server_that_is_gone_is_said_to_be_and_found_again
+    connections_that_the_server_ended_for_idleness_are_replaced
+    every_acknowledged_write_survives_the_server
+    a_database_that_cannot_be_used_is_refused_at_start_with_what_to_do
+}
 
 /// A store of the suite's schema in the server's database, which is migrated if it has to be.
 fn store(address: Address) -> Arc<MySqlStore> {
@@ -24,7 +33,7 @@ fn store(address: Address) -> Arc<MySqlStore> {
     MySqlStore::start(database, Arc::clone(&schema), Arc::new(Codecs::new(&schema))).unwrap()
 }
 
-fn address(server: &MariaDb) -> Address {
+fn address(server: &DatabaseServer) -> Address {
     server.url().parse().unwrap()
 }
 
@@ -77,7 +86,7 @@ fn copy(mut from: &TcpStream, mut to: &TcpStream, goes_on: impl Fn(&[u8]) -> boo
     }
 }
 
-fn through(server: &MariaDb) -> (Proxy, Subject) {
+fn through(server: &DatabaseServer) -> (Proxy, Subject) {
     let proxy = Proxy::to(server.port());
     let address = Address { port: proxy.port, ..address(server) };
     let subject = Subject::over(store(address), ());
@@ -86,9 +95,8 @@ fn through(server: &MariaDb) -> (Proxy, Subject) {
     (proxy, subject)
 }
 
-#[test]
-fn a_commit_whose_answer_is_lost_is_looked_up_by_its_request_id() {
-    let server = MariaDb::start();
+fn a_commit_whose_answer_is_lost_is_looked_up_by_its_request_id(product: Product) {
+    let server = DatabaseServer::start(product);
     let (proxy, subject) = through(&server);
     proxy.lose_commit.store(true, Ordering::Release);
     let request = json!({ "note": { "title": "once" }, "requestId": "2d3c8f8e-0b7c-4d3a-9d0e-1f2a3b4c5d6e" });
@@ -99,9 +107,8 @@ fn a_commit_whose_answer_is_lost_is_looked_up_by_its_request_id() {
     assert_eq!(listed["notes"].as_array().map(Vec::len), Some(1), "{listed}");
 }
 
-#[test]
-fn a_commit_whose_answer_is_lost_without_a_request_id_is_not_known() {
-    let server = MariaDb::start();
+fn a_commit_whose_answer_is_lost_without_a_request_id_is_not_known(product: Product) {
+    let server = DatabaseServer::start(product);
     let (proxy, subject) = through(&server);
     proxy.lose_commit.store(true, Ordering::Release);
     let failure = subject.try_call("CreateNote", &json!({ "note": { "title": "perhaps" } })).unwrap_err();
@@ -110,9 +117,8 @@ fn a_commit_whose_answer_is_lost_without_a_request_id_is_not_known() {
     assert_eq!(listed["notes"].as_array().map(Vec::len), Some(1), "it happened: {listed}");
 }
 
-#[test]
-fn a_server_that_is_gone_is_said_to_be_and_found_again() {
-    let server = MariaDb::start();
+fn a_server_that_is_gone_is_said_to_be_and_found_again(product: Product) {
+    let server = DatabaseServer::start(product);
     let subject = Subject::over(store(address(&server)), ());
     subject.create("Line", json!({ "order_id": "1", "line": 1 }));
     server.kill9();
@@ -128,9 +134,21 @@ fn a_server_that_is_gone_is_said_to_be_and_found_again() {
     subject.create("Line", json!({ "order_id": "1", "line": 2 }));
 }
 
-#[test]
-fn every_acknowledged_write_survives_the_server() {
-    let server = MariaDb::start();
+fn connections_that_the_server_ended_for_idleness_are_replaced(product: Product) {
+    let server = DatabaseServer::start_with(product, &["--wait-timeout=1"]);
+    let subject = Subject::over(store(address(&server)), ());
+    for line in 1..4 {
+        subject.create("Line", json!({ "order_id": "1", "line": line }));
+        assert_eq!(subject.get("Line", json!({ "orderId": "1", "line": line }))["line"], line);
+        let listed = subject.call("ListLines", json!({}));
+        assert_eq!(listed["lines"].as_array().map(Vec::len), Some(line), "{listed}");
+        // Longer than the server keeps a connection that asks nothing.
+        std::thread::sleep(Duration::from_millis(1500));
+    }
+}
+
+fn every_acknowledged_write_survives_the_server(product: Product) {
+    let server = DatabaseServer::start(product);
     let subject = Subject::over(store(address(&server)), ());
     let (next, stop) = (AtomicU64::new(1), AtomicBool::new(false));
     let write = || {
@@ -171,9 +189,8 @@ fn every_acknowledged_write_survives_the_server() {
     assert!(ghosts.is_empty(), "said not to be applied and there: {ghosts:?}");
 }
 
-#[test]
-fn a_database_that_cannot_be_used_is_refused_at_start_with_what_to_do() {
-    let server = MariaDb::start();
+fn a_database_that_cannot_be_used_is_refused_at_start_with_what_to_do(product: Product) {
+    let server = DatabaseServer::start(product);
     let refused = |change: fn(&mut Address)| {
         let mut address = address(&server);
         change(&mut address);
