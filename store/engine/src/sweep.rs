@@ -25,7 +25,7 @@ use crate::engine::Shared;
 use crate::{Access, AccessPath, Scan, View, prepare};
 
 /// Rows of a step.
-const STEP: u32 = 100;
+const STEP: u32 = 500;
 /// Bytes of rows that a step reads, unless a single row is larger.
 const MAX_BYTES: usize = 1 << 20;
 
@@ -83,11 +83,13 @@ impl Sweep {
         let (entity, codec) = (self.shared.entity(id), self.shared.codec(id));
         let Some(expire) = entity.expire else { return Ok(Vec::new()) };
         let (order, access) = path(entity, expire);
+        let after = self.after.take();
+        let from = after.as_ref().and_then(|after| after.first()).filter(|_| order[0].0 == expire);
         let scan = Scan {
             entity: id,
-            filter: Some(Arc::new(expired(entity, expire, self.now))),
+            filter: Some(Arc::new(expired(entity, expire, from, self.now))),
             order: Arc::new(order),
-            after: self.after.take(),
+            after,
             limit: STEP,
             max_bytes: MAX_BYTES,
             access,
@@ -134,21 +136,26 @@ fn is_kept(error: &Error) -> bool {
     matches!(error.code(), Code::FailedPrecondition | Code::AlreadyExists)
 }
 
-fn expired(entity: &Entity, expire: ColumnId, now: i64) -> Filter {
-    let compare = |compare, at| Filter::Column { column: expire, compare, value: Value::Int(at) };
-    let past = compare(Compare::LessOrEqual, now);
-    // Where there is no NULL, 0 means never.
-    if entity.column(expire).nullable { past } else { Filter::And(vec![past, compare(Compare::NotEqual, 0)]) }
+/// `from`: where the walk is up to, said once more for storages that do not see it in the place to start behind.
+fn expired(entity: &Entity, expire: ColumnId, from: Option<&Value>, now: i64) -> Filter {
+    let compare = |compare, value| Filter::Column { column: expire, compare, value };
+    let mut all = vec![compare(Compare::LessOrEqual, Value::Int(now))];
+    if !entity.column(expire).nullable {
+        // Where there is no NULL, 0 means never.
+        all.push(compare(Compare::NotEqual, Value::Int(0)));
+    }
+    all.extend(from.map(|from| compare(Compare::GreaterOrEqual, from.clone())));
+    Filter::And(all)
 }
 
-/// Along an index that begins with the time of expiry, or by primary key: the table is then walked over once.
+/// By time of expiry, which a storage keeps an index on, and then by primary key.
 fn path(entity: &Entity, expire: ColumnId) -> (OrderBy, Access) {
     let begins = |index: &rowkeep_schema::Index| index.columns.first() == Some(&(expire, false));
-    // A sweep must find its place in the rows it read, and those do not show a secret.
-    let indexes = entity.indexes.iter().filter(|_| !entity.column(expire).secret);
-    let index = indexes.clone().position(begins).and_then(|at| u16::try_from(at).ok());
-    let key = entity.primary_key.iter().filter(|column| index.is_none() || **column != expire);
-    let order = index.map(|_| (expire, false)).into_iter().chain(key.map(|column| (*column, false))).collect();
+    let index = entity.indexes.iter().position(begins).and_then(|at| u16::try_from(at).ok());
     let path = index.map_or(AccessPath::Primary, AccessPath::Index);
+    let key = entity.primary_key.iter().copied().filter(|column| *column != expire);
+    // A sweep finds its place again by the rows it read, and those do not show a secret.
+    let first = (!entity.column(expire).secret).then_some(expire);
+    let order = first.into_iter().chain(key).map(|column| (column, false)).collect();
     (order, Access { path, bound: 0, sorted: false, backward: false })
 }

@@ -53,7 +53,8 @@ enum Shape {
 
 /// What was found.
 pub(super) enum Found {
-    Records(Vec<Record>),
+    /// With the bytes of their wire forms.
+    Records(Vec<Record>, usize),
     Keyed(BTreeMap<Key, Record>),
     Stored(Vec<Stored>),
     Number(u64),
@@ -66,7 +67,7 @@ impl Found {
     }
 
     pub(super) fn records(self) -> Vec<Record> {
-        if let Self::Records(records) = self { records } else { Vec::new() }
+        if let Self::Records(records, _) = self { records } else { Vec::new() }
     }
 
     pub(super) fn keyed(self) -> BTreeMap<Key, Record> {
@@ -171,7 +172,7 @@ impl Read {
     /// What a result without rows means.
     pub(super) fn nothing(&self) -> Found {
         match self.shape {
-            Shape::Records(_) => Found::Records(Vec::new()),
+            Shape::Records(_) => Found::Records(Vec::new(), 0),
             Shape::Keyed(_) => Found::Keyed(BTreeMap::new()),
             Shape::Stored(_) => Found::Stored(Vec::new()),
             Shape::Number => Found::Number(0),
@@ -182,15 +183,15 @@ impl Read {
     /// Takes a row in.
     pub(super) fn row(&self, found: &mut Found, row: &mut Row<'_>) -> Result<(), Failed> {
         match (self.shape, found) {
-            (Shape::Records(entity), Found::Records(records)) => {
+            (Shape::Records(entity), Found::Records(records, bytes)) => {
                 // The rest of the rows is on its way already, and passed over.
-                if self.max_bytes < usize::MAX
-                    && records.iter().map(|r| r.wire().len()).sum::<usize>() >= self.max_bytes
-                {
+                if *bytes >= self.max_bytes {
                     return Ok(());
                 }
                 let size = records.last().map_or(ROW_BYTES, |record| record.wire().len());
-                records.push(self.shared.record(entity, row, size, |_, _| {})?);
+                let record = self.shared.record(entity, row, size, |_, _| {})?;
+                *bytes += record.wire().len();
+                records.push(record);
             }
             (Shape::Keyed(entity), Found::Keyed(records)) => {
                 let columns = &self.shared.schema.entity(entity).primary_key;

@@ -11,6 +11,7 @@ use rowkeep_record::{Codecs, Key, Record};
 use rowkeep_schema::{ColumnId, Entity, EntityId, Schema};
 
 use super::database::{Background, Database};
+use super::groups::{self, Groups};
 use super::lanes::Lanes;
 use super::pool::Pool;
 use super::reads::{Found, Read};
@@ -62,6 +63,7 @@ pub(super) struct Shared {
     pub(super) points: Lanes,
     pub(super) scans: Lanes,
     pub(super) writers: Pool,
+    pub(super) groups: Groups,
     /// Counts commits.
     pub(super) position: AtomicU64,
     /// Versions up to this one may be given.
@@ -130,6 +132,7 @@ impl MySqlStore {
             sweeps: schema.entities.iter().filter_map(|entity| sweep_statement(connector.dialect, entity)).collect(),
             points: Lanes::new(&runtime, &connector, &lost, POINT_LANES, false),
             scans: Lanes::new(&runtime, &connector, &lost, SCAN_LANES, true),
+            groups: Groups::default(),
             position: AtomicU64::new(floor),
             reserved: AtomicU64::new(floor),
             reserving: tokio::sync::Mutex::default(),
@@ -237,6 +240,9 @@ impl Rows for MySqlStore {
     }
 
     fn transact(&self, program: Program) -> Reply<'static, Result<Outcome, Error>> {
+        if program.only_adds() {
+            return groups::join(&self.shared, &self.runtime, program);
+        }
         self.spawn(writes::transact(Arc::clone(&self.shared), program))
     }
 

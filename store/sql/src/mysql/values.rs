@@ -63,6 +63,7 @@ fn date_of(date: i64) -> DateTime {
 }
 
 /// Hands a column's value to `take`. What has another form on the wire is converted on the way.
+#[inline]
 pub(super) fn read<T>(
     raw: Raw<'_>,
     storage: Storage,

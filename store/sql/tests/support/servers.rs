@@ -38,19 +38,29 @@ fn free(product: Product) -> Option<String> {
     Some(free.swap_remove(at).1)
 }
 
+impl Lease {
+    pub(crate) fn new(product: Product) -> Self {
+        Self { product, name: free(product).unwrap_or_else(|| make(product)) }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        server(self.product).url_of(&self.name)
+    }
+}
+
 /// An empty store of the suite's schema, and its database.
 pub(crate) fn store(product: Product) -> (Arc<MySqlStore>, Lease) {
-    let lease = Lease { product, name: free(product).unwrap_or_else(|| make(product)) };
+    let lease = Lease::new(product);
     let schema = schema();
-    let database = Database::open(&options(product, &lease.name)).unwrap();
+    let database = Database::open(&options(&lease.url())).unwrap();
     let plan = database.plan(&schema).unwrap();
     database.apply(&plan, &schema, b"snapshot", &Allow::default()).unwrap();
     let store = MySqlStore::start(database, Arc::clone(&schema), Arc::new(Codecs::new(&schema))).unwrap();
     (store, lease)
 }
 
-fn options(product: Product, database: &str) -> Options {
-    let mut options = Options::new(server(product).url_of(database).parse().unwrap());
+fn options(url: &str) -> Options {
+    let mut options = Options::new(url.parse().unwrap());
     options.write_connections = 8;
     options
 }
