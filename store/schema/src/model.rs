@@ -262,6 +262,8 @@ pub enum Generated {
     Snowflake,
     /// UUID version 7, made by the engine; 36 characters in a string, 16 bytes in a bytes field.
     UuidV7,
+    /// The database computes it from other columns; never written.
+    Computed,
 }
 
 /// What the store keeps by itself.

@@ -133,6 +133,7 @@ pub(crate) enum GeneratedOption {
     AutoIncrement = 1,
     Snowflake = 2,
     UuidV7 = 3,
+    Computed = 4,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, prost::Enumeration)]

@@ -44,6 +44,10 @@ pub(crate) struct ColumnDef {
     /// Characters of a text, bytes of a blob, at most.
     pub(crate) max_length: Option<u32>,
     pub(crate) not_null: bool,
+    /// Every write sets a value, so that it does no harm if NULL is not taken.
+    pub(crate) always_set: bool,
+    /// The database computes it.
+    pub(crate) computed: bool,
     /// What rows get that exist when the column is added.
     pub(crate) fill: Value,
 }
@@ -57,9 +61,24 @@ pub(crate) struct IndexDef {
     pub(crate) unique: bool,
 }
 
-/// Whether the column is in the table. Etags are computed.
+/// Whether the column is in the table. Etags are made from the version.
 pub(crate) fn is_stored(column: &Column) -> bool {
     column.auto != Some(Auto::Etag)
+}
+
+/// Whether statements set the column.
+pub(crate) fn is_written(column: &Column) -> bool {
+    is_stored(column) && column.generated != Some(Generated::Computed)
+}
+
+impl TableDef {
+    /// Why the table, or a column that it lacks, cannot be made.
+    pub(crate) fn unmakeable(&self, column: &ColumnDef) -> Option<String> {
+        let (table, name) = (&self.name, &column.name);
+        column
+            .computed
+            .then(|| format!("{table}.{name} is computed, and only its owner knows from what: add it yourself"))
+    }
 }
 
 /// The tables of a schema, in its order.
@@ -82,6 +101,8 @@ fn table(entity: &Entity, codecs: &Codecs) -> TableDef {
                 sql_type: column.sql_type.clone(),
                 max_length: column.rules.max_length,
                 not_null,
+                always_set: column.rules.required || matches!(column.auto, Some(Auto::CreateTime | Auto::UpdateTime)),
+                computed: column.generated == Some(Generated::Computed),
                 fill: fill(default, column, not_null),
             }
         })
@@ -114,6 +135,8 @@ fn hidden_columns(entity: &Entity) -> Vec<ColumnDef> {
         sql_type: None,
         max_length: None,
         not_null,
+        always_set: false,
+        computed: false,
         fill: if not_null { Value::Int(0) } else { Value::Null },
     };
     let mut columns = Vec::new();

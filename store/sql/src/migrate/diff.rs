@@ -3,7 +3,7 @@
 //! Only what an apply made is ever dropped: a column or an index that somebody else added stays where it is.
 
 use super::applied::{Applied, AppliedTable, storage_text};
-use super::found::{FoundIndex, FoundKey, FoundTable};
+use super::found::{FoundColumn, FoundIndex, FoundKey, FoundTable};
 use crate::ddl::{ColumnDef, IndexDef, KeyKind, TableDef};
 
 /// A change of the database.
@@ -51,8 +51,8 @@ pub(crate) trait Spelling {
     /// Whether a column of this found type holds what the wanted one does.
     fn same_type(&self, table: &TableDef, column: &ColumnDef, found: &str) -> bool;
 
-    /// How the catalogue shows the table's key.
-    fn key(&self, table: &TableDef) -> FoundKey;
+    /// Whether the catalogue shows the table's key like this.
+    fn same_key(&self, table: &TableDef, found: FoundKey) -> bool;
 }
 
 /// The changes, tables in the order of the schema.
@@ -131,7 +131,7 @@ impl<'a> Differ<'a, '_> {
             if !same_storage || !self.spelling.same_type(self.table, column, &found.sql_type) {
                 changes.push(ColumnChange::Convert { column, from: was });
             }
-            if found.not_null != column.not_null && !self.is_integer_key(column) {
+            if !self.same_nullability(column, found) {
                 changes.push(ColumnChange::Nullable(column));
             }
         }
@@ -141,6 +141,11 @@ impl<'a> Differ<'a, '_> {
             self.found.columns.iter().filter(|found| !kept.contains(&found.name.as_str()) && managed(&found.name));
         changes.extend(dropped.map(|found| ColumnChange::Drop(&found.name)));
         changes
+    }
+
+    fn same_nullability(&self, column: &ColumnDef, found: &FoundColumn) -> bool {
+        let stricter = found.not_null && column.always_set;
+        found.not_null == column.not_null || stricter || column.computed || self.is_integer_key(column)
     }
 
     /// Such a key is never NULL, whatever the catalogue says.
@@ -154,7 +159,8 @@ impl<'a> Differ<'a, '_> {
             column.and_then(|column| self.found_name(column)).unwrap_or_default().to_owned()
         };
         let wanted: Vec<String> = self.table.primary_key.iter().map(named).collect();
-        wanted != self.found.primary_key || self.spelling.key(self.table) != self.found.key
+        let same_columns = wanted == self.found.primary_key || self.found.is_keyed_by(&wanted);
+        !same_columns || !self.spelling.same_key(self.table, self.found.key)
     }
 
     fn indexes(&self, gone: &dyn Fn(&str) -> bool) -> (Vec<&'a FoundIndex>, Vec<&'a IndexDef>) {

@@ -27,8 +27,8 @@ pub(super) async fn read(connection: &mut Connection, dialect: Dialect) -> Resul
     let mut tables: Vec<FoundTable> = Vec::new();
     let mut estimates = BTreeMap::new();
     let names = format!(
-        "SELECT TABLE_NAME, TABLE_ROWS FROM information_schema.TABLES WHERE {OURS} AND TABLE_TYPE = 'BASE TABLE' \
-         ORDER BY TABLE_NAME"
+        "SELECT TABLE_NAME, TABLE_ROWS FROM information_schema.TABLES WHERE {OURS} \
+         AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') ORDER BY TABLE_NAME"
     );
     for row in connection.query(&names).await.map_err(classify)? {
         let name = text(&row, 0);

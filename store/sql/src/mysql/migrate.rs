@@ -113,8 +113,9 @@ impl Spelling for MySqlSpelling {
         normal_type(&column_type(self.0, table, column)) == normal_type(found)
     }
 
-    fn key(&self, table: &TableDef) -> FoundKey {
-        if table.counted.is_some() { FoundKey::Counted } else { FoundKey::Plain }
+    /// A column may go on counting for others.
+    fn same_key(&self, table: &TableDef, found: FoundKey) -> bool {
+        table.counted.is_none() || found == FoundKey::Counted
     }
 }
 

@@ -58,7 +58,8 @@ impl<'a> Steps<'a> {
 
     pub(super) fn create(&mut self, table: &TableDef) {
         let sql = vec![create_table(self.dialect, table)];
-        self.add(&table.name, Step { what: format!("create table {}", table.name), sql, ..Step::default() });
+        let refused = table.columns.iter().filter_map(|column| table.unmakeable(column)).collect();
+        self.add(&table.name, Step { what: format!("create table {}", table.name), sql, refused, ..Step::default() });
     }
 
     pub(super) fn drop(&mut self, table: &FoundTable) {
@@ -130,7 +131,9 @@ impl<'a> Steps<'a> {
         match change {
             ColumnChange::Add(column) => {
                 let clause = add_column(self.dialect, definition, column);
-                self.change(changing, format!("add column {table}.{}", column.name), &clause, Step::default()).await
+                let refused = definition.unmakeable(column).into_iter().collect();
+                let step = Step { refused, ..Step::default() };
+                self.change(changing, format!("add column {table}.{}", column.name), &clause, step).await
             }
             ColumnChange::Rename { from, to } => {
                 let clause = format!("RENAME COLUMN {} TO {}", self.dialect.name(from), self.dialect.name(&to.name));

@@ -266,8 +266,8 @@ pub(super) fn row_params<'a>(sql: &EntitySql, entity: &Entity, row: &'a Stored) 
         Deleted::Shown(column) if column == selected.column => deleted_at(row),
         _ => param(row.values[selected.column.index()].as_ref(), selected.storage),
     };
-    let mut params: Vec<Param<'a>> = sql.stored.iter().map(value).collect();
-    debug_assert!(sql.stored.iter().all(|selected| entity.column(selected.column).storage == selected.storage));
+    let mut params: Vec<Param<'a>> = sql.written.iter().map(value).collect();
+    debug_assert!(sql.written.iter().all(|selected| entity.column(selected.column).storage == selected.storage));
     if sql.versioned {
         params.push(version(row.version)?);
     }

@@ -36,7 +36,8 @@ impl<'a> Steps<'a> {
     pub(super) fn create(&mut self, table: &TableDef) {
         let mut sql = vec![create_table(SQLITE, table, &table.name)];
         sql.extend(table.indexes.iter().map(|index| create_index(SQLITE, &table.name, index)));
-        self.add(&table.name, Step { what: format!("create table {}", table.name), sql, ..Step::default() });
+        let refused = table.columns.iter().filter_map(|column| table.unmakeable(column)).collect();
+        self.add(&table.name, Step { what: format!("create table {}", table.name), sql, refused, ..Step::default() });
     }
 
     pub(super) fn drop(&mut self, table: &FoundTable) -> Result<(), Error> {
@@ -88,6 +89,7 @@ impl<'a> Steps<'a> {
             ColumnChange::Add(column) => Step {
                 what: format!("add column {table}.{}", column.name),
                 sql: vec![add_column(SQLITE, table, column)],
+                refused: alter.table.unmakeable(column).into_iter().collect(),
                 ..step
             },
             ColumnChange::Rename { from, to } => Step {
