@@ -52,23 +52,39 @@ pub(super) async fn read(connection: &mut Connection, dialect: Dialect) -> Resul
             add_column(table, &row);
         }
     }
-    // Only MySQL has indexes on expressions.
-    let expression = if dialect == Dialect::MySql { "EXPRESSION" } else { "NULL" };
-    let indexes = format!(
-        "SELECT TABLE_NAME, INDEX_NAME, NON_UNIQUE, COLUMN_NAME, COLLATION, SUB_PART, INDEX_TYPE, {expression} \
-         FROM information_schema.STATISTICS WHERE {OURS} ORDER BY TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX"
-    );
-    for row in connection.query(&indexes).await.map_err(classify)? {
-        if let Some(table) = by_name.get_mut(&text(&row, 0)) {
-            add_index_column(table, &row);
+    for (name, keys) in keys(connection, dialect).await? {
+        if let Some(table) = by_name.get_mut(&name) {
+            (table.primary_key, table.indexes) = (keys.primary, keys.indexes);
         }
     }
     Ok(Catalogue { tables: by_name.into_values().collect(), rows: estimates })
 }
 
-const OURS: &str = r"TABLE_SCHEMA = DATABASE() AND TABLE_NAME NOT LIKE 'rowkeep\_%'";
+/// The primary key and the other indexes of a table.
+#[derive(Default)]
+pub(super) struct Keys {
+    pub(super) primary: Vec<String>,
+    pub(super) indexes: Vec<FoundIndex>,
+}
 
-fn text(row: &TextRow, at: usize) -> String {
+/// The same of every table, by name.
+pub(super) async fn keys(connection: &mut Connection, dialect: Dialect) -> Result<BTreeMap<String, Keys>, Error> {
+    // Only MySQL has indexes on expressions.
+    let expression = if dialect == Dialect::MySql { "EXPRESSION" } else { "NULL" };
+    let sql = format!(
+        "SELECT TABLE_NAME, INDEX_NAME, NON_UNIQUE, COLUMN_NAME, COLLATION, SUB_PART, INDEX_TYPE, {expression} \
+         FROM information_schema.STATISTICS WHERE {OURS} ORDER BY TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX"
+    );
+    let mut tables: BTreeMap<String, Keys> = BTreeMap::new();
+    for row in connection.query(&sql).await.map_err(classify)? {
+        tables.entry(text(&row, 0)).or_default().add_column(&row);
+    }
+    Ok(tables)
+}
+
+pub(super) const OURS: &str = r"TABLE_SCHEMA = DATABASE() AND TABLE_NAME NOT LIKE 'rowkeep\_%'";
+
+pub(super) fn text(row: &TextRow, at: usize) -> String {
     row.get(at).cloned().flatten().unwrap_or_default()
 }
 
@@ -86,18 +102,20 @@ fn add_column(table: &mut FoundTable, row: &TextRow) {
     });
 }
 
-fn add_index_column(table: &mut FoundTable, row: &TextRow) {
-    let (name, column) = (text(row, 1), text(row, 3));
-    if name == "PRIMARY" {
-        table.primary_key.push(column);
-        return;
+impl Keys {
+    fn add_column(&mut self, row: &TextRow) {
+        let (name, column) = (text(row, 1), text(row, 3));
+        if name == "PRIMARY" {
+            self.primary.push(column);
+            return;
+        }
+        if self.indexes.last().is_none_or(|index| index.name != name) {
+            let unique = text(row, 2) == "0";
+            self.indexes.push(FoundIndex { name, columns: Vec::new(), unique, special: false });
+        }
+        let Some(index) = self.indexes.last_mut() else { return };
+        let is_whole = row.get(5).is_none_or(Option::is_none) && row.get(7).is_none_or(Option::is_none);
+        index.special |= !is_whole || text(row, 6) != "BTREE";
+        index.columns.push((column, text(row, 4) == "D"));
     }
-    if table.indexes.last().is_none_or(|index| index.name != name) {
-        let unique = text(row, 2) == "0";
-        table.indexes.push(FoundIndex { name, columns: Vec::new(), unique, special: false });
-    }
-    let Some(index) = table.indexes.last_mut() else { return };
-    let is_whole = row.get(5).is_none_or(Option::is_none) && row.get(7).is_none_or(Option::is_none);
-    index.special |= !is_whole || text(row, 6) != "BTREE";
-    index.columns.push((column, text(row, 4) == "D"));
 }

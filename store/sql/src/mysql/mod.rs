@@ -7,6 +7,7 @@
 mod catalogue;
 mod database;
 mod errors;
+mod import;
 mod lanes;
 mod load;
 mod meta;
@@ -21,6 +22,7 @@ mod values;
 mod writes;
 
 pub use database::{Database, Options};
+pub use import::{ImportOptions, Imported, import};
 pub use migrate::preview;
 pub use rowkeep_mysql::Address;
 pub use store::{MySqlStore, Stats};
