@@ -77,6 +77,13 @@ pub(super) fn violated(error: &DriverError) -> Option<&str> {
     Some(name.rsplit_once('.').map_or(name, |(_, index)| index))
 }
 
+/// Whether the next number of this column is more than it holds.
+pub(super) fn counts_no_further(error: &DriverError, column: &str) -> bool {
+    let DriverError::Server(ServerError { code, message, .. }) = error else { return false };
+    // A value that does not fit may be another column's.
+    matches!(code, 167 | 1467) || (*code == 1264 && message.contains(&format!("'{column}'")))
+}
+
 /// What a failed call means for the request.
 pub(super) fn classify(error: DriverError) -> Error {
     let answer = match &error {

@@ -145,7 +145,7 @@ impl<'a> MySqlTx<'a> {
             // A number that the server gave cannot clash, unless it can count no further.
             Some(None) if counting => WriteError::Other(self.shared.used_up(entity)),
             Some(index) => WriteError::Duplicate(index),
-            None if counting && matches!(error.code(), Some(167 | 1467 | 1264)) => {
+            None if counting && self.shared.counts_no_further(entity, &error) => {
                 WriteError::Other(self.shared.used_up(entity))
             }
             None => WriteError::Other(Failed::Driver(error).into()),

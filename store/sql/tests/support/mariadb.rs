@@ -13,7 +13,7 @@ use testkit::MariaDb;
 const FAST: [&str; 4] =
     ["--innodb-flush-log-at-trx-commit=0", "--sync-binlog=0", "--innodb-doublewrite=0", "--skip-log-bin"];
 
-fn server() -> &'static MariaDb {
+pub(crate) fn server() -> &'static MariaDb {
     static SERVER: OnceLock<MariaDb> = OnceLock::new();
     SERVER.get_or_init(|| MariaDb::start_with(&FAST))
 }
@@ -38,13 +38,13 @@ pub(crate) fn store() -> (Arc<MySqlStore>, Lease) {
     (store, lease)
 }
 
-fn options(database: &str) -> Options {
+pub(crate) fn options(database: &str) -> Options {
     let mut options = Options::new(server().url_of(database).parse().unwrap());
     options.write_connections = 8;
     options
 }
 
-fn make() -> String {
+pub(crate) fn make() -> String {
     static MADE: Mutex<u32> = Mutex::new(0);
     let mut made = MADE.lock().unwrap();
     *made += 1;
@@ -54,7 +54,7 @@ fn make() -> String {
 }
 
 /// Runs statements on a connection of their own; the first column of what they answer.
-fn run(database: &str, statements: &[String]) -> Vec<String> {
+pub(crate) fn run(database: &str, statements: &[String]) -> Vec<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mut connection = Connection::open(&server().url_of(database).parse().unwrap()).await.unwrap();

@@ -76,12 +76,13 @@ impl FieldType {
 /// none.
 pub(super) fn field_type(column: &Column, keyed: bool) -> Result<FieldType, String> {
     let unsigned = column.column_type.to_ascii_lowercase().contains("unsigned");
+    let not_negative = |field: FieldType| if unsigned { field.with("min: \"0\"") } else { field };
     Ok(match column.data_type.as_str() {
         "tinyint" if column.column_type.eq_ignore_ascii_case("tinyint(1)") => FieldType::new("bool", Storage::Bool),
         "tinyint" | "smallint" | "mediumint" | "int" | "bigint" => whole(&column.data_type, unsigned),
-        "float" if !keyed => FieldType::new("float", Storage::Float),
-        "double" if !keyed => FieldType::new("double", Storage::Double),
-        "decimal" => decimal(column, keyed),
+        "float" if !keyed => not_negative(FieldType::new("float", Storage::Float)),
+        "double" if !keyed => not_negative(FieldType::new("double", Storage::Double)),
+        "decimal" => decimal(column, keyed, unsigned),
         "bit" if column.precision == Some(1) => FieldType::new("bool", Storage::Bool),
         "bit" => bits(column),
         "year" => FieldType::new("int32", Storage::Int32).within(1901, 2155),
@@ -136,14 +137,17 @@ fn whole(data_type: &str, unsigned: bool) -> FieldType {
     }
 }
 
-fn decimal(column: &Column, keyed: bool) -> FieldType {
+fn decimal(column: &Column, keyed: bool, unsigned: bool) -> FieldType {
     let (precision, scale) = (column.precision.unwrap_or(10), column.scale.unwrap_or(0));
     if keyed || precision > MAX_PRECISION {
         let point = if scale > 0 { format!(r"(\.[0-9]{{1,{scale}}})?") } else { String::new() };
-        return text(&format!("-?[0-9]{{1,{}}}{point}", (precision - scale).max(1))).noted("A decimal number as text.");
+        let sign = if unsigned { "" } else { "-?" };
+        let pattern = format!("{sign}[0-9]{{1,{}}}{point}", (precision - scale).max(1));
+        return text(&pattern).noted("A decimal number as text.");
     }
     let option = format!("decimal: {{ precision: {precision} scale: {scale} }}");
-    FieldType::new("string", Storage::Decimal { precision, scale }).with(option)
+    let field = FieldType::new("string", Storage::Decimal { precision, scale }).with(option);
+    if unsigned { field.with("min: \"0\"") } else { field }
 }
 
 fn bits(column: &Column) -> FieldType {

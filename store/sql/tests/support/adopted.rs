@@ -1,0 +1,60 @@
+//! A database that somebody else made, imported and served.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use rowkeep_engine::conformance::{EngineSurface, Subject};
+use rowkeep_engine::{Engine, EngineOptions};
+use rowkeep_record::Codecs;
+use rowkeep_schema::{Schema, compile_str};
+use rowkeep_sql::Allow;
+use rowkeep_sql::mysql::{Database, ImportOptions, Imported, MySqlStore, import, preview};
+
+use super::mariadb;
+
+/// The engine over a database that was imported, and the way around it.
+pub(crate) struct Adopted {
+    pub(crate) name: String,
+    pub(crate) imported: Imported,
+    pub(crate) schema: Arc<Schema>,
+    pub(crate) api: Subject,
+}
+
+impl Adopted {
+    /// Makes a database by a script, imports it, and serves it: with nothing to change, before and after.
+    pub(crate) fn new(script: &str) -> Self {
+        let name = made(script);
+        let options = mariadb::options(&name);
+        let imported = import(&options, &ImportOptions::default()).unwrap();
+        let schema = compile_str(&[("import.proto", &imported.proto)]);
+        let schema = Arc::new(schema.unwrap_or_else(|mistakes| panic!("{mistakes}\n{}", imported.proto)));
+        let plan = || preview(&options, &schema).unwrap().plan;
+        assert!(plan().is_empty(), "{}\n{}", plan(), imported.proto);
+        let database = Database::open(&options).unwrap();
+        database.apply(&database.plan(&schema).unwrap(), &schema, &schema.snapshot(), &Allow::default()).unwrap();
+        assert!(plan().is_empty() && plan().drift.is_empty(), "{}", plan());
+        let store = MySqlStore::start(database, Arc::clone(&schema), Arc::new(Codecs::new(&schema))).unwrap();
+        let engine = Engine::new(Arc::clone(&schema), store, EngineOptions::default()).unwrap();
+        Self { name, imported, schema, api: Subject::new(EngineSurface::new(engine, ())) }
+    }
+
+    /// Runs a statement past rowkeep; the first column of what it answers.
+    pub(crate) fn sql(&self, statement: &str) -> Vec<String> {
+        mariadb::run(&self.name, &["SET NAMES utf8mb4, time_zone = '+00:00'".to_owned(), statement.to_owned()])
+    }
+}
+
+/// A database that a script made.
+pub(crate) fn made(script: &str) -> String {
+    let name = mariadb::make();
+    let address = mariadb::options(&name).address;
+    let mut client = Command::new("mariadb");
+    client.args(["--no-defaults", "--default-character-set=utf8mb4"]).env("MYSQL_PWD", &address.password);
+    client.args([format!("--host={}", address.host), format!("--port={}", address.port)]);
+    client.args([format!("--user={}", address.user), name.clone()]).stdin(Stdio::piped());
+    let mut client = client.spawn().expect("mariadb (package mariadb-client)");
+    client.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+    assert!(client.wait().unwrap().success(), "the script failed");
+    name
+}
