@@ -4,6 +4,7 @@
 
 pub(crate) mod adopted;
 pub(crate) mod mariadb;
+pub(crate) mod rows;
 
 use std::sync::Arc;
 
