@@ -11,7 +11,6 @@ pub(crate) fn set_lifecycles(ctx: &mut Context<'_>, drafts: &mut [Draft]) {
         check_autos(ctx, draft);
         set_soft_delete(ctx, draft);
         set_expire(ctx, draft);
-        check_version(ctx, draft);
     }
 }
 
@@ -66,15 +65,4 @@ fn set_expire(ctx: &mut Context<'_>, draft: &mut Draft) {
         return;
     }
     draft.entity.expire = Some(column.id);
-}
-
-/// What needs the version column.
-fn check_version(ctx: &mut Context<'_>, draft: &Draft) {
-    if draft.entity.versioned {
-        return;
-    }
-    if draft.entity.require_etag {
-        let text = "`require_etag` needs the version that `version: false` turns off";
-        ctx.entity_error(&draft.message, ("require_etag", ""), text, "drop one of them");
-    }
 }

@@ -200,7 +200,7 @@ impl Shared {
         for selected in &sql.wire {
             read(row.value()?, selected.storage, |value| writer.column(selected.column, value))?;
         }
-        writer.finish();
+        let version = writer.finish();
         Ok(Record::from_reserved(buffer, version))
     }
 }

@@ -119,7 +119,7 @@ mod tests {
         for (table, message) in [
             ("session", "Session"),
             ("job_status", "JobStatus"),
-            ("2fa codes", "Table2FaCode"),
+            ("2fa codes", "Table2faCode"),
             ("größe", "GrE"),
             ("€", "Table"),
             ("Users", "User"),
