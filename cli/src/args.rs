@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use rowkeep_sql::mysql::GivenKey;
+
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 /// One annotated .proto becomes a data store: tables, gRPC, REST.
@@ -166,6 +168,9 @@ pub(crate) struct Import {
     /// Only tables of this name, in which * stands for anything and ? for one character; may be repeated
     #[arg(long, value_name = "PATTERN")]
     pub(crate) table: Vec<String>,
+    /// What tells the rows of a view or of a table without a key apart, so that they can be read; may be repeated
+    #[arg(long, value_name = "TABLE=COLUMN,...")]
+    pub(crate) key: Vec<GivenKey>,
 }
 
 /// How a file holds rows.

@@ -14,10 +14,10 @@ use crate::progress::counted;
 
 pub(crate) fn run(args: Import) -> Result<ExitCode, Failure> {
     let address: Address = args.url.parse().map_err(Failure::Input)?;
-    let options = ImportOptions { package: args.package, tables: args.table };
+    let options = ImportOptions { package: args.package, tables: args.table, keys: args.key };
     let imported = mysql::import(&mysql::Options::new(address), &options)?;
-    for what in &imported.left_out {
-        eprintln!("warning: left out: {what}");
+    for warning in &imported.warnings {
+        eprintln!("warning: {warning}");
     }
     match &args.out {
         Some(path) => write(path, &imported)?,

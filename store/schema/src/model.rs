@@ -115,6 +115,8 @@ pub struct Entity {
     pub expire: Option<ColumnId>,
     /// Scans are allowed.
     pub allow_scan: bool,
+    /// Nobody writes through the store: a view, or a table of somebody else's.
+    pub read_only: bool,
     /// Writes must name an etag.
     pub require_etag: bool,
     /// Default consistency of reads, if set.

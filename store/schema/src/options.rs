@@ -42,6 +42,8 @@ pub(crate) struct EntityOptions {
     pub(crate) require_etag: bool,
     #[prost(string, tag = "14")]
     pub(crate) default_consistency: String,
+    #[prost(bool, tag = "15")]
+    pub(crate) read_only: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -19,7 +19,7 @@ const VALUES: &str = r#"INSERT INTO everything (tiny, tiny_u, small, small_u, me
 #[test]
 fn every_type_is_read_as_sql_wrote_it() {
     let adopted = Adopted::new(include_str!("import/types.sql"));
-    assert!(adopted.imported.left_out.is_empty(), "{:?}", adopted.imported.left_out);
+    assert!(adopted.imported.warnings.is_empty(), "{:?}", adopted.imported.warnings);
     adopted.sql(VALUES);
     let row = adopted.api.get("Everything", json!({"id": "1"}));
     let expected: Json = serde_json::from_str(include_str!("import/everything.json")).unwrap();
@@ -198,11 +198,17 @@ fn paged(adopted: &Adopted, table: &str) -> Vec<i64> {
 }
 
 #[test]
-fn tables_without_a_key_views_and_sequences_are_named_and_left_out() {
+fn what_has_no_key_is_named_and_left_out() {
     let adopted = Adopted::new(include_str!("import/keys.sql"));
-    let left_out: Vec<&str> = adopted.imported.left_out.iter().map(|what| what.split(':').next().unwrap()).collect();
-    assert_eq!(left_out, ["table by_double", "table no_key", "table numbers", "table seen"]);
-    for table in ["no_key", "seen"] {
+    let left_out: Vec<&str> = adopted
+        .imported
+        .warnings
+        .iter()
+        .filter_map(|what| what.split_once(" is left out: "))
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(left_out, ["by_double", "counted", "no_key", "numbers", "twice"]);
+    for table in ["no_key", "counted"] {
         assert!(
             adopted.imported.proto.contains(&format!("// Table {table} is not here: ")),
             "{}",
@@ -217,6 +223,30 @@ fn tables_without_a_key_views_and_sequences_are_named_and_left_out() {
     adopted.api.create("BySeveral", json!({"a": 1, "b": "x", "c": "2024-01-02", "v": 3}));
     assert_eq!(adopted.sql("SELECT v FROM by_several WHERE c = '2024-01-02'"), ["3"]);
     adopted.api.create("Remembered", json!({"k": 1, "v": 1}));
+}
+
+#[test]
+fn views_and_tables_without_a_key_are_read_and_not_written() {
+    let adopted = Adopted::with_keys(include_str!("import/keys.sql"), &["counted=v", "no_key=a,b"]);
+    assert!(
+        adopted
+            .imported
+            .warnings
+            .iter()
+            .any(|what| what == "seen (k): Read-only, and the key is a guess: that of by_char.")
+    );
+    adopted.sql("INSERT INTO by_char VALUES ('a', 1), ('b', 1), ('c', 2)");
+    adopted.sql("INSERT INTO no_key VALUES (1, 2), (1, 1)");
+    assert_eq!(adopted.api.get("Seen", json!({"k": "b"}))["v"], 1);
+    assert_eq!(paged(&adopted, "seen"), [1, 1, 2]);
+    assert_eq!(adopted.api.get("Counted", json!({"v": 1}))["n"], "2");
+    assert_eq!(adopted.api.call("ListCounteds", json!({"filter": "n > 1"}))["counteds"][0]["v"], 1);
+    assert_eq!(adopted.api.call("ListNoKeys", json!({"orderBy": "b desc"}))["noKeys"][0]["b"], 2);
+    let methods: Vec<&str> = adopted.schema.methods.iter().map(|method| method.name.as_str()).collect();
+    assert!(methods.contains(&"ListSeens") && !methods.contains(&"CreateSeen"), "{methods:?}");
+    let row = json!({"@type": format!("type.googleapis.com/{}", adopted.schema.entity_by_name("Seen").unwrap().full_name), "k": "z"});
+    let failure = adopted.api.fails("Commit", json!({"writes": [{"create": row}]}));
+    assert_eq!(failure.fields[0].1, "READ_ONLY", "{failure:?}");
 }
 
 #[test]
@@ -252,7 +282,7 @@ fn a_day_that_is_none_is_read_as_absent() {
 #[test]
 fn odd_names_are_served_under_safe_ones() {
     let adopted = Adopted::new(include_str!("import/odd.sql"));
-    assert!(adopted.imported.left_out.is_empty(), "{:?}", adopted.imported.left_out);
+    assert!(adopted.imported.warnings.is_empty(), "{:?}", adopted.imported.warnings);
     for entity in &adopted.schema.entities {
         let key: Vec<String> = entity.primary_key.iter().map(|id| entity.column(*id).field.clone()).collect();
         let row: serde_json::Map<String, Json> =

@@ -21,6 +21,8 @@ pub(crate) struct TableDef {
     /// The column whose NULL is replaced by the next number.
     pub(crate) counted: Option<String>,
     pub(crate) indexes: Vec<IndexDef>,
+    /// Somebody else's: looked at, never made or changed.
+    pub(crate) read_only: bool,
 }
 
 /// How the primary key is kept.
@@ -116,6 +118,7 @@ fn table(entity: &Entity, codecs: &Codecs) -> TableDef {
         key: key_kind(entity),
         counted: counted(entity).map(|column| entity.column(column).name.clone()),
         indexes: indexes(entity),
+        read_only: entity.read_only,
     }
 }
 

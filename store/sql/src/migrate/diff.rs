@@ -11,6 +11,8 @@ use crate::ddl::{ColumnDef, IndexDef, KeyKind, TableDef};
 pub(crate) enum Change<'a> {
     Create(&'a TableDef),
     Alter(Alter<'a>),
+    /// A table or view that is only read, and why it cannot be.
+    Unfit(&'a TableDef, String),
     /// A managed table that no entity asks for any more.
     Drop(&'a FoundTable),
 }
@@ -66,6 +68,12 @@ pub(crate) fn diff<'a>(
     let mut used = Vec::new();
     let mut changes = Vec::new();
     for table in desired {
+        if table.read_only {
+            used.push(table.name.as_str());
+            let unfit = unfit(table, by_name(&table.name), spelling);
+            changes.extend(unfit.map(|why| Change::Unfit(table, why)));
+            continue;
+        }
         let former = table.renamed_from.as_deref().and_then(by_name).filter(|_| by_name(&table.name).is_none());
         match former.or_else(|| by_name(&table.name)) {
             None => changes.push(Change::Create(table)),
@@ -80,6 +88,20 @@ pub(crate) fn diff<'a>(
     let managed = applied.tables.keys().filter(|name| !used.contains(&name.as_str()));
     changes.extend(managed.filter_map(|name| by_name(name)).map(Change::Drop));
     changes
+}
+
+/// Why what was found does not hold the rows that are to be read.
+fn unfit(table: &TableDef, found: Option<&FoundTable>, spelling: &dyn Spelling) -> Option<String> {
+    let Some(found) = found else { return Some("it is not there, and only its owner makes it".to_owned()) };
+    let problem = |column: &ColumnDef| match found.column(&column.name) {
+        None => Some(format!("it has no column {}", column.name)),
+        Some(is) if !spelling.same_type(table, column, &is.sql_type) => {
+            Some(format!("its column {} is {}; write `sql_type` if that is meant", column.name, is.sql_type))
+        }
+        Some(_) => None,
+    };
+    let problems: Vec<String> = table.columns.iter().filter_map(problem).collect();
+    (!problems.is_empty()).then(|| problems.join("; "))
 }
 
 struct Differ<'a, 'f> {

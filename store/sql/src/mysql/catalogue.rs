@@ -1,6 +1,6 @@
 //! The tables, columns and indexes that are really there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kit_core::Error;
 use rowkeep_mysql::{Connection, TextRow};
@@ -9,29 +9,40 @@ use super::errors::classify;
 use crate::dialect::Dialect;
 use crate::migrate::{FoundColumn, FoundIndex, FoundKey, FoundTable};
 
-/// A table with what the server estimates of it.
+/// Tables with what the server estimates of them.
 pub(super) struct Catalogue {
+    /// Views are among them.
     pub(super) tables: Vec<FoundTable>,
+    views: BTreeSet<String>,
     /// Rows, estimated.
     pub(super) rows: BTreeMap<String, u64>,
 }
 
 impl Catalogue {
+    /// Leaves out the views that nobody reads: no table is made of one.
+    pub(super) fn keep_views(&mut self, is_read: impl Fn(&str) -> bool) {
+        self.tables.retain(|table| !self.views.contains(&table.name) || is_read(&table.name));
+    }
+
     pub(super) fn rows(&self, table: &str) -> u64 {
         self.rows.get(table).copied().unwrap_or_default()
     }
 }
 
-/// Every table except the store's own.
+/// Every table except the store's own, and the views.
 pub(super) async fn read(connection: &mut Connection, dialect: Dialect) -> Result<Catalogue, Error> {
     let mut tables: Vec<FoundTable> = Vec::new();
     let mut estimates = BTreeMap::new();
+    let mut views = BTreeSet::new();
     let names = format!(
-        "SELECT TABLE_NAME, TABLE_ROWS FROM information_schema.TABLES WHERE {OURS} \
-         AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED') ORDER BY TABLE_NAME"
+        "SELECT TABLE_NAME, TABLE_ROWS, TABLE_TYPE FROM information_schema.TABLES WHERE {OURS} \
+         AND TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED', 'VIEW') ORDER BY TABLE_NAME"
     );
     for row in connection.query(&names).await.map_err(classify)? {
         let name = text(&row, 0);
+        if text(&row, 2) == "VIEW" {
+            views.insert(name.clone());
+        }
         estimates.insert(name.clone(), text(&row, 1).parse().unwrap_or_default());
         tables.push(FoundTable {
             name,
@@ -57,7 +68,7 @@ pub(super) async fn read(connection: &mut Connection, dialect: Dialect) -> Resul
             (table.primary_key, table.indexes) = (keys.primary, keys.indexes);
         }
     }
-    Ok(Catalogue { tables: by_name.into_values().collect(), rows: estimates })
+    Ok(Catalogue { tables: by_name.into_values().collect(), views, rows: estimates })
 }
 
 /// The primary key and the other indexes of a table.

@@ -22,7 +22,7 @@ mod values;
 mod writes;
 
 pub use database::{Database, Options};
-pub use import::{ImportOptions, Imported, import};
+pub use import::{GivenKey, ImportOptions, Imported, import};
 pub use migrate::preview;
 pub use rowkeep_mysql::Address;
 pub use store::{MySqlStore, Stats};

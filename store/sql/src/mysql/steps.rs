@@ -62,6 +62,11 @@ impl<'a> Steps<'a> {
         self.add(&table.name, Step { what: format!("create table {}", table.name), sql, refused, ..Step::default() });
     }
 
+    pub(super) fn unfit(&mut self, table: &TableDef, why: String) {
+        let what = format!("read {}", table.name);
+        self.add(&table.name, Step { what, refused: vec![why], ..Step::default() });
+    }
+
     pub(super) fn drop(&mut self, table: &FoundTable) {
         let (name, rows) = (&table.name, self.catalogue.rows(&table.name));
         let needs = Need {

@@ -93,6 +93,7 @@ fn plan(connection: &Connection, schema: &Schema) -> Result<Plan, Error> {
         match change {
             Change::Create(table) => steps.create(table),
             Change::Alter(alter) => steps.alter(&alter)?,
+            Change::Unfit(table, why) => steps.unfit(table, why),
             Change::Drop(table) => steps.drop(table)?,
         }
     }

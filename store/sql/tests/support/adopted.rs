@@ -24,9 +24,15 @@ pub(crate) struct Adopted {
 impl Adopted {
     /// Makes a database by a script, imports it, and serves it: with nothing to change, before and after.
     pub(crate) fn new(script: &str) -> Self {
+        Self::with_keys(script, &[])
+    }
+
+    /// The same, with keys of what has none.
+    pub(crate) fn with_keys(script: &str, keys: &[&str]) -> Self {
         let name = made(script);
+        let keys = keys.iter().map(|key| key.parse().unwrap()).collect();
         let options = mariadb::options(&name);
-        let imported = import(&options, &ImportOptions::default()).unwrap();
+        let imported = import(&options, &ImportOptions { keys, ..ImportOptions::default() }).unwrap();
         let schema = compile_str(&[("import.proto", &imported.proto)]);
         let schema = Arc::new(schema.unwrap_or_else(|mistakes| panic!("{mistakes}\n{}", imported.proto)));
         let plan = || preview(&options, &schema).unwrap().plan;

@@ -24,6 +24,8 @@ pub(super) struct Draft<'a> {
     pub(super) table: &'a Table,
     /// Names of columns.
     pub(super) key: Vec<String>,
+    /// Why its rows are read and not written, if they are.
+    pub(super) read_only: Option<String>,
     pub(super) columns: Vec<DraftColumn<'a>>,
     pub(super) indexes: Vec<&'a FoundIndex>,
 }
@@ -53,10 +55,24 @@ impl Field {
     }
 }
 
+/// The key of a table or view that has none of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Vouched {
+    /// Names of columns.
+    pub(super) key: Vec<String>,
+    /// Whose word it is.
+    pub(super) why: String,
+}
+
 impl<'a> Draft<'a> {
     /// `Err` says why the table is left out.
-    pub(super) fn new(dialect: Dialect, table: &'a Table) -> Result<Self, String> {
-        let key = key(table)?;
+    pub(super) fn new(dialect: Dialect, table: &'a Table, vouched: Option<&Vouched>) -> Result<Self, String> {
+        check_name(table)?;
+        let (key, read_only) = match (own_key(table)?, vouched) {
+            (Some(key), _) => (key, None),
+            (None, Some(vouched)) => (vouched.key.clone(), Some(vouched.why.clone())),
+            (None, None) => return Err(no_key(table)),
+        };
         let kinds = table.columns.iter().map(|column| kind(table, &key, column));
         let mut columns: Vec<DraftColumn<'a>> = Vec::new();
         let mut taken = BTreeSet::new();
@@ -73,7 +89,7 @@ impl<'a> Draft<'a> {
             let field = field.and_then(|field| if number > MAX_FIELDS { Err(TOO_MANY.to_owned()) } else { Ok(field) });
             columns.push(DraftColumn { column, number, field });
         }
-        let mut draft = Self { table, key, columns, indexes: Vec::new() };
+        let mut draft = Self { table, key, read_only, columns, indexes: Vec::new() };
         draft.check_key()?;
         draft.choose_indexes();
         draft.annotate(dialect);
@@ -164,27 +180,35 @@ fn kind(table: &Table, key: &[String], column: &Column) -> Result<FieldType, Str
     field_type(column, keyed)
 }
 
-/// What tells rows apart: the primary key, or the shortest unique index that always does.
-fn key(table: &Table) -> Result<Vec<String>, String> {
-    match table.kind {
-        TableKind::Table => {}
-        TableKind::View => return Err("it is a view, and nothing says what tells its rows apart".to_owned()),
-        TableKind::Other => return Err("it is no table".to_owned()),
+fn check_name(table: &Table) -> Result<(), String> {
+    if table.kind == TableKind::Other {
+        return Err("it is no table".to_owned());
     }
     if is_kept(&table.name) {
         return Err("its name begins with what is kept for the store".to_owned());
     }
+    Ok(())
+}
+
+/// Why nothing tells the rows of a table apart, and what to do.
+fn no_key(table: &Table) -> String {
+    let what = match table.kind {
+        TableKind::View => "it is a view, and nothing says which of its columns tell rows apart",
+        _ => "it has no key: neither a primary key nor a unique index over columns that are never NULL",
+    };
+    format!("{what}; `--key {}=COLUMN` says so, for reading", table.name)
+}
+
+/// What tells rows apart: the primary key, or the shortest unique index that always does.
+fn own_key(table: &Table) -> Result<Option<Vec<String>>, String> {
     let names = |index: &FoundIndex| -> Vec<String> { index.columns.iter().map(|(name, _)| name.clone()).collect() };
     let set = |name: &String| table.column(name).is_some_and(|column| !column.nullable && !column.computed);
     let unique = table.indexes.iter().filter(|index| index.unique && !index.special).map(names);
     let unique = unique.filter(|columns| columns.iter().all(set)).min_by_key(Vec::len);
     let key = if table.primary_key.is_empty() { unique } else { Some(table.primary_key.clone()) };
     match key {
-        None => {
-            Err("it has no key: neither a primary key nor a unique index over columns that are never NULL".to_owned())
-        }
         Some(key) if key.len() > MAX_KEY_COLUMNS => Err(format!("its key has more than {MAX_KEY_COLUMNS} columns")),
-        Some(key) => Ok(key),
+        key => Ok(key),
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod defaults;
 mod draft;
+mod keys;
 mod names;
 mod pattern;
 mod print;
@@ -19,6 +20,7 @@ use kit_core::{Code, Error};
 
 use super::database::{Database, Options};
 use draft::Draft;
+pub use keys::GivenKey;
 use names::{MessageName, Names};
 use source::Table;
 
@@ -29,6 +31,8 @@ pub struct ImportOptions {
     pub package: Option<String>,
     /// Names of tables, in which `*` stands for anything and `?` for one character. None: all.
     pub tables: Vec<String>,
+    /// Of views and of tables without a key, which are read and not written.
+    pub keys: Vec<GivenKey>,
 }
 
 /// A schema for a database.
@@ -38,8 +42,8 @@ pub struct Imported {
     pub proto: String,
     /// Tables in it.
     pub tables: usize,
-    /// What was left out, in words.
-    pub left_out: Vec<String>,
+    /// What was left out, and what was guessed, in words.
+    pub warnings: Vec<String>,
 }
 
 /// Reads the tables of a database. Changes nothing.
@@ -54,7 +58,9 @@ pub fn import(options: &Options, asked: &ImportOptions) -> Result<Imported, Erro
     let mut tables =
         database.background.wait(async { source::read(&mut *database.control.lock().await, dialect).await })?;
     tables.retain(|table| pattern::any(&asked.tables, &table.name));
-    let drafts: Vec<_> = tables.iter().map(|table| (table, Draft::new(dialect, table))).collect();
+    let vouched = keys::vouched(&tables, &asked.keys)?;
+    let draft = |table| (table, Draft::new(dialect, table, vouched.get(&table.name)));
+    let drafts: Vec<_> = tables.iter().map(draft).collect();
     if !drafts.iter().any(|(_, draft)| draft.is_ok()) {
         return Err(nothing(&drafts));
     }
@@ -98,25 +104,26 @@ fn imported(package: &str, drafts: &Drafts<'_>) -> Imported {
     for (draft, name) in &named {
         proto.push_str(&print::message(draft, name, &references::references(draft, &all)));
     }
-    let mut left_out = Vec::new();
     for (table, draft) in drafts {
-        match draft {
-            Ok(draft) => left_out.extend(left_out_columns(draft)),
-            Err(why) => {
-                proto.push_str(&print::left_out(&table.name, why));
-                left_out.push(format!("table {}: {why}", table.name));
-            }
+        if let Err(why) = draft {
+            proto.push_str(&print::left_out(&table.name, why));
         }
     }
-    Imported { proto, tables: named.len(), left_out }
+    Imported { proto, tables: named.len(), warnings: drafts.iter().flat_map(warnings).collect() }
 }
 
-fn left_out_columns<'a>(draft: &'a Draft<'_>) -> impl Iterator<Item = String> + 'a {
-    let why = |column: &draft::DraftColumn<'_>| {
-        let why = column.field.as_ref().err()?;
-        Some(format!("column {}.{}: {why}", draft.table.name, column.column.name))
+fn warnings((table, draft): &(&Table, Result<Draft<'_>, String>)) -> Vec<String> {
+    let name = &table.name;
+    let draft = match draft {
+        Ok(draft) => draft,
+        Err(why) => return vec![format!("{name} is left out: {why}")],
     };
-    draft.columns.iter().filter_map(why)
+    let read_only = draft.read_only.iter().map(|why| format!("{name} ({}): {why}", draft.key.join(", ")));
+    let column = |column: &draft::DraftColumn<'_>| {
+        let why = column.field.as_ref().err()?;
+        Some(format!("{name}.{} is left out: {why}", column.column.name))
+    };
+    read_only.chain(draft.columns.iter().filter_map(column)).collect()
 }
 
 /// The files that the fields' types are in, and the annotations.

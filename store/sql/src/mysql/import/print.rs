@@ -29,6 +29,7 @@ pub(super) fn left_out(table: &str, why: &str) -> String {
 pub(super) fn message(draft: &Draft<'_>, name: &MessageName, references: &[Reference]) -> String {
     let mut text = String::from("\n");
     text.push_str(&comment("", &draft.table.comment));
+    text.push_str(&comment("", draft.read_only.as_deref().unwrap_or_default()));
     let _ = writeln!(text, "message {} {{", name.message);
     text.push_str(&entity(draft, name));
     text.push('\n');
@@ -52,7 +53,10 @@ fn entity(draft: &Draft<'_>, name: &MessageName) -> String {
     if key != "id" {
         let _ = writeln!(text, "    primary_key: {}", quoted(&key));
     }
-    text.push_str("    version: false\n");
+    text.push_str(match draft.read_only {
+        Some(_) => "    read_only: true\n    allow_scan: true\n",
+        None => "    version: false\n",
+    });
     for found in &draft.indexes {
         let _ = writeln!(text, "    index: {}", index(draft, found));
     }

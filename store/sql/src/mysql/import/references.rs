@@ -27,6 +27,9 @@ impl Reference {
 /// The references of a table to others that are imported with it.
 pub(super) fn references(draft: &Draft<'_>, all: &BTreeMap<&str, (&Draft<'_>, &str)>) -> Vec<Reference> {
     let mut references: Vec<Reference> = Vec::new();
+    if draft.read_only.is_some() {
+        return references;
+    }
     for key in &draft.table.foreign_keys {
         let Some(reference) = reference(draft, key, all) else { continue };
         if !references.iter().any(|other| other.column == reference.column) {
