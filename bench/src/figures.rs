@@ -2,6 +2,7 @@
 
 mod allocations;
 mod load;
+mod mysql;
 mod read;
 mod rest;
 mod scale;
@@ -25,6 +26,7 @@ pub(crate) const BENCHMARKS: &[Benchmark] = &[
     Benchmark { name: "alloc", what: "heap allocations per Get", run: allocations::run },
     Benchmark { name: "log", what: "access log on against off", run: read::access_log },
     Benchmark { name: "create", what: "durable creates beside PocketBase and one fsync each", run: write::create },
+    Benchmark { name: "mysql", what: "reads and creates on MariaDB beside tonic and sqlx", run: mysql::run },
     Benchmark { name: "load", what: "rowkeep load of the flights", run: load::flights },
     Benchmark { name: "scale", what: "10 million rows instead of 100 thousand", run: scale::run },
 ];

@@ -26,6 +26,13 @@ pub(crate) fn scratch() -> io::Result<tempfile::TempDir> {
     tempfile::tempdir_in(cache()?)
 }
 
+/// Moves a process with all its threads to a core.
+pub(crate) fn pin(process: u32, core: &str) -> Result<()> {
+    let status = Command::new("taskset").args(["-a", "-c", "-p", core, &process.to_string()]).output();
+    let status = status.map_err(|error| format!("taskset: {error}"))?.status;
+    if status.success() { Ok(()) } else { Err(format!("process {process} cannot be pinned to core {core}")) }
+}
+
 /// CPU time of a process and all its threads so far, in microseconds.
 pub(crate) fn cpu_micros(process: u32) -> Result<f64> {
     let stat = read(&format!("/proc/{process}/stat"))?;

@@ -56,6 +56,19 @@ impl Server {
         pinned(testkit::binary(), &args, &all, None)
     }
 
+    /// `rowkeep serve` over a MySQL or MariaDB server.
+    pub(crate) fn rowkeep_on(database: &str) -> Result<Self> {
+        let schema = host::directory().join("schema.proto").display().to_string();
+        let args = ["serve", &schema, "--listen", "127.0.0.1:0"].map(str::to_owned);
+        let env = [("ROWKEEP_ADMIN_LISTEN", "127.0.0.1:0"), ("ROWKEEP_DATABASE", database)];
+        pinned(testkit::binary(), &args, &env, None)
+    }
+
+    /// The same service written by hand on tonic and sqlx.
+    pub(crate) fn tonic_sqlx(database: &str) -> Result<Self> {
+        pinned(&sibling("tonic_sqlx")?, &[database.to_owned()], &[], None)
+    }
+
     /// PocketBase with as many items.
     pub(crate) fn pocketbase(options: &PocketBase) -> Result<Self> {
         let program = pocketbase_binary()?;
@@ -160,10 +173,16 @@ pub(crate) struct Loaded {
 
 /// `rowkeep load ENTITY FILE`, on the server's core, from start to end.
 pub(crate) fn load(entity: &str, file: &Path, schema: &Path, data: &Path, args: &[&str]) -> Result<Loaded> {
+    let data = data.display().to_string();
+    load_into(entity, file, schema, &[&["--data", &data], args].concat())
+}
+
+/// The same, wherever the arguments say.
+pub(crate) fn load_into(entity: &str, file: &Path, schema: &Path, args: &[&str]) -> Result<Loaded> {
     let path = |path: &Path| path.display().to_string();
     let mut all = ["-c", SERVER_CORE].map(str::to_owned).to_vec();
     all.extend([path(testkit::binary()), "load".to_owned(), entity.to_owned(), path(file)]);
-    all.extend(["--schema".to_owned(), path(schema), "--data".to_owned(), path(data)]);
+    all.extend(["--schema".to_owned(), path(schema)]);
     all.extend(args.iter().map(|arg| (*arg).to_owned()));
     let started = Instant::now();
     let process = Process::start("taskset", &all, &[]);

@@ -17,16 +17,16 @@
 //!   `Drop` runs, the kernel kills the child (`PR_SET_PDEATHSIG`, see [`process`]).
 //! - Its data lies in a temporary directory that goes with the guard.
 
+pub mod database;
 pub mod http;
 pub mod log;
-mod mariadb;
 pub mod process;
 pub mod proxy;
 mod rowkeep;
 pub mod table;
 
+pub use database::{DatabaseServer, MariaDb, MySql, Product};
 pub use log::Log;
-pub use mariadb::MariaDb;
 pub use process::Process;
 pub use proxy::FaultProxy;
 pub use rowkeep::{Builder, Rowkeep, binary, command, listening_address};

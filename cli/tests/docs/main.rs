@@ -10,6 +10,7 @@
 //! | `json` | it parses |
 //! | `toml` | it loads as configuration |
 //! | `ebnf` | it is the grammar the parser documents |
+//! | `sql` | nothing: statements for somebody else's program |
 //! | with `file=NAME` | it is also written to the scratch directory, for the commands behind it |
 
 #![allow(clippy::unwrap_used, reason = "a test may give up")]
@@ -27,8 +28,11 @@ use session::Session;
 
 /// A page of the documentation, run from its first block to its last.
 fn run(page: &str) {
+    run_in(Session::new(), page);
+}
+
+fn run_in(mut session: Session, page: &str) {
     let text = fs::read_to_string(testkit::workspace_root().join(page)).unwrap();
-    let mut session = Session::new();
     for block in blocks::of(page, &text) {
         if let Err(problem) = run_block(&mut session, &block) {
             panic!("{problem}");
@@ -46,6 +50,8 @@ fn run_block(session: &mut Session, block: &Block) -> Result<(), String> {
         "json" => check::json(block),
         "toml" => check::toml(session, block),
         "ebnf" => check::grammar(block),
+        // Statements for another program; their effect is what the pages go on with.
+        "sql" => Ok(()),
         _ if block.save_as.is_some() => Ok(()),
         other => Err(block.problem(0, &format!("no rule covers a block of `{other}`; see cli/tests/docs/main.rs"))),
     }
@@ -82,8 +88,13 @@ fn the_page_on_loading_does_what_it_says() {
 }
 
 #[test]
+fn the_page_on_mysql_does_what_it_says() {
+    run_in(Session::with_database(), "docs/mysql.md");
+}
+
+#[test]
 fn no_page_is_left_out() {
-    let known = ["api.md", "load.md", "operations.md", "query.md", "schema.md"];
+    let known = ["api.md", "load.md", "mysql.md", "operations.md", "query.md", "schema.md"];
     let mut found: Vec<_> = fs::read_dir(testkit::workspace_root().join("docs"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())

@@ -7,7 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use testkit::Rowkeep;
+use testkit::{MariaDb, Rowkeep};
 
 use crate::blocks::Block;
 use crate::pattern;
@@ -15,15 +15,29 @@ use crate::pattern;
 /// What pages say, and a real port takes its place.
 const SHOWN: &str = "127.0.0.1:8080";
 const SHOWN_ADMIN: &str = "127.0.0.1:8081";
+/// The user, the server and the database of the page that is about them.
+const SHOWN_LOGIN: &str = "app:secret@";
+const SHOWN_DATABASE: &str = "127.0.0.1:3306/shop";
+const SHOWN_DATABASE_SERVER: &str = "127.0.0.1:3306";
+const DATABASE: &str = "ROWKEEP_DATABASE";
 /// Ends the output of a command, with its exit code in between.
 const MARK: char = '\u{1e}';
 /// Commands that prepare a machine are read, not run.
-const FOR_PEOPLE: [&str; 6] =
-    ["sudo apt-get install ", "git clone ", "cd ", "export PATH=", "python3 -m venv ", "pip install "];
+const FOR_PEOPLE: [&str; 7] = [
+    "export ROWKEEP_DATABASE=",
+    "sudo apt-get install ",
+    "git clone ",
+    "cd ",
+    "export PATH=",
+    "python3 -m venv ",
+    "pip install ",
+];
 
 /// Where a page runs.
 pub(crate) struct Session {
     server: Option<Rowkeep>,
+    /// What every command finds in its environment.
+    database: Option<MariaDb>,
     // Declared last: the server is gone before its directory.
     scratch: tempfile::TempDir,
 }
@@ -40,7 +54,12 @@ impl Session {
     pub(crate) fn new() -> Self {
         let scratch = tempfile::tempdir().unwrap();
         symlink(testkit::workspace_root().join("examples"), scratch.path().join("examples")).unwrap();
-        Self { server: None, scratch }
+        Self { server: None, database: None, scratch }
+    }
+
+    /// With a database server.
+    pub(crate) fn with_database() -> Self {
+        Self { database: Some(MariaDb::start()), ..Self::new() }
     }
 
     pub(crate) fn save(&self, name: &str, text: &str) {
@@ -92,7 +111,11 @@ impl Session {
                 _ => builder.arg(word),
             };
         }
-        let server = builder.data(self.scratch.path().join(data)).start();
+        builder = match &self.database {
+            Some(database) => builder.env(DATABASE, &database.url()),
+            None => builder.data(self.scratch.path().join(data)),
+        };
+        let server = builder.start();
         // The last line of the greeting.
         let greeted = |line: &str| line.contains("try: curl").then_some(());
         server.log().wait_for(0, testkit::PATIENCE, greeted);
@@ -158,6 +181,9 @@ impl Session {
             .stdin(Stdio::null())
             .env("PATH", path())
             .env("HOME", self.scratch.path());
+        if let Some(database) = &self.database {
+            command.env(DATABASE, database.url());
+        }
         command
     }
 
@@ -174,9 +200,19 @@ impl Session {
     }
 
     fn addresses(&self) -> Vec<(&'static str, String)> {
-        let Some(server) = &self.server else { return Vec::new() };
-        let admin = server.admin_url().replace("http://", "");
-        vec![(SHOWN, server.address().to_string()), (SHOWN_ADMIN, admin)]
+        let mut addresses = Vec::new();
+        if let Some(server) = &self.server {
+            let admin = server.admin_url().replace("http://", "");
+            addresses.extend([(SHOWN, server.address().to_string()), (SHOWN_ADMIN, admin)]);
+        }
+        if let Some(url) = self.database.as_ref().map(MariaDb::url) {
+            let (login, place) = url.split_once('@').unwrap();
+            let login = login.replace("mysql://", "");
+            addresses.push((SHOWN_LOGIN, format!("{login}@")));
+            addresses.push((SHOWN_DATABASE, place.to_owned()));
+            addresses.push((SHOWN_DATABASE_SERVER, place.replace("/test", "")));
+        }
+        addresses
     }
 }
 

@@ -15,11 +15,11 @@ use support::{Server, config};
 fn a_request_that_runs_is_answered_and_the_connection_closed() {
     let server = Server::start(config());
     let mut client = server.connect();
-    client.send("GET /wait HTTP/1.1\r\nhost: x\r\n\r\n");
-    std::thread::sleep(Duration::from_millis(50));
+    client.send("GET /late HTTP/1.1\r\nhost: x\r\n\r\n");
+    server.wait_for("the request to arrive", |_| server.late.load(Ordering::Relaxed) == 1);
     server.shutdown.drain();
     let answer = client.read_to_end();
-    assert!(answer.contains("connection: close") && answer.ends_with("waited"), "{answer}");
+    assert!(answer.contains("connection: close") && answer.ends_with("late"), "{answer}");
     assert_eq!(server.join(), DrainOutcome::Complete);
 }
 

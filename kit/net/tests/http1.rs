@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use kit_core::config::HumanDuration;
 use kit_net::NetConfig;
-use support::{Server, config};
+use support::{PATIENCE, Server, config};
 
 /// The answer to bytes after which the server closes.
 fn answer_to(bytes: impl AsRef<[u8]>) -> String {
@@ -138,9 +138,12 @@ fn an_idle_connection_is_closed_after_the_idle_timeout() {
 fn an_old_connection_is_told_to_go() {
     let server = Server::start(NetConfig { max_connection_age: HumanDuration::millis(50), ..config() });
     let mut client = server.connect();
-    std::thread::sleep(Duration::from_millis(200));
-    client.send("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
-    assert!(client.read_to_end().contains("connection: close"));
+    let start = Instant::now();
+    while !client.hello().contains("connection: close") {
+        assert!(start.elapsed() < PATIENCE, "it is never told");
+    }
+    assert!(start.elapsed() >= Duration::from_millis(50), "it was not old yet");
+    assert_eq!(client.read_to_end(), "");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod support;
 
 use std::io::{ErrorKind, Read};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kit_core::config::HumanDuration;
@@ -255,14 +256,12 @@ fn an_old_or_idle_connection_gets_a_goaway() {
 fn a_drain_finishes_what_runs() {
     let server = Server::start(config());
     let mut client = open_stream(&server, &[]);
-    client.request(1, "/wait", END_STREAM);
-    // The answer to the ping says that the request before it was read.
-    client.send(Frame::bytes(PING, 0, 0, b"12345678"));
-    client.frame_of(PING);
+    client.request(1, "/late", END_STREAM);
+    server.wait_for("the request to arrive", |_| server.late.load(Ordering::Relaxed) == 1);
     server.shutdown.drain();
     let goaway = client.frame_of(GOAWAY);
     assert_eq!(goaway.error(), 0);
-    assert_eq!(client.frame_of(DATA).payload, b"waited");
+    assert_eq!(client.frame_of(DATA).payload, b"late");
     drop(client);
     assert_eq!(server.join(), kit_net::DrainOutcome::Complete);
 }

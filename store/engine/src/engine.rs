@@ -11,8 +11,8 @@ use rowkeep_schema::{Entity, EntityId, Schema};
 use crate::clock::Versions;
 use crate::ids::Ids;
 use crate::{
-    Capabilities, Clock, CommitRequest, ListPage, ListRequest, LoadReport, LoadRequest, Outcome, Rows, SystemClock,
-    View, list, load, prepare,
+    Capabilities, Clock, CommitRequest, ListPage, ListRequest, LoadReport, LoadRequest, Outcome, Rows, Sweep,
+    SystemClock, View, list, load, prepare,
 };
 
 /// Limits and sources of an [`Engine`]. The default is what `serve` uses, but for the key of the page tokens.
@@ -233,12 +233,9 @@ impl Engine {
         Ok(remembered.filter(|remembered| remembered.forget_at > now).map(|remembered| remembered.outcome))
     }
 
-    /// Removes from disk what no read sees any more, a bounded number of rows per call. Answers how many.
-    ///
-    /// # Errors
-    /// What the storage says.
-    pub fn sweep(&self) -> Reply<'static, Result<u64, Error>> {
-        self.shared.rows.sweep(self.shared.now())
+    /// A walk that removes from disk what no read sees any more: expired rows, forgotten request ids.
+    pub fn sweep(&self) -> Sweep {
+        Sweep::new(&self.shared)
     }
 }
 

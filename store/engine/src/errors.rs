@@ -157,21 +157,27 @@ impl Shared {
             .with_precondition(violation)
     }
 
-    /// A row cannot be deleted because another one refers to it.
+    /// A row cannot be deleted because another one refers to it. `expired`: no request asked for it, but the row's end.
     #[cold]
     pub(crate) fn referenced(
         &self,
         (entity, key): (EntityId, &Key),
         (child, child_key, column): (EntityId, &Key, ColumnId),
+        expired: bool,
     ) -> Error {
         let (subject, by) = (self.subject(entity, key), self.subject(child, child_key));
         let field = &self.entity(child).column(column).field;
-        let message = format!("{subject} cannot be deleted: {by} refers to it in {field}");
         let description = format!("{by} refers to it in {field}");
-        self.about(Error::new(Code::FailedPrecondition, "REFERENCED", message), entity, key)
+        let message = match expired {
+            false => format!("{subject} cannot be deleted: {description}"),
+            true => format!("{subject} has expired, but its key and unique values are not free yet: {description}"),
+        };
+        let error = self
+            .about(Error::new(Code::FailedPrecondition, "REFERENCED", message), entity, key)
             .with("referenced_by", by)
             .with("field", field)
-            .with_precondition(PreconditionViolation { kind: "REFERENCE", subject, description })
+            .with_precondition(PreconditionViolation { kind: "REFERENCE", subject, description });
+        if expired { error.with("expired", "true") } else { error }
     }
 
     #[cold]

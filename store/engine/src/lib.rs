@@ -16,6 +16,7 @@ mod plan;
 mod ports;
 mod prepare;
 mod program;
+mod sweep;
 
 pub use api::*;
 pub use clock::{Clock, ManualClock, SystemClock};
@@ -24,3 +25,4 @@ pub use ids::{MAX_INSTANCE, SNOWFLAKE_EPOCH_MILLIS};
 pub use memory::MemoryRows;
 pub use ports::*;
 pub use program::{Outcome, Program};
+pub use sweep::Sweep;

@@ -4,18 +4,19 @@
 //! References are checked with one read per distinct value, against what is stored and against the batch itself.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use kit_core::{Code, Error, FieldViolation};
 use rowkeep_record::{ColumnSet, Key, Value};
 use rowkeep_schema::{ColumnId, Entity, EntityId, Reference};
 
 use crate::engine::Shared;
-use crate::{LoadBatch, LoadCheckpoint, LoadReport, LoadRequest, OnConflict, Remembered, Stored, View};
+use crate::{LoadBatch, LoadCheckpoint, LoadReport, LoadRequest, OnConflict, Remembered, Stored, Sweep, View};
 
 /// Keys looked up in one call.
 const CHUNK: usize = 500;
 
-pub(crate) async fn load(shared: &Shared, request: LoadRequest) -> Result<LoadReport, Error> {
+pub(crate) async fn load(shared: &Arc<Shared>, request: LoadRequest) -> Result<LoadReport, Error> {
     let LoadRequest { entity, rows, columns, on_conflict, all_or_none, checkpoint, more } = request;
     if shared.entity(entity).read_only {
         let message = format!("rows of {} are read-only", shared.entity(entity).full_name);
@@ -61,7 +62,7 @@ pub(crate) fn checkpoint_id(id: &str) -> String {
 }
 
 struct Loading<'a> {
-    shared: &'a Shared,
+    shared: &'a Arc<Shared>,
     entity: &'a Entity,
     set: ColumnSet,
     now: i64,
@@ -70,7 +71,7 @@ struct Loading<'a> {
 }
 
 impl<'a> Loading<'a> {
-    fn new(shared: &'a Shared, id: EntityId, set: ColumnSet) -> Self {
+    fn new(shared: &'a Arc<Shared>, id: EntityId, set: ColumnSet) -> Self {
         let (entity, now) = (shared.entity(id), shared.now());
         let version = if entity.versioned { shared.next_version(now) } else { 0 };
         Self { shared, entity, set, now, version, rejected: Vec::new() }
@@ -106,9 +107,10 @@ impl<'a> Loading<'a> {
         kept
     }
 
-    /// Expired rows do not exist, so they are not in the way of new ones either.
+    /// Expired rows do not exist, so they are not in the way of new ones either, but for those that others hold fast.
     async fn remove_expired(&self) -> Result<(), Error> {
-        while self.entity.expire.is_some() && self.shared.rows.sweep(self.now).await? > 0 {}
+        let mut sweep = Sweep::of(self.shared, self.entity, self.now);
+        while sweep.step().await?.is_some() {}
         Ok(())
     }
 

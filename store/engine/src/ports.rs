@@ -120,8 +120,9 @@ pub trait Rows: Send + Sync + 'static {
     /// What a load remembered under this id.
     fn recall(&self, id: &str) -> Reply<'_, Result<Option<Remembered>, Error>>;
 
-    /// Removes from disk what no read sees any more (expired rows, forgotten request ids), a bounded number per call.
-    /// Answers how many.
+    /// Removes from disk what no read sees any more and nothing refers to: expired rows of entities without
+    /// `referenced_by`, forgotten request ids; a bounded number per call. Answers how many, 0 once nothing is left.
+    /// Other expired rows are the engine's, which deletes them by programs ([`Sweep`](crate::Sweep)).
     fn sweep(&self, now: i64) -> Reply<'static, Result<u64, Error>>;
 
     /// No version up to this one may be given to a new write.

@@ -59,6 +59,7 @@ impl Layout {
         })
     }
 
+    #[inline]
     fn value<'a>(self, cursor: &mut Cursor<'a>) -> Result<Raw<'a>, Error> {
         Ok(match self {
             Self::Tiny { unsigned: false } => Raw::Int(i8::from_le_bytes(cursor.array()?).into()),
@@ -134,9 +135,11 @@ impl<'a> Row<'a> {
     ///
     /// # Errors
     /// [`Error::Protocol`] behind the last column, or if the packet does not hold what was announced.
+    #[inline]
     pub fn value(&mut self) -> Result<Raw<'a>, Error> {
-        let (at, layout) =
-            self.layouts.next().ok_or(Error::Protocol("a row with fewer columns than were asked for"))?;
+        let Some((at, layout)) = self.layouts.next() else {
+            return Err(Error::Protocol("a row with fewer columns than were asked for"));
+        };
         // The first two bits are the protocol's own.
         let bit = at + 2;
         match self.nulls[bit / 8] & (1 << (bit % 8)) {

@@ -9,18 +9,21 @@ pub(crate) struct Cursor<'a>(pub(crate) &'a [u8]);
 const SHORT: Error = Error::Protocol("a packet ends too early");
 
 impl<'a> Cursor<'a> {
+    #[inline]
     pub(crate) fn take(&mut self, count: usize) -> Result<&'a [u8], Error> {
-        let (taken, rest) = self.0.split_at_checked(count).ok_or(SHORT)?;
+        let Some((taken, rest)) = self.0.split_at_checked(count) else { return Err(SHORT) };
         self.0 = rest;
         Ok(taken)
     }
 
+    #[inline]
     pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
-        let (taken, rest) = self.0.split_first_chunk::<N>().ok_or(SHORT)?;
+        let Some((taken, rest)) = self.0.split_first_chunk::<N>() else { return Err(SHORT) };
         self.0 = rest;
         Ok(*taken)
     }
 
+    #[inline]
     pub(crate) fn byte(&mut self) -> Result<u8, Error> {
         self.array().map(|[byte]| byte)
     }
@@ -34,6 +37,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// A length-encoded number; `None` is the NULL of text rows.
+    #[inline]
     pub(crate) fn nullable_length(&mut self) -> Result<Option<u64>, Error> {
         Ok(Some(match self.byte()? {
             0xfb => return Ok(None),
@@ -49,12 +53,15 @@ impl<'a> Cursor<'a> {
     }
 
     pub(crate) fn length(&mut self) -> Result<u64, Error> {
-        self.nullable_length()?.ok_or(Error::Protocol("NULL in place of a length"))
+        match self.nullable_length()? {
+            Some(length) => Ok(length),
+            None => Err(Error::Protocol("NULL in place of a length")),
+        }
     }
 
     /// A string behind its length.
     pub(crate) fn bytes(&mut self) -> Result<&'a [u8], Error> {
-        let length = usize::try_from(self.length()?).map_err(|_| SHORT)?;
+        let Ok(length) = usize::try_from(self.length()?) else { return Err(SHORT) };
         self.take(length)
     }
 }

@@ -1,20 +1,39 @@
-//! The protocol against a real server.
+//! The protocol against real servers: every test runs on both products.
 
 #![allow(clippy::unwrap_used, reason = "clippy knows tests only by their attribute")]
 
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use rowkeep_mysql::{Address, Connection, DateTime, Error, Param, Product, Raw};
-use testkit::MariaDb;
+use testkit::{DatabaseServer, Product as Tested};
 
-fn address() -> Address {
-    static SERVER: OnceLock<MariaDb> = OnceLock::new();
-    SERVER.get_or_init(MariaDb::start).url().parse().unwrap()
+testkit::on_both_products! {
+    async
+    a_server_says_what_it_is
+    a_login_that_fails_says_why
+    every_type_comes_back_as_it_went
+    commands_sent_together_are_answered_in_order_and_fail_one_by_one
+    a_changed_table_changes_what_a_prepared_statement_answers
+    values_larger_than_a_packet_come_back
+    an_error_over_a_row_is_answered_and_the_connection_goes_on
+    a_call_that_is_given_up_makes_the_connection_useless_and_says_so
+    a_commit_tells_its_gtid_where_the_session_tracks_it
+    more_statements_than_are_kept_can_be_used
+    a_server_that_dies_breaks_the_call_and_is_found_again
 }
 
-async fn connect() -> Connection {
-    Connection::open(&address()).await.unwrap()
+fn address(tested: Tested) -> Address {
+    DatabaseServer::shared(tested).url().parse().unwrap()
+}
+
+async fn connect(tested: Tested) -> Connection {
+    Connection::open(&address(tested)).await.unwrap()
+}
+
+/// An empty table, whatever was there.
+async fn make_table(connection: &mut Connection, name: &str, columns: &str) {
+    connection.command(&format!("DROP TABLE IF EXISTS {name}")).await.unwrap();
+    connection.command(&format!("CREATE TABLE {name} ({columns})")).await.unwrap();
 }
 
 /// A value that borrows nothing.
@@ -62,46 +81,47 @@ async fn run(connection: &mut Connection, sql: &str, params: &[Param<'_>], colum
     rows(connection, columns).await.unwrap()
 }
 
-#[tokio::test]
-async fn a_server_says_what_it_is() {
-    let mut connection = connect().await;
+async fn a_server_says_what_it_is(tested: Tested) {
+    let mut connection = connect(tested).await;
     let server = connection.server().clone();
-    assert_eq!(server.product, Product::MariaDb);
-    assert!(server.numbers() >= (10, 6, 0), "{server:?}");
+    let (product, least) = match tested {
+        Tested::MariaDb => (Product::MariaDb, (10, 6, 0)),
+        Tested::MySql => (Product::MySql, (9, 0, 0)),
+    };
+    assert_eq!(server.product, product);
+    assert!(server.numbers() >= least, "{server:?}");
     let found = connection.query("SELECT CONNECTION_ID(), NULL, ''").await.unwrap();
     assert_eq!(found, [vec![Some(server.connection.to_string()), None, Some(String::new())]]);
     connection.close().await;
 }
 
-#[tokio::test]
-async fn a_login_that_fails_says_why() {
+async fn a_login_that_fails_says_why(tested: Tested) {
     let wrong = |change: fn(&mut Address)| async move {
-        let mut address = address();
+        let mut address = address(tested);
         change(&mut address);
         Connection::open(&address).await.unwrap_err()
     };
     assert_eq!(wrong(|address| address.password = "wrong".into()).await.code(), Some(1045));
     assert_eq!(wrong(|address| address.database = Some("nowhere".into())).await.code(), Some(1044));
     let port = testkit::free_port();
-    let mut nobody = address();
+    let mut nobody = address(tested);
     nobody.port = port;
     assert!(matches!(Connection::open(&nobody).await, Err(Error::Io(_))));
     // It takes connections and says nothing.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mut address = address();
+    let mut address = address(tested);
     address.port = silent.local_addr().unwrap().port();
     address.connect_timeout = Duration::from_millis(50);
     assert!(matches!(Connection::open(&address).await, Err(Error::ConnectTimeout(_))));
 }
 
-const TYPES: &str = "CREATE OR REPLACE TABLE types (
+const TYPES: &str = "
     a TINYINT, b SMALLINT UNSIGNED, c MEDIUMINT, d INT UNSIGNED, e BIGINT, f BIGINT UNSIGNED, g FLOAT, h DOUBLE,
-    i DECIMAL(38, 4), j VARCHAR(40), k LONGBLOB, l DATE, m DATETIME(6), n TIME(6), o YEAR, p BIT(9), q ENUM('x', 'y'), r JSON)";
+    i DECIMAL(38, 4), j VARCHAR(40), k LONGBLOB, l DATE, m DATETIME(6), n TIME(6), o YEAR, p BIT(9), q ENUM('x', 'y'), r JSON";
 
-#[tokio::test]
-async fn every_type_comes_back_as_it_went() {
-    let mut connection = connect().await;
-    connection.command(TYPES).await.unwrap();
+async fn every_type_comes_back_as_it_went(tested: Tested) {
+    let mut connection = connect(tested).await;
+    make_table(&mut connection, "types", TYPES).await;
     let day = DateTime { year: 9999, month: 12, day: 31, ..DateTime::default() };
     let moment = DateTime { hour: 23, minute: 59, second: 59, micros: 999_999, ..day };
     let insert = format!("INSERT INTO types VALUES ({})", ["?"; 18].join(", "));
@@ -158,10 +178,9 @@ async fn every_type_comes_back_as_it_went() {
     assert_eq!(run(&mut connection, sql, &[low[8]], 1).await, [[Owned::Int(1)]]);
 }
 
-#[tokio::test]
-async fn commands_sent_together_are_answered_in_order_and_fail_one_by_one() {
-    let mut connection = connect().await;
-    connection.command("CREATE OR REPLACE TABLE pipe (id BIGINT AUTO_INCREMENT PRIMARY KEY, n INT)").await.unwrap();
+async fn commands_sent_together_are_answered_in_order_and_fail_one_by_one(tested: Tested) {
+    let mut connection = connect(tested).await;
+    make_table(&mut connection, "pipe", "id BIGINT AUTO_INCREMENT PRIMARY KEY, n INT").await;
     let insert = connection.prepare("INSERT INTO pipe (id, n) VALUES (?, ?)").await.unwrap();
     connection.send_command("START TRANSACTION");
     for id in [Param::Null, Param::Int(1), Param::Null] {
@@ -185,10 +204,9 @@ async fn commands_sent_together_are_answered_in_order_and_fail_one_by_one() {
     assert_eq!(update.affected, 2, "rows found count, changed or not");
 }
 
-#[tokio::test]
-async fn a_changed_table_changes_what_a_prepared_statement_answers() {
-    let mut connection = connect().await;
-    connection.command("CREATE OR REPLACE TABLE changing (a INT)").await.unwrap();
+async fn a_changed_table_changes_what_a_prepared_statement_answers(tested: Tested) {
+    let mut connection = connect(tested).await;
+    make_table(&mut connection, "changing", "a INT").await;
     connection.command("INSERT INTO changing VALUES (5)").await.unwrap();
     let sql = "SELECT * FROM changing";
     assert_eq!(run(&mut connection, sql, &[], 1).await, [[Owned::Int(5)]]);
@@ -200,10 +218,9 @@ async fn a_changed_table_changes_what_a_prepared_statement_answers() {
     assert_eq!(run(&mut connection, sql, &[], 1).await, [[Owned::Text("5".to_owned())]]);
 }
 
-#[tokio::test]
-async fn values_larger_than_a_packet_come_back() {
-    let mut connection = connect().await;
-    connection.command("CREATE OR REPLACE TABLE large (a LONGBLOB)").await.unwrap();
+async fn values_larger_than_a_packet_come_back(tested: Tested) {
+    let mut connection = connect(tested).await;
+    make_table(&mut connection, "large", "a LONGBLOB").await;
     for size in [(1 << 24) - 20, 1 << 24, 40_000_000] {
         let value: Vec<u8> = (0..size).map(|at| (at % 253) as u8).collect();
         run(&mut connection, "INSERT INTO large VALUES (?)", &[Param::Bytes(&value)], 0).await;
@@ -221,10 +238,11 @@ async fn values_larger_than_a_packet_come_back() {
     }
 }
 
-#[tokio::test]
-async fn an_error_over_a_row_is_answered_and_the_connection_goes_on() {
-    let mut connection = connect().await;
-    let statement = connection.prepare("SELECT seq FROM seq_1_to_1000").await.unwrap();
+const THOUSAND: &str = "WITH RECURSIVE numbers AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM numbers WHERE n < 1000) SELECT n FROM numbers";
+
+async fn an_error_over_a_row_is_answered_and_the_connection_goes_on(tested: Tested) {
+    let mut connection = connect(tested).await;
+    let statement = connection.prepare(THOUSAND).await.unwrap();
     connection.send_execute(statement, &[]).unwrap();
     connection.flush().await.unwrap();
     let mut seen = 0;
@@ -240,29 +258,33 @@ async fn an_error_over_a_row_is_answered_and_the_connection_goes_on() {
     assert_eq!(connection.query("SELECT 2").await.unwrap(), [[Some("2".to_owned())]]);
 }
 
-#[tokio::test]
-async fn a_call_that_is_given_up_makes_the_connection_useless_and_says_so() {
-    let mut connection = connect().await;
+async fn a_call_that_is_given_up_makes_the_connection_useless_and_says_so(tested: Tested) {
+    let mut connection = connect(tested).await;
     let sleeping = connection.command("SELECT SLEEP(5)");
     assert!(tokio::time::timeout(Duration::from_millis(50), sleeping).await.is_err());
     assert!(!connection.is_idle());
     assert!(matches!(connection.command("SELECT 1").await, Err(Error::Abandoned)));
 }
 
-#[tokio::test]
-async fn a_commit_tells_its_gtid_where_the_session_tracks_it() {
-    let mut connection = connect().await;
-    connection.command("SET SESSION session_track_system_variables = 'last_gtid'").await.unwrap();
-    connection.command("CREATE OR REPLACE TABLE tracked (a INT)").await.unwrap();
+async fn a_commit_tells_its_gtid_where_the_session_tracks_it(tested: Tested) {
+    let mut connection = connect(tested).await;
+    let track = match tested {
+        Tested::MariaDb => "session_track_system_variables = 'last_gtid'",
+        Tested::MySql => "session_track_gtids = 'OWN_GTID'",
+    };
+    connection.command(&format!("SET SESSION {track}")).await.unwrap();
+    make_table(&mut connection, "tracked", "a INT").await;
     let done = connection.command("INSERT INTO tracked VALUES (1)").await.unwrap();
-    let last = connection.query("SELECT @@last_gtid").await.unwrap();
-    assert!(done.gtid.is_some());
-    assert_eq!(done.gtid, last[0][0]);
+    let gtid = done.gtid.unwrap();
+    let known = match tested {
+        Tested::MariaDb => format!("SELECT @@last_gtid = '{gtid}'"),
+        Tested::MySql => format!("SELECT GTID_SUBSET('{gtid}', @@global.gtid_executed)"),
+    };
+    assert_eq!(connection.query(&known).await.unwrap(), [[Some("1".to_owned())]]);
 }
 
-#[tokio::test]
-async fn more_statements_than_are_kept_can_be_used() {
-    let mut connection = connect().await;
+async fn more_statements_than_are_kept_can_be_used(tested: Tested) {
+    let mut connection = connect(tested).await;
     for round in 0..2 {
         for number in 0..300 {
             let sql = format!("SELECT {number} + ?");
@@ -274,9 +296,8 @@ async fn more_statements_than_are_kept_can_be_used() {
     assert!(open[0][1].as_deref().is_some_and(|closed| closed != "0"), "{open:?}");
 }
 
-#[tokio::test]
-async fn a_server_that_dies_breaks_the_call_and_is_found_again() {
-    let server = MariaDb::start();
+async fn a_server_that_dies_breaks_the_call_and_is_found_again(tested: Tested) {
+    let server = DatabaseServer::start(tested);
     let address: Address = server.url().parse().unwrap();
     let mut connection = Connection::open(&address).await.unwrap();
     connection.command("CREATE TABLE kept (a INT)").await.unwrap();

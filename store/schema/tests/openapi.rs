@@ -172,6 +172,29 @@ fn rules_are_in_the_schema_of_a_create() {
 }
 
 #[test]
+fn a_text_of_a_key_cannot_be_empty_unless_it_is_made() {
+    let text = r#"
+        syntax = "proto3";
+        package keys.v1;
+        import "rowkeep/v1/options.proto";
+        message Given {
+          option (rowkeep.v1.entity) = { primary_key: "name, data" plural: "Givens" };
+          string name = 1;
+          bytes data = 2;
+        }
+        message Made {
+          option (rowkeep.v1.entity) = { plural: "Mades" };
+          string id = 1 [(rowkeep.v1.column).generated = UUIDV7];
+        }"#;
+    let schema = rowkeep_schema::compile_str(&[("keys/v1/keys.proto", text)]).expect("it compiles");
+    let document = document(&schema, &OpenApiOptions::default());
+    let create = |name: &str| document["components"]["schemas"][format!("keys.v1.{name}.create")].clone();
+    assert_eq!(create("Given")["required"], json!(["name", "data"]));
+    assert_eq!(create("Given")["properties"]["name"]["minLength"], 1);
+    assert_eq!(create("Made").get("required"), None);
+}
+
+#[test]
 fn the_page_size_is_bounded_and_its_limits_are_those_of_the_options() {
     let options = OpenApiOptions { default_page_size: 7, max_page_size: 70, max_batch: 9, ..OpenApiOptions::default() };
     let document = document(&shop(), &options);

@@ -6,6 +6,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kit_core::{BoxError, Code, Error, ShutdownWatch};
 use kit_net::{DataPlane, DrainOutcome, NetStats};
@@ -20,6 +21,9 @@ use crate::live::{Live, ReloadError};
 use crate::storage::{Migration, Place};
 use crate::sweeper;
 use crate::worker::Front;
+
+/// How long the last step of a sweep may take before the data is closed under it.
+const LAST_STEP: Duration = Duration::from_secs(1);
 
 /// A server with its data open and its sockets bound.
 pub struct Server {
@@ -138,6 +142,8 @@ async fn say_draining(lifecycle: kit_telemetry::Health, live: Arc<Live>, mut shu
 
 /// Writes what is left: the store's queue, the access log, the last spans. None of it may block the runtime.
 async fn close(live: Arc<Live>) -> Result<(), Error> {
+    // A sweep may be in the middle of a step.
+    live.gate.close(LAST_STEP).await;
     let close = move || {
         live.generation().storage.close();
         if let Some(tracing) = &live.base.tracing {

@@ -2,9 +2,14 @@
 
 mod support;
 
+use std::time::Duration;
+
+use rowkeep_engine::conformance;
 use serde_json::json;
+use support::grpc::Client;
 use support::http::{ask, get};
 use support::{Shop, shop_schema};
+use testkit::wait_until;
 
 #[test]
 fn rows_and_page_tokens_survive_a_restart() {
@@ -56,4 +61,31 @@ fn a_taken_port_is_told_with_its_key() {
     config.listen = shop.address;
     let error = Shop::open(shop_schema(), config).err().unwrap();
     assert!(error.message().starts_with("listen: cannot listen on "), "{error}");
+}
+
+#[test]
+fn expired_rows_are_swept_while_it_serves() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = support::config(directory.path());
+    config.sweep_interval = Duration::from_millis(10).into();
+    let server = Shop::open(conformance::schema(), config).unwrap();
+    let client = Client::new(server.address, conformance::schema());
+    let call = |service: &str, method: &str, request| {
+        client.call(&format!("conformance.v1.{service}Service/{method}{service}"), &request)
+    };
+    for token in ["held", "free"] {
+        call("Session", "Create", json!({ "session": { "token": token } }));
+        let id = if token == "held" { "1" } else { "2" };
+        call("Basket", "Create", json!({ "basket": { "id": id, "session": token } }));
+    }
+    call("Visit", "Create", json!({ "visit": { "id": "1", "session": "held" } }));
+    for token in ["held", "free"] {
+        let ended = json!({ "token": token, "expiresAt": "2001-01-01T00:00:00Z" });
+        call("Session", "Update", json!({ "session": ended, "updateMask": "expiresAt" }));
+    }
+    let has = |id: &str| client.call_full("conformance.v1.BasketService/GetBasket", &json!({ "id": id })).is_ok();
+    wait_until("the basket to go with its session", || !has("2"));
+    assert!(has("1"), "its session is held fast");
+    call("Visit", "Delete", json!({ "id": "1" }));
+    wait_until("the other to go too", || !has("1"));
 }

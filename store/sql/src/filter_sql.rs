@@ -168,6 +168,7 @@ impl<'a> Condition<'a> {
         if self.is_row_comparable(order) {
             return self.push_row_comparison(order, after);
         }
+        let bounded = self.push_bound(order, after);
         // a > ? OR (a = ? AND (b > ? OR (b = ? AND ...)))
         let last = order.len() - 1;
         for (at, (&(column, descending), value)) in order.iter().zip(after).enumerate() {
@@ -182,6 +183,21 @@ impl<'a> Condition<'a> {
         for at in 0..order.len() {
             self.sql.push_str(if at == 0 { ")" } else { "))" });
         }
+        self.sql.push_str(if bounded { ")" } else { "" });
+    }
+
+    /// Appends what follows for the first column alone, where it is not the whole condition: databases find their place
+    /// in an index by it, which they do not by alternatives. Whether there is one, which leaves a parenthesis open.
+    fn push_bound(&mut self, order: &'a OrderBy, after: &'a [Value]) -> bool {
+        let [(column, descending), _, ..] = order[..] else { return false };
+        let is_nullable = self.entity.column(column).nullable && !self.entity.is_key(column);
+        if after[0].is_null() || descending && is_nullable {
+            return false;
+        }
+        self.sql.push('(');
+        self.push_term(column, if descending { " <= " } else { " >= " }, self.bind(column, &after[0]));
+        self.sql.push_str(" AND ");
+        true
     }
 
     /// One direction and no NULL: databases compare whole rows, along an index.

@@ -61,6 +61,8 @@ pub(crate) struct EntitySql {
     pub(crate) versioned: bool,
     pub(crate) deleted: Deleted,
     key_condition: String,
+    /// Quoted, if the key is one column.
+    single_key: Option<String>,
 }
 
 /// Where the time of a soft delete is kept.
@@ -116,12 +118,41 @@ impl EntitySql {
             versioned: entity.versioned,
             deleted,
             key_condition,
+            single_key: match entity.primary_key.as_slice() {
+                [key] => Some(dialect.name(&entity.column(*key).name)),
+                _ => None,
+            },
         }
     }
 
     /// Conditions of a view, each with `AND` in front.
     pub(crate) fn visible(&self, deleted: bool) -> &str {
         self.visible.text(deleted)
+    }
+
+    /// Rows with any of this many keys. Parameters: the keys, and the view's time with an expiry column.
+    pub(crate) fn many(&self, keys: usize, deleted: bool) -> String {
+        let mut sql = format!("{} WHERE ", self.select_wire);
+        match &self.single_key {
+            Some(name) => {
+                sql.push_str(name);
+                sql.push_str(" IN (?");
+                sql.push_str(&", ?".repeat(keys.saturating_sub(1)));
+            }
+            // Both products read this along the key, which `(a, b) IN (...)` is not always.
+            None => {
+                sql.push_str("((");
+                sql.push_str(&self.key_condition);
+                for _ in 1..keys {
+                    sql.push_str(") OR (");
+                    sql.push_str(&self.key_condition);
+                }
+                sql.push(')');
+            }
+        }
+        sql.push(')');
+        sql.push_str(self.visible(deleted));
+        sql
     }
 
     /// Rows whose columns have values, or are NULL where `nulls` says so.

@@ -190,14 +190,20 @@ fn field(column: &Column) -> Field {
         Storage::Double => Kind::Double,
         Storage::Text => Kind::String,
         Storage::Blob => Kind::Bytes,
+        Storage::Json => Kind::String,
         _ => Kind::Int64,
+    };
+    let cardinality = match column.storage {
+        _ if column.nullable => Cardinality::Explicit,
+        Storage::Json => Cardinality::Repeated,
+        _ => Cardinality::Implicit,
     };
     Field {
         name: column.field.clone(),
         json_name: column.field.clone(),
         number: u32::from(column.id.0) + 1,
         kind,
-        cardinality: if column.nullable { Cardinality::Explicit } else { Cardinality::Implicit },
+        cardinality,
         oneof: None,
         secret: column.secret,
         output_only: false,

@@ -4,6 +4,7 @@ mod support;
 
 use serde_json::{Value as Json, json};
 use support::adopted::Adopted;
+use testkit::Product;
 
 const VALUES: &str = r#"INSERT INTO everything (tiny, tiny_u, small, small_u, medium, medium_u, whole, whole_u, filled, big, big_u,
   f, d, f73, d124, dec2, dec38, dec65, money, bit1, bit12, bit64, c, vc, vc_long, latin, tiny_text, plain_text, medium_text,
@@ -18,7 +19,7 @@ const VALUES: &str = r#"INSERT INTO everything (tiny, tiny_u, small, small_u, me
 
 #[test]
 fn every_type_is_read_as_sql_wrote_it() {
-    let adopted = Adopted::new(include_str!("import/types.sql"));
+    let adopted = Adopted::new(Product::MariaDb, include_str!("import/types.sql"));
     assert!(adopted.imported.warnings.is_empty(), "{:?}", adopted.imported.warnings);
     adopted.sql(VALUES);
     let row = adopted.api.get("Everything", json!({"id": "1"}));
@@ -30,7 +31,7 @@ fn every_type_is_read_as_sql_wrote_it() {
 
 #[test]
 fn every_type_is_written_as_it_was_read() {
-    let adopted = Adopted::new(include_str!("import/types.sql"));
+    let adopted = Adopted::new(Product::MariaDb, include_str!("import/types.sql"));
     adopted.sql(VALUES);
     let mut row = adopted.api.get("Everything", json!({"id": "1"}));
     for kept in ["id", "computed", "kept", "u"] {
@@ -62,7 +63,7 @@ fn every_type_is_written_as_it_was_read() {
 
 #[test]
 fn absent_values_are_null_on_both_sides() {
-    let adopted = Adopted::new(include_str!("import/types.sql"));
+    let adopted = Adopted::new(Product::MariaDb, include_str!("import/types.sql"));
     adopted.sql("INSERT INTO everything (id) VALUES (7)");
     let row = adopted.api.get("Everything", json!({"id": "7"}));
     let set: Vec<_> =
@@ -77,7 +78,7 @@ fn absent_values_are_null_on_both_sides() {
 
 #[test]
 fn what_a_column_cannot_hold_is_refused() {
-    let adopted = Adopted::new(include_str!("import/types.sql"));
+    let adopted = Adopted::new(Product::MariaDb, include_str!("import/types.sql"));
     let refused = [
         json!({"tiny": 128}),
         json!({"tinyU": 256}),
@@ -106,7 +107,7 @@ fn what_a_column_cannot_hold_is_refused() {
 
 #[test]
 fn columns_that_are_never_null_are_asked_for() {
-    let adopted = Adopted::new(include_str!("import/types.sql"));
+    let adopted = Adopted::new(Product::MariaDb, include_str!("import/types.sql"));
     let failure = adopted.api.create_fails("Strict", json!({"id": 1}));
     let mut asked: Vec<_> = failure.fields.iter().map(|(field, _)| field.rsplit('.').next().unwrap()).collect();
     asked.sort_unstable();
@@ -122,7 +123,7 @@ fn columns_that_are_never_null_are_asked_for() {
 
 #[test]
 fn the_database_s_defaults_are_the_api_s() {
-    let adopted = Adopted::new(include_str!("import/types.sql"));
+    let adopted = Adopted::new(Product::MariaDb, include_str!("import/types.sql"));
     adopted.api.create("Default", json!({}));
     let read = &adopted.api.call("ListDefaults", json!({}))["defaults"][0];
     let expected = json!({
@@ -141,7 +142,7 @@ fn the_database_s_defaults_are_the_api_s() {
 
 #[test]
 fn keys_of_every_type_name_rows_in_pages_too() {
-    let adopted = Adopted::new(include_str!("import/keys.sql"));
+    let adopted = Adopted::new(Product::MariaDb, include_str!("import/keys.sql"));
     let keys = [
         ("by_char", "'a','b','c'", json!("b")),
         ("by_ci", "'a','B','c'", json!("B")),
@@ -199,7 +200,7 @@ fn paged(adopted: &Adopted, table: &str) -> Vec<i64> {
 
 #[test]
 fn what_has_no_key_is_named_and_left_out() {
-    let adopted = Adopted::new(include_str!("import/keys.sql"));
+    let adopted = Adopted::new(Product::MariaDb, include_str!("import/keys.sql"));
     let left_out: Vec<&str> = adopted
         .imported
         .warnings
@@ -227,7 +228,7 @@ fn what_has_no_key_is_named_and_left_out() {
 
 #[test]
 fn views_and_tables_without_a_key_are_read_and_not_written() {
-    let adopted = Adopted::with_keys(include_str!("import/keys.sql"), &["counted=v", "no_key=a,b"]);
+    let adopted = Adopted::with_keys(Product::MariaDb, include_str!("import/keys.sql"), &["counted=v", "no_key=a,b"]);
     assert!(
         adopted
             .imported
@@ -252,6 +253,7 @@ fn views_and_tables_without_a_key_are_read_and_not_written() {
 #[test]
 fn texts_are_compared_as_their_column_says() {
     let adopted = Adopted::new(
+        Product::MariaDb,
         "CREATE TABLE people (id INT PRIMARY KEY, name VARCHAR(20) COLLATE utf8mb4_unicode_ci, kind ENUM('z', 'a', 'm'), \
          KEY (name), KEY (kind)); \
          INSERT INTO people VALUES (1, 'anna', 'z'), (2, 'Bert', 'a'), (3, 'BERTA', 'm'), (4, 'z%', 'a'), (5, 'Émile', 'z');",
@@ -272,6 +274,7 @@ fn texts_are_compared_as_their_column_says() {
 #[test]
 fn a_day_that_is_none_is_read_as_absent() {
     let adopted = Adopted::new(
+        Product::MariaDb,
         "SET sql_mode = ''; CREATE TABLE old (id INT PRIMARY KEY, dt DATETIME NOT NULL DEFAULT '0000-00-00 00:00:00', da DATE); \
          INSERT INTO old (id, da) VALUES (1, '0000-00-00');",
     );
@@ -281,7 +284,7 @@ fn a_day_that_is_none_is_read_as_absent() {
 
 #[test]
 fn odd_names_are_served_under_safe_ones() {
-    let adopted = Adopted::new(include_str!("import/odd.sql"));
+    let adopted = Adopted::new(Product::MariaDb, include_str!("import/odd.sql"));
     assert!(adopted.imported.warnings.is_empty(), "{:?}", adopted.imported.warnings);
     for entity in &adopted.schema.entities {
         let key: Vec<String> = entity.primary_key.iter().map(|id| entity.column(*id).field.clone()).collect();
@@ -304,7 +307,7 @@ fn odd_names_are_served_under_safe_ones() {
 
 #[test]
 fn references_and_foreign_keys_agree() {
-    let adopted = Adopted::new(include_str!("import/references.sql"));
+    let adopted = Adopted::new(Product::MariaDb, include_str!("import/references.sql"));
     let failure = adopted.api.create_fails("Player", json!({"team": 9}));
     assert_eq!(failure.reason, "REFERENCE_NOT_FOUND");
     adopted.sql("INSERT INTO teams (id, code) VALUES (1, 'abc'), (2, 'def')");

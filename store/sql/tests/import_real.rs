@@ -11,6 +11,7 @@ use serde_json::json;
 use support::adopted::Adopted;
 use support::rows::{camel, round_trip};
 use tempfile::TempDir;
+use testkit::Product;
 
 /// The files of a package, fetched and unpacked.
 fn package(name: &str) -> TempDir {
@@ -57,7 +58,7 @@ fn rows(adopted: &Adopted, entity: &Entity) -> usize {
 fn roundcube_s_tables_are_imported_and_round_trip() {
     let package = package("roundcube-core");
     let script = text(&package, "usr/share/roundcube/SQL/mysql.initial.sql");
-    let adopted = Adopted::new(&script);
+    let adopted = Adopted::new(Product::MariaDb, &script);
     assert_eq!((adopted.imported.tables, adopted.imported.warnings.len()), (17, 0));
     assert_eq!(adopted.api.get("System", json!({"name": "roundcube-version"}))["value"], "2022081200");
     adopted.sql("DELETE FROM `system`");
@@ -69,7 +70,7 @@ fn roundcube_s_tables_are_imported_and_round_trip() {
 fn zabbix_s_tables_are_imported_and_round_trip() {
     let package = package("zabbix-server-mysql");
     let schema = text(&package, "usr/share/zabbix-server-mysql/schema.sql.gz");
-    let adopted = Adopted::new(&schema);
+    let adopted = Adopted::new(Product::MariaDb, &schema);
     assert_eq!((adopted.imported.tables, adopted.imported.warnings.len()), (173, 0));
     adopted.sql("DELETE FROM dbversion");
     assert_eq!(round_trip(&adopted), 173);
@@ -80,7 +81,7 @@ fn zabbix_s_tables_are_imported_and_round_trip() {
 fn every_row_that_zabbix_brings_is_read() {
     let package = package("zabbix-server-mysql");
     let file = |name: &str| text(&package, &format!("usr/share/zabbix-server-mysql/{name}.sql.gz"));
-    let adopted = Adopted::new(&format!("{}\n{}\n{}", file("schema"), file("images"), file("data")));
+    let adopted = Adopted::new(Product::MariaDb, &format!("{}\n{}\n{}", file("schema"), file("images"), file("data")));
     let mut total = 0;
     for entity in &adopted.schema.entities {
         let stored = adopted.sql(&format!("SELECT COUNT(*) FROM `{}`", entity.table)).remove(0);

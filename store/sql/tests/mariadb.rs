@@ -3,14 +3,15 @@
 mod support;
 
 use rowkeep_engine::conformance::{Lab, Subject};
+use testkit::Product;
 
 fn start() -> Subject {
-    let (rows, database) = support::mariadb::store();
+    let (rows, database) = support::servers::store(Product::MariaDb);
     Subject::over(rows, database)
 }
 
 fn lab() -> Lab {
-    let (rows, database) = support::mariadb::store();
+    let (rows, database) = support::servers::store(Product::MariaDb);
     Lab::new(rows, database)
 }
 

@@ -42,8 +42,7 @@ impl Pair {
     }
 
     fn sweep(&self) {
-        let swept = |lab: &Lab| lab.wait(lab.engine.sweep()).unwrap();
-        assert_eq!(swept(&self.model), swept(&self.sqlite), "rows swept");
+        assert_eq!(self.model.sweep(), self.sqlite.sweep(), "rows swept");
     }
 
     /// What both answer.

@@ -9,8 +9,8 @@ use shop_client::rowkeep::v1::store_client::StoreClient;
 use shop_client::rowkeep::v1::{CommitRequest, Precondition, Transform, Update, Write, transform, write};
 use shop_client::shop::v1::user_service_client::UserServiceClient;
 use shop_client::shop::v1::{
-    BatchCreateUsersRequest, CreateUserRequest, DeleteUserRequest, GetUserRequest, ListUsersRequest, Product,
-    UpdateUserRequest, User,
+    BatchCreateUsersRequest, BatchGetUsersRequest, CreateUserRequest, DeleteUserRequest, GetUserRequest,
+    ListUsersRequest, Product, UpdateUserRequest, User,
 };
 use testkit::Rowkeep;
 use tonic::transport::Channel;
@@ -66,6 +66,30 @@ async fn rows_are_created_read_changed_and_deleted() {
     users.delete_user(delete).await.unwrap();
     let gone = users.get_user(by_id).await.unwrap_err();
     assert_eq!((gone.code(), reason_of(&gone).as_str()), (Code::NotFound, "NOT_FOUND"));
+}
+
+#[tokio::test]
+async fn rows_are_read_by_their_keys_in_the_order_asked() {
+    let server = Rowkeep::start(SHOP, &[]);
+    let mut users = UserServiceClient::new(channel(&server).await);
+    let mut ids = Vec::new();
+    for name in ["a", "b"] {
+        ids.push(users.create_user(new_user(name)).await.unwrap().get_ref().id);
+    }
+    let missing = ids[1] + 1;
+    let mut request = BatchGetUsersRequest {
+        ids: vec![ids[1], missing, ids[0]],
+        allow_missing: true,
+        read_mask: mask(&["id", "name"]),
+    };
+    let found = users.batch_get_users(request.clone()).await.unwrap().into_inner();
+    let shown = |id: i64, name: &str| User { id, name: name.to_owned(), ..User::default() };
+    assert_eq!(found.users, [shown(ids[1], "b"), shown(ids[0], "a")]);
+    assert_eq!(found.missing_ids, [missing]);
+
+    request.allow_missing = false;
+    let refused = users.batch_get_users(request).await.unwrap_err();
+    assert_eq!((refused.code(), reason_of(&refused).as_str()), (Code::NotFound, "NOT_FOUND"));
 }
 
 #[tokio::test]

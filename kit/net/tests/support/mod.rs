@@ -5,13 +5,14 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use kit_core::Shutdown;
 use kit_core::config::HumanDuration;
+use kit_core::{Shutdown, ShutdownWatch};
 use kit_net::{Body, DataPlane, DrainOutcome, Handler, NetConfig, NetStats, Peer, Request, Response};
 
 /// How long anything may take before a test gives up.
@@ -27,9 +28,12 @@ pub fn config() -> NetConfig {
     }
 }
 
-/// `/` says hello, `/echo` returns the body, `/wait` answers after 200 ms, `/panic` panics, `/large` is 64 MiB,
-/// `/silent` streams nothing for ever.
-pub struct Site;
+/// `/` says hello, `/echo` returns the body, `/wait` answers after 200 ms, `/late` 200 ms after a drain has begun, `/panic`
+/// panics, `/large` is 64 MiB, `/silent` streams nothing for ever.
+pub struct Site {
+    shutdown: ShutdownWatch,
+    late: Arc<AtomicU32>,
+}
 
 impl Handler for Site {
     async fn handle(self: Rc<Self>, request: Request, _: Peer) -> Response {
@@ -38,6 +42,12 @@ impl Handler for Site {
             "/wait" => {
                 tokio::time::sleep(Duration::from_millis(200)).await;
                 Body::full("waited")
+            }
+            "/late" => {
+                self.late.fetch_add(1, Ordering::Relaxed);
+                self.shutdown.clone().draining().await;
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                Body::full("late")
             }
             "/panic" => panic!("this handler panics"),
             "/large" => {
@@ -55,6 +65,8 @@ pub struct Server {
     pub address: SocketAddr,
     pub shutdown: Shutdown,
     pub stats: Arc<NetStats>,
+    /// Requests for `/late` that have arrived.
+    pub late: Arc<AtomicU32>,
     thread: Option<JoinHandle<DrainOutcome>>,
 }
 
@@ -64,13 +76,16 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let shutdown = Shutdown::new();
         let watch = shutdown.watch();
-        let plane = DataPlane::start(&config, |_| Ok(Rc::new(Site))).unwrap();
+        let late = Arc::new(AtomicU32::new(0));
+        let (for_site, counted) = (shutdown.watch(), Arc::clone(&late));
+        let make = move |_| Ok(Rc::new(Site { shutdown: for_site.clone(), late: Arc::clone(&counted) }));
+        let plane = DataPlane::start(&config, make).unwrap();
         let stats = plane.stats();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(plane.serve(listener, watch)).unwrap()
         });
-        Self { address, shutdown, stats, thread: Some(thread) }
+        Self { address, shutdown, stats, late, thread: Some(thread) }
     }
 
     pub fn connect(&self) -> Client {

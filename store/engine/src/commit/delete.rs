@@ -4,7 +4,7 @@ use kit_core::Error;
 use rowkeep_record::{ColumnSet, Key};
 use rowkeep_schema::EntityId;
 
-use super::{Commit, Seen};
+use super::{Commit, Seen, is_expired};
 use crate::prepare::PreparedPrecondition;
 use crate::{Stored, WriteResult};
 
@@ -41,8 +41,19 @@ impl Commit<'_> {
     async fn hide(&mut self, id: EntityId, key: &Key, mut row: Stored) -> Result<WriteResult, Error> {
         row.deleted_at = Some(self.now);
         self.stamp(id, &mut row);
-        self.store(id, key, &ColumnSet::new(), &row).await?;
+        self.rewrite(id, key, &ColumnSet::new(), &row).await?;
         self.result(id, &row, false).await
+    }
+
+    /// Removes a row that has expired, as if it were deleted: what refers to it is treated alike, and if that keeps it
+    /// the error says so. A row that has not expired, or is gone, is left as it is.
+    pub(super) async fn expire(&mut self, id: EntityId, key: &Key) -> Result<WriteResult, Error> {
+        if let Some(row) = self.tx.get(id, key).await?
+            && is_expired(self.entity(id), &row.values, self.now)
+        {
+            self.remove(id, key, row).await?;
+        }
+        Ok(gone(key))
     }
 
     pub(super) async fn undelete(
@@ -55,12 +66,10 @@ impl Commit<'_> {
         match self.see(id, key).await? {
             Seen::Hidden(mut row) => {
                 self.check_row(id, key, asked, &row)?;
-                for column in &self.plan(id).references {
-                    self.check_reference(id, *column, &row.values, path).await?;
-                }
+                self.check_references(id, &row.values, path).await?;
                 row.deleted_at = None;
                 self.stamp(id, &mut row);
-                self.store(id, key, &ColumnSet::new(), &row).await?;
+                self.rewrite(id, key, &ColumnSet::new(), &row).await?;
                 self.result(id, &row, false).await
             }
             Seen::Live(_) => Err(self.shared.not_deleted(id, key)),

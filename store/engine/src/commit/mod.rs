@@ -52,6 +52,7 @@ impl<'a> Commit<'a> {
             PreparedOperation::Delete(key, allow_missing) => {
                 self.delete(entity, key, precondition, *allow_missing).await
             }
+            PreparedOperation::Expire(key) => self.expire(entity, key).await,
             PreparedOperation::Undelete(key) => self.undelete(entity, path, key, precondition).await,
             PreparedOperation::Check(key) => {
                 let seen = self.see(entity, key).await?;

@@ -6,6 +6,8 @@
 //!
 //! A soft delete leaves the row in its place and touches no other row; only new references to it are refused. Hidden
 //! and expired rows restrict nothing. Rows of a soft-deletable entity are hidden by a cascade, not removed.
+//!
+//! An expired row leaves the disk by the same steps, for a sweep or for a new row that wants its key or unique values.
 
 use std::collections::BTreeSet;
 
@@ -22,6 +24,14 @@ const FEW: u32 = 8;
 const MAX_VERIFIED: usize = 16;
 
 impl Commit<'_> {
+    /// All rows that a row names must exist.
+    pub(super) async fn check_references(&mut self, id: EntityId, values: &[Value], path: &str) -> Result<(), Error> {
+        for column in &self.plan(id).references {
+            self.check_reference(id, *column, values, path).await?;
+        }
+        Ok(())
+    }
+
     /// The row that a column of `values` names must exist.
     pub(super) async fn check_reference(
         &mut self,
@@ -71,7 +81,7 @@ impl Commit<'_> {
             let lets_go = *child == id && before[column.index()] != after[column.index()];
             let gone: BTreeSet<_> = lets_go.then(|| (id, key.clone())).into_iter().collect();
             if let Some(by) = self.referrer(*child, *column, old, &gone).await? {
-                return Err(self.shared.referenced((id, key), (*child, &by, *column)));
+                return Err(self.shared.referenced((id, key), (*child, &by, *column), false));
             }
         }
         Ok(())
@@ -88,7 +98,7 @@ impl Commit<'_> {
         for (entity, key, mut row) in removal.hide {
             row.deleted_at = Some(self.now);
             self.stamp(entity, &mut row);
-            self.store(entity, &key, &ColumnSet::new(), &row).await?;
+            self.rewrite(entity, &key, &ColumnSet::new(), &row).await?;
         }
         for (entity, key, _) in &removal.rows {
             self.tx.delete(*entity, key).await?;
@@ -120,8 +130,9 @@ impl Commit<'_> {
         for at in 0..removal.rows.len() {
             for link in self.links(removal, at, OnDelete::Restrict) {
                 if let Some(by) = self.referrer(link.child, link.column, &link.value, &removal.gone).await? {
-                    let (entity, key, _) = &removal.rows[at];
-                    return Err(self.shared.referenced((*entity, key), (link.child, &by, link.column)));
+                    let (entity, key, row) = &removal.rows[at];
+                    let expired = super::is_expired(self.entity(*entity), &row.values, self.now);
+                    return Err(self.shared.referenced((*entity, key), (link.child, &by, link.column), expired));
                 }
             }
         }
@@ -138,7 +149,7 @@ impl Commit<'_> {
                     }
                     row.values[link.column.index()] = Value::Null;
                     self.stamp(link.child, &mut row);
-                    self.store(link.child, &key, &ColumnSet::from_iter([link.column]), &row).await?;
+                    self.rewrite(link.child, &key, &ColumnSet::from_iter([link.column]), &row).await?;
                 }
             }
         }

@@ -49,7 +49,7 @@ impl Commit<'_> {
             }
         }
         self.stamp(entity, &mut row);
-        self.store(entity, key, &changed, &row).await?;
+        self.store(entity, path, key, &changed, &mut row).await?;
         self.result(entity, &row, false).await
     }
 

@@ -89,3 +89,74 @@ pub fn an_expired_row_cannot_be_referred_to(store: &Subject) {
     store.create("Visit", json!({ "id": "1", "session": "b" }));
     store.fails("DeleteSession", json!({ "token": "b" })).is(Code::FailedPrecondition, "REFERENCED");
 }
+
+/// A session with a row of each kind that refers to it, all numbered alike.
+fn referred(store: &Subject, token: &str, id: &str) {
+    store.create("Session", session(token, None));
+    store.create("Basket", json!({ "id": id, "session": token }));
+    store.create("Trail", json!({ "id": id, "session": token }));
+    store.create("Push", json!({ "id": id, "device": format!("of-{token}") }));
+}
+
+fn end(store: &Subject, token: &str) {
+    store.update("Session", json!({ "token": token, "expiresAt": PAST }), "expiresAt");
+}
+
+pub fn what_refers_to_an_expired_row_is_treated_as_by_a_delete_when_another_takes_its_place(store: &Subject) {
+    referred(store, "a", "1");
+    referred(store, "b", "2");
+    end(store, "a");
+    store.create("Session", session("a", None));
+    assert_eq!(column(&store.list("Basket", json!({})), "id"), ["2"]);
+    assert_eq!(column(&store.list("Trail", json!({})), "id"), ["2"]);
+    assert_eq!(store.list("Trail", json!({ "showDeleted": true })).len(), 2);
+    assert_eq!(store.get("Push", json!({ "id": "1" })).get("device"), None);
+    // So it is when its unique value is taken by a row that was there.
+    end(store, "b");
+    store.update("Session", json!({ "token": "a", "device": "of-b" }), "device");
+    assert_eq!(store.list("Basket", json!({})), Vec::<Json>::new());
+    assert_eq!(store.get("Push", json!({ "id": "2" })).get("device"), None);
+}
+
+pub fn an_expired_row_that_is_held_fast_keeps_key_and_unique_values(store: &Subject) {
+    store.create("Session", session("a", None));
+    store.create("Visit", json!({ "id": "1", "session": "a" }));
+    end(store, "a");
+    assert!(!store.exists("Session", json!({ "token": "a" })));
+    let failure = store.create_fails("Session", session("a", None));
+    failure.is(Code::FailedPrecondition, "REFERENCED").has("expired", "true");
+    failure.has("referenced_by", "conformance.v1.Visit/1").has("field", "session");
+    let upsert = json!({ "session": session("a", None), "allowMissing": true });
+    store.fails("UpdateSession", upsert).is(Code::FailedPrecondition, "REFERENCED");
+    let mut other = session("b", None);
+    other["device"] = json!("of-a");
+    store.create_fails("Session", other).is(Code::FailedPrecondition, "REFERENCED");
+    assert_eq!(store.get("Visit", json!({ "id": "1" }))["session"], "a");
+    store.delete("Visit", json!({ "id": "1" }));
+    store.create("Session", session("a", None));
+}
+
+pub fn a_write_that_takes_the_place_of_an_expired_row_sees_what_went_with_it(store: &Subject) {
+    let lease = |name: &str, fields: Json| {
+        let mut lease = json!({ "name": name });
+        lease.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        store.create("Lease", lease)
+    };
+    lease("a", json!({ "slot": "1" }));
+    lease("child", json!({ "parent": "a" }));
+    lease("twin", json!({ "twin": "a" }));
+    store.update("Lease", json!({ "name": "a", "expiresAt": PAST }), "expiresAt");
+    // It would go with the row whose value it wants.
+    let failure = store.update_fails("Lease", json!({ "name": "child", "slot": "1" }), "slot");
+    failure.is(Code::NotFound, "NOT_FOUND");
+    let failure = store.create_fails("Lease", json!({ "name": "grandchild", "slot": "1", "parent": "child" }));
+    failure.is(Code::FailedPrecondition, "REFERENCE_NOT_FOUND").has("value", "child");
+    let failure = store.update_fails("Lease", json!({ "name": "twin", "slot": "1", "parent": "child" }), "slot,parent");
+    failure.is(Code::FailedPrecondition, "REFERENCE_NOT_FOUND").has("value", "child");
+    // What is answered is what is stored.
+    let update = json!({ "lease": { "name": "twin", "slot": "1" }, "updateMask": "slot" });
+    let answered = store.answer("UpdateLease", update);
+    assert_eq!(answered.body, json!({ "name": "twin", "slot": "1" }));
+    assert_eq!(store.answer("GetLease", json!({ "name": "twin" })), answered);
+    assert_eq!(column(&store.list("Lease", json!({})), "name"), ["twin"]);
+}

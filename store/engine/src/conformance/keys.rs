@@ -4,7 +4,7 @@ use kit_core::Code;
 use serde_json::{Value as Json, json};
 
 use super::Subject;
-use super::subject::column;
+use super::subject::{column, row};
 
 pub fn the_parts_of_a_composite_key_name_a_row_together(store: &Subject) {
     for (order, line) in [("1", 1), ("1", 2), ("2", 1), ("-1", -1), ("0", 0)] {
@@ -53,6 +53,24 @@ pub fn keys_of_every_type_are_told_apart(store: &Subject) {
     }
 }
 
+pub fn an_empty_key_names_no_row(store: &Subject) {
+    store.create_fails("Draft", json!({ "text": "t" })).is_about(&[("draft.name", "REQUIRED")]);
+    let failure = store.create_fails("Draft", json!({ "name": "" }));
+    assert!(failure.message.contains("must not be empty"), "{failure:?}");
+    let upsert = json!({ "draft": { "name": "", "text": "t" }, "allowMissing": true });
+    store.fails("UpdateDraft", upsert).is_about(&[("draft.name", "REQUIRED")]);
+    let batch = json!({ "requests": [{ "draft": { "name": "a" } }, { "draft": { "name": "" } }] });
+    store.fails("BatchCreateDrafts", batch).is_about(&[("requests[1].draft.name", "REQUIRED")]);
+    store
+        .commit_fails(json!([{ "create": row("Draft", json!({})) }]))
+        .is_about(&[("writes[0].create.name", "REQUIRED")]);
+    // Each part of a key must be there, and bytes as well as texts.
+    store.create_fails("Keyed", json!({})).is_about(&[("keyed.text", "REQUIRED"), ("keyed.data", "REQUIRED")]);
+    store.fails("GetDraft", json!({ "name": "" })).is(Code::NotFound, "NOT_FOUND");
+    assert_eq!(store.list("Draft", json!({})), Vec::<Json>::new());
+    assert!(store.exists("Uid", json!({ "id": store.create("Uid", json!({ "id": "" }))["id"] })), "one is made");
+}
+
 fn with(row: &Json, field: &str, value: Json) -> Json {
     let mut row = row.clone();
     row[field] = value;
@@ -90,8 +108,8 @@ pub fn counted_keys_that_are_used_up_are_said_to_be(store: &Subject) {
 
 pub fn a_counted_key_is_known_to_the_rest_of_its_commit_only_afterwards(store: &Subject) {
     let rows = json!([
-        { "create": super::subject::row("Note", json!({ "title": "a" })) },
-        { "create": super::subject::row("Note", json!({ "title": "b" })) },
+        { "create": row("Note", json!({ "title": "a" })) },
+        { "create": row("Note", json!({ "title": "b" })) },
     ]);
     let results = store.commit(rows);
     let ids = [&results[0]["row"]["id"], &results[1]["row"]["id"]];

@@ -8,7 +8,7 @@ use rowkeep_schema::EntityId;
 use serde_json::Value as Json;
 
 use super::{EngineSurface, Subject, schema};
-use crate::{Engine, EngineOptions, ManualClock, Rows};
+use crate::{Engine, EngineOptions, LoadBatch, ManualClock, OnConflict, Rows, Stored};
 
 /// When the clock starts: 2026-01-02T03:04:05Z.
 pub const NOW: i64 = 1_767_323_045_000_000;
@@ -54,8 +54,26 @@ impl Lab {
         self.runtime.block_on(reply)
     }
 
+    /// Sweeps to the end. Answers how many were removed.
+    pub fn sweep(&self) -> u64 {
+        let mut sweep = self.engine.sweep();
+        let mut removed = 0;
+        while let Some(count) = self.wait(sweep.step()).unwrap() {
+            removed += count;
+        }
+        removed
+    }
+
     pub fn id(&self, entity: &str) -> EntityId {
         self.engine.schema().entity_by_name(entity).unwrap().id
+    }
+
+    /// Stores a row without a look at its rules, as it may be there from a time when they were others.
+    pub fn put(&self, entity: &str, row: &Json) {
+        let stored = Stored { values: self.values(entity, row), version: 1, deleted_at: None };
+        let (entity, rows) = (self.id(entity), vec![stored]);
+        let batch = LoadBatch { entity, rows, on_conflict: OnConflict::Fail, remember: None, more: false };
+        assert_eq!(self.wait(self.rows.load(batch)).unwrap().stored, 1);
     }
 
     /// A row's values from its JSON, as a loader parses them.

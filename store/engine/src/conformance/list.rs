@@ -82,6 +82,7 @@ macro_rules! api_conformance {
             keys:
                 the_parts_of_a_composite_key_name_a_row_together,
                 keys_of_every_type_are_told_apart,
+                an_empty_key_names_no_row,
                 counted_keys_go_up_and_leave_room_for_given_ones,
                 counted_keys_that_are_used_up_are_said_to_be,
                 a_counted_key_is_known_to_the_rest_of_its_commit_only_afterwards,
@@ -155,7 +156,10 @@ macro_rules! api_conformance {
                 key_and_unique_values_of_an_expired_row_are_free,
                 a_row_that_is_still_there_is_in_the_way,
                 a_row_ends_when_an_update_says_so_and_lasts_when_it_does_not,
-                an_expired_row_cannot_be_referred_to;
+                an_expired_row_cannot_be_referred_to,
+                what_refers_to_an_expired_row_is_treated_as_by_a_delete_when_another_takes_its_place,
+                an_expired_row_that_is_held_fast_keeps_key_and_unique_values,
+                a_write_that_takes_the_place_of_an_expired_row_sees_what_went_with_it;
             references:
                 a_row_that_is_named_must_be_there,
                 an_absent_value_names_nothing,
@@ -227,11 +231,13 @@ macro_rules! engine_conformance {
                 a_file_may_set_what_the_store_keeps,
                 every_way_of_counting_keys_counts_in_loads_too,
                 rows_that_break_a_rule_are_left_out_and_named,
+                rows_with_an_empty_key_are_left_out_of_a_load_and_can_be_removed_where_they_are,
                 rows_that_exist_fail_the_load_are_skipped_or_are_replaced,
                 a_replaced_row_has_a_later_version_whatever_the_clock_says,
                 references_of_loaded_rows_are_checked,
                 a_row_that_names_a_rejected_one_of_its_batch_is_rejected_too,
                 expired_rows_are_not_in_the_way_of_a_load,
+                an_expired_row_that_is_held_fast_is_in_the_way_of_a_load,
                 a_checkpoint_is_kept_with_its_rows,
                 a_request_cannot_touch_the_checkpoint_of_a_load;
             time:
@@ -243,6 +249,14 @@ macro_rules! engine_conformance {
                 the_version_of_a_deleted_row_is_not_given_to_its_successor,
                 a_page_token_expires_after_three_days,
                 a_commit_whose_deadline_passed_leaves_no_trace;
+            sweeps:
+                rows_that_refer_to_a_swept_row_go_with_it_or_let_go_of_it,
+                a_row_that_is_held_fast_is_kept_out_of_sight_until_nothing_holds_it,
+                a_row_is_kept_by_what_holds_the_rows_that_would_go_with_it,
+                a_row_with_which_too_many_would_go_is_kept,
+                a_sweep_walks_past_what_is_kept_and_ends,
+                rows_of_one_sweep_may_go_with_each_other,
+                a_row_that_was_swept_cannot_be_named;
             limits:
                 pages_have_the_sizes_that_were_set,
                 a_page_ends_early_when_its_rows_are_large,

@@ -98,6 +98,21 @@ pub fn rows_that_break_a_rule_are_left_out_and_named(lab: &Lab) {
     assert_eq!(lab.api().list("Note", json!({})).len(), 2);
 }
 
+pub fn rows_with_an_empty_key_are_left_out_of_a_load_and_can_be_removed_where_they_are(lab: &Lab) {
+    let report = load(lab, "Draft", &["name", "text"]).run(&[json!({ "text": "t" }), json!({ "name": "a" })]);
+    assert_eq!((report.stored, rejected(&report)), (1, vec![(0, "INVALID_FIELDS")]));
+    let violation = &report.rejected[0].1.fields()[0];
+    assert_eq!((violation.field.as_str(), violation.reason), ("name", "REQUIRED"));
+    let api = lab.api();
+    lab.put("Member", &json!({ "code": "", "email": "a@x" }));
+    assert_eq!(api.get("Member", json!({ "code": "" }))["email"], "a@x");
+    api.update("Member", json!({ "code": "", "team": "red" }), "team");
+    let upsert = json!({ "member": { "code": "", "team": "blue" }, "updateMask": "team", "allowMissing": true });
+    assert_eq!(api.call("UpdateMember", upsert)["team"], "blue");
+    api.delete("Member", json!({ "code": "" }));
+    assert_eq!(api.list("Member", json!({})), Vec::<Json>::new());
+}
+
 pub fn rows_that_exist_fail_the_load_are_skipped_or_are_replaced(lab: &Lab) {
     let api = lab.api();
     api.create("Member", json!({ "code": "a", "email": "a@x", "team": "old" }));
@@ -175,6 +190,21 @@ pub fn expired_rows_are_not_in_the_way_of_a_load(lab: &Lab) {
     let report = load(lab, "Session", &["token", "text"]).run(&[json!({ "token": "a", "text": "new" })]);
     assert_eq!((report.stored, rejected(&report)), (1, vec![]));
     assert_eq!(api.get("Session", json!({ "token": "a" }))["text"], "new");
+}
+
+pub fn an_expired_row_that_is_held_fast_is_in_the_way_of_a_load(lab: &Lab) {
+    let api = lab.api();
+    for token in ["a", "b"] {
+        api.create("Session", json!({ "token": token, "expiresAt": "2026-01-02T03:04:06Z" }));
+        api.create("Basket", json!({ "id": if token == "a" { "1" } else { "2" }, "session": token }));
+    }
+    api.create("Visit", json!({ "id": "1", "session": "a" }));
+    lab.clock.set(NOW + SECOND);
+    let rows = [json!({ "token": "a", "text": "new" }), json!({ "token": "b", "text": "new" })];
+    let report = Load { on_conflict: OnConflict::Skip, ..load(lab, "Session", &["token", "text"]) }.run(&rows);
+    assert_eq!((report.stored, rejected(&report)), (1, vec![(0, "ALREADY_EXISTS")]));
+    assert_eq!(column(&api.list("Session", json!({})), "token"), ["b"]);
+    assert_eq!(column(&api.list("Basket", json!({})), "id"), ["1"]);
 }
 
 pub fn a_checkpoint_is_kept_with_its_rows(lab: &Lab) {

@@ -40,6 +40,7 @@ pub mod references;
 pub mod replays;
 pub mod rules;
 pub mod structures;
+pub mod sweeps;
 pub mod time;
 pub mod transforms;
 pub mod types;

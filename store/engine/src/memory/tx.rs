@@ -77,10 +77,10 @@ impl MemoryTx<'_> {
         }
     }
 
-    /// Removes what is expired, a bounded number of rows per table. Answers how many.
+    /// Removes what is expired and not referred to, a bounded number of rows per table. Answers how many.
     pub(super) fn sweep(&mut self, now: i64, limit: usize) -> u64 {
         let mut removed = 0;
-        for entity in &self.schema.entities {
+        for entity in self.schema.entities.iter().filter(|entity| entity.referenced_by.is_empty()) {
             let rows = &self.state.table(entity.id).rows;
             let expired = rows.iter().filter(|(_, row)| is_expired(entity, &row.values, now));
             let keys: Vec<Key> = expired.map(|(key, _)| key.clone()).take(limit).collect();

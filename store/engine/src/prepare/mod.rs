@@ -36,6 +36,8 @@ pub(crate) enum PreparedOperation {
     Delete(Key, AllowMissing),
     Undelete(Key),
     Check(Key),
+    /// Of a row that has expired; no request asks for it.
+    Expire(Key),
 }
 
 /// Whether a missing row is fine.
@@ -94,6 +96,14 @@ pub(crate) fn program(shared: &Arc<Shared>, request: CommitRequest) -> Result<Pr
     })
 }
 
+/// The removal of a row that has expired.
+pub(crate) fn expiry(shared: &Arc<Shared>, entity: EntityId, key: Key) -> Program {
+    let (path, precondition, operation) =
+        (String::new(), PreparedPrecondition::default(), PreparedOperation::Expire(key));
+    let writes = vec![PreparedWrite { entity, path, precondition, operation }];
+    Program { shared: Arc::clone(shared), writes, request: None, validate_only: false, deadline: None }
+}
+
 /// A UUID or any other short visible text.
 fn check_request_id(id: &str) -> Result<(), Error> {
     if id.len() <= 128 && id.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -149,7 +159,8 @@ impl PreparedWrite {
             PreparedOperation::Update(key, _)
             | PreparedOperation::Delete(key, _)
             | PreparedOperation::Undelete(key)
-            | PreparedOperation::Check(key) => Some(key.clone()),
+            | PreparedOperation::Check(key)
+            | PreparedOperation::Expire(key) => Some(key.clone()),
         }
     }
 }

@@ -9,7 +9,7 @@ mod writer;
 use std::sync::Arc;
 
 use kit_core::{Error, FieldViolation};
-use rowkeep_schema::{ColumnId, EntityId, EnumType, MessageId, Schema, Storage};
+use rowkeep_schema::{Column, ColumnId, EntityId, EnumType, MessageId, Schema, Storage};
 
 pub use writer::RowWriter;
 
@@ -71,6 +71,7 @@ impl RowCodec {
                 .filter(|other| oneof.is_some() && other.id != column.id && fields[other.id.index()].oneof == oneof);
             same.map(|other| other.id).collect()
         };
+        let rules = |column: &Column| ColumnRules::new(column, &schema.enums, entity.is_key(column.id));
         Self {
             enums: schema.enums.clone().into(),
             message: entity.message,
@@ -79,7 +80,7 @@ impl RowCodec {
             versioned: entity.versioned,
             key: entity.primary_key.clone(),
             empty: columns.iter().map(|column| column.empty.clone()).collect(),
-            rules: entity.columns.iter().map(|column| ColumnRules::new(column, &schema.enums)).collect(),
+            rules: entity.columns.iter().map(rules).collect(),
             siblings: columns.iter().map(siblings).collect(),
             by_place,
             columns,

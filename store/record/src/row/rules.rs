@@ -27,10 +27,11 @@ pub(crate) struct ColumnRules {
     /// The declared numbers of an enum whose other numbers are refused.
     declared: Option<Vec<i64>>,
     unique_items: bool,
+    is_key: bool,
 }
 
 impl ColumnRules {
-    pub(crate) fn new(column: &Column, enums: &[EnumType]) -> Self {
+    pub(crate) fn new(column: &Column, enums: &[EnumType], is_key: bool) -> Self {
         let rules = &column.rules;
         // The schema was checked: texts that do not parse do not get here.
         let parse = |text: &str| text::parse(enums, column.storage, text).ok();
@@ -55,13 +56,16 @@ impl ColumnRules {
             format: rules.format,
             declared,
             unique_items: rules.unique_items,
+            is_key,
         }
     }
 
     /// Reports every violation. `present`: the request set the value.
     pub(crate) fn check(&self, value: &Value, present: bool, mut report: impl FnMut(&'static str, String)) {
         if self.required && self.is_missing(value, present) {
-            return report("REQUIRED", "must be set".to_owned());
+            let is_empty_key = self.is_key && matches!(value, Value::Text(_) | Value::Blob(_));
+            let why = if is_empty_key { "must not be empty: it is part of the key" } else { "must be set" };
+            return report("REQUIRED", why.to_owned());
         }
         match value {
             Value::Null => return,

@@ -29,6 +29,9 @@ pub(crate) fn set_keys(ctx: &mut Context<'_>, drafts: &mut [Draft]) {
                 let column = &mut draft.entity.columns[index];
                 column.immutable = true;
                 column.nullable = false;
+                // An empty segment of a path names nothing.
+                column.rules.required |=
+                    matches!(column.storage, Storage::Text | Storage::Blob) && column.generated.is_none();
             }
         }
         check_size(ctx, draft);

@@ -49,7 +49,9 @@ impl Place {
                 let options = OpenOptions { to_load, ..OpenOptions::new(directory) };
                 Database::Sqlite(sqlite::Database::open(&options)?, directory.clone())
             }
-            Self::Server(address) => Database::MySql(mysql::Database::open(&mysql::Options::new(address.clone()))?),
+            Self::Server(address) => {
+                Database::MySql(Box::new(mysql::Database::open(&mysql::Options::new(address.clone()))?))
+            }
         })
     }
 }
@@ -57,7 +59,7 @@ impl Place {
 /// Opened data that is not served yet.
 pub(super) enum Database {
     Sqlite(sqlite::Database, PathBuf),
-    MySql(mysql::Database),
+    MySql(Box<mysql::Database>),
 }
 
 impl Database {
@@ -94,7 +96,7 @@ impl Database {
         let codecs = Arc::new(Codecs::new(schema));
         Ok(match self {
             Self::Sqlite(database, _) => Store::Sqlite(SqliteStore::start(database, Arc::clone(schema), codecs)?),
-            Self::MySql(database) => Store::MySql(MySqlStore::start(database, Arc::clone(schema), codecs)?),
+            Self::MySql(database) => Store::MySql(MySqlStore::start(*database, Arc::clone(schema), codecs)?),
         })
     }
 }

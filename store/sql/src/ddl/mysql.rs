@@ -69,22 +69,49 @@ pub(crate) fn indexes(table: &TableDef) -> Vec<IndexDef> {
     indexes
 }
 
-/// A change of a table, without `ALTER TABLE`.
-pub(crate) fn add_column(dialect: Dialect, table: &TableDef, column: &ColumnDef) -> String {
-    let mut sql = String::from("ADD COLUMN ");
-    push_column(dialect, &mut sql, table, column);
-    if !column.fill.is_null() {
-        sql.push_str(" DEFAULT ");
-        sql.push_str(&default(dialect, column));
+/// Changes of a table, one after the other, without `ALTER TABLE`.
+///
+/// The default stays, for instances that do not know the column yet. MySQL takes a long value's default only as an
+/// expression, and copies the table to fill rows with what an expression yields; an empty value is what it fills them with
+/// by itself, so the default is set afterwards.
+pub(crate) fn add_column(dialect: Dialect, table: &TableDef, column: &ColumnDef) -> Vec<String> {
+    let is_long = is_long(&column_type(dialect, table, column));
+    let takes_expression = dialect == Dialect::MySql && is_long;
+    let default = match literal(&column.fill, column.storage) {
+        _ if column.fill.is_null() => String::new(),
+        literal if takes_expression => format!(" DEFAULT ({literal})"),
+        literal => format!(" DEFAULT {literal}"),
+    };
+    let add = clause("ADD", dialect, table, column);
+    if takes_expression && is_empty(&column.fill) {
+        return vec![add, clause("MODIFY", dialect, table, column) + &default];
     }
+    vec![add + &default]
+}
+
+fn clause(verb: &str, dialect: Dialect, table: &TableDef, column: &ColumnDef) -> String {
+    let mut sql = format!("{verb} COLUMN ");
+    push_column(dialect, &mut sql, table, column);
     sql
+}
+
+/// Whether values of the type lie outside of the row.
+fn is_long(sql_type: &str) -> bool {
+    let sql_type = normal_type(sql_type);
+    sql_type.ends_with("text") || sql_type.ends_with("blob") || sql_type == "json"
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Text(text) => text.is_empty(),
+        Value::Blob(bytes) => bytes.is_empty(),
+        _ => false,
+    }
 }
 
 /// The same, for a column that is there.
 pub(crate) fn modify_column(dialect: Dialect, table: &TableDef, column: &ColumnDef) -> String {
-    let mut sql = String::from("MODIFY COLUMN ");
-    push_column(dialect, &mut sql, table, column);
-    sql
+    clause("MODIFY", dialect, table, column)
 }
 
 /// The same, for an index.
@@ -160,16 +187,6 @@ pub(crate) fn normal_type(sql_type: &str) -> String {
         "tinyint" if width == "1" => sql_type,
         "tinyint" | "smallint" | "mediumint" | "int" | "bigint" => format!("{name}{rest}"),
         _ => sql_type,
-    }
-}
-
-/// What rows get that exist when the column is added.
-fn default(dialect: Dialect, column: &ColumnDef) -> String {
-    let literal = literal(&column.fill, column.storage);
-    // MySQL takes an expression where a long text's default may be no literal; MariaDB takes either.
-    match (dialect, column.storage) {
-        (Dialect::MySql, Storage::Text | Storage::Blob | Storage::Json) => format!("({literal})"),
-        _ => literal,
     }
 }
 

@@ -4,7 +4,6 @@
 //! no declared column shows, an index on the expiry column (what expired is found without reading the table), and an
 //! index on each reference that no other index begins with (deleting a row looks for rows that refer to it).
 
-use rowkeep_record::query::zero;
 use rowkeep_record::{Codecs, Value};
 use rowkeep_schema::{Auto, Column, ColumnId, Entity, Generated, Schema, Storage};
 
@@ -91,6 +90,7 @@ pub(crate) fn tables(schema: &Schema) -> Vec<TableDef> {
 
 fn table(entity: &Entity, codecs: &Codecs) -> TableDef {
     let stored = entity.columns.iter().filter(|column| is_stored(column));
+    let empty = codecs.row(entity.id).empty();
     let mut columns: Vec<ColumnDef> = stored
         .map(|column| {
             let default =
@@ -105,7 +105,7 @@ fn table(entity: &Entity, codecs: &Codecs) -> TableDef {
                 not_null,
                 always_set: column.rules.required || matches!(column.auto, Some(Auto::CreateTime | Auto::UpdateTime)),
                 computed: column.generated == Some(Generated::Computed),
-                fill: fill(default, column, not_null),
+                fill: fill(default, not_null, &empty[column.id.index()]),
             }
         })
         .collect();
@@ -122,10 +122,10 @@ fn table(entity: &Entity, codecs: &Codecs) -> TableDef {
     }
 }
 
-fn fill(default: Option<Value>, column: &Column, not_null: bool) -> Value {
+fn fill(default: Option<Value>, not_null: bool, empty: &Value) -> Value {
     match default {
         Some(value) if !value.is_null() => value,
-        _ if not_null => zero(column.storage),
+        _ if not_null => empty.clone(),
         _ => Value::Null,
     }
 }

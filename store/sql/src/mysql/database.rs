@@ -155,10 +155,10 @@ impl std::fmt::Debug for Database {
     }
 }
 
-/// Locks belong to the whole server and have 64 characters: names of databases have as many.
+/// Locks belong to the whole server and have 64 characters: names of databases have as many. MySQL 9 has no SHA1.
 fn lock_name(database: &str) -> String {
     format!(
-        "CONCAT('rowkeep.', LEFT(SHA1({}), 32))",
+        "CONCAT('rowkeep.', LEFT(SHA2({}, 256), 32))",
         crate::ddl::mysql::literal(&rowkeep_record::Value::Text(database.into()), rowkeep_schema::Storage::Text,)
     )
 }

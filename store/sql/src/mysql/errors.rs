@@ -55,14 +55,19 @@ mod code {
     /// MySQL: a statement has to be prepared again.
     pub(super) const REPREPARE: u16 = 1615;
     pub(super) const SHUTDOWN: u16 = 1053;
+    /// MariaDB.
     pub(super) const KILLED: u16 = 1927;
+    /// MySQL: nothing was asked for so long that the server ended the connection.
+    pub(super) const IDLE: u16 = 4031;
+    /// MySQL: only administrators are served.
+    pub(super) const OFFLINE: u16 = 3032;
 }
 
 pub(super) fn fate(error: &DriverError) -> Fate {
     match error {
         DriverError::Server(server) => match server.code {
             code::DEADLOCK | code::LOCK_WAIT | code::CHANGED | code::REPREPARE => Fate::Conflict,
-            code::SHUTDOWN | code::KILLED => Fate::Lost,
+            code::SHUTDOWN | code::KILLED | code::IDLE | code::OFFLINE => Fate::Lost,
             _ => Fate::Refused,
         },
         _ => Fate::Lost,
@@ -110,15 +115,15 @@ fn of_server(server: ServerError) -> Error {
         // Too many connections: of the server, of the user.
         1040 | 1203 | 1226 => Error::new(Code::Unavailable, "STORAGE_BUSY", "the database takes no more connections")
             .with_retry_after(Duration::from_millis(500)),
-        code::SHUTDOWN | code::KILLED | 1129 | 1130 => {
+        code::SHUTDOWN | code::KILLED | code::IDLE | code::OFFLINE | 1129 | 1130 => {
             unreachable("the database is shutting down or refuses this host")
         }
-        // Read-only, in its several spellings: a replica, or a primary no more.
-        1290 | 1836 | 1792 => {
+        // Read-only, in its several spellings: a replica, or a primary no more, or one that its group left alone.
+        1290 | 1836 | 1792 | 3100 => {
             Error::new(Code::Unavailable, "STORAGE_READ_ONLY", "the database takes no writes: it is not the primary")
                 .with_retry_after(Duration::from_millis(500))
         }
-        1044 | 1045 | 1142 | 1143 | 1227 | 1370 => {
+        1044 | 1045 | 1142 | 1143 | 1227 | 1370 | 1820 | 1862 | 3118 => {
             Error::new(Code::Unavailable, "STORAGE_DENIED", "the database user lacks a right; see the server's log")
         }
         // The disk, or a table that has a limit.

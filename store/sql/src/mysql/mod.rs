@@ -12,6 +12,8 @@ mod lanes;
 mod load;
 mod meta;
 mod migrate;
+#[cfg(test)]
+mod migrate_tests;
 mod pool;
 mod reads;
 mod session;

@@ -1,5 +1,6 @@
 //! The reads of the port, from the server's row packets straight to wire bytes.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -7,8 +8,8 @@ use kit_core::Error;
 use rowkeep_engine::{Remembered, Scan, Stored, View};
 use rowkeep_mysql::{Connection, Error as DriverError, Param, Row, Statement};
 use rowkeep_record::query::{Filter, matches};
-use rowkeep_record::{Key, Record, Value};
-use rowkeep_schema::{Entity, EntityId, Storage};
+use rowkeep_record::{Key, Record, Value, ValueRef};
+use rowkeep_schema::{ColumnId, Entity, EntityId, Storage};
 
 use super::errors::Failed;
 use super::store::Shared;
@@ -18,6 +19,8 @@ use crate::filter_sql::{Bind, Condition};
 
 /// What a row's buffer starts with; grown to the last row's size when rows follow each other.
 const ROW_BYTES: usize = 256;
+/// Keys that are asked for in one statement.
+const MANY: usize = 512;
 /// Rows that are looked at together where the server cannot tell which of them match.
 const LOOKED_AT: u32 = 500;
 
@@ -42,6 +45,7 @@ enum Sql {
 #[derive(Clone, Copy)]
 enum Shape {
     Records(EntityId),
+    Keyed(EntityId),
     Stored(EntityId),
     Number,
     Remembered,
@@ -49,7 +53,9 @@ enum Shape {
 
 /// What was found.
 pub(super) enum Found {
-    Records(Vec<Record>),
+    /// With the bytes of their wire forms.
+    Records(Vec<Record>, usize),
+    Keyed(BTreeMap<Key, Record>),
     Stored(Vec<Stored>),
     Number(u64),
     Remembered(Option<Remembered>),
@@ -61,7 +67,11 @@ impl Found {
     }
 
     pub(super) fn records(self) -> Vec<Record> {
-        if let Self::Records(records) = self { records } else { Vec::new() }
+        if let Self::Records(records, _) = self { records } else { Vec::new() }
+    }
+
+    pub(super) fn keyed(self) -> BTreeMap<Key, Record> {
+        if let Self::Keyed(records) = self { records } else { BTreeMap::new() }
     }
 
     fn stored(self) -> Vec<Stored> {
@@ -86,6 +96,21 @@ impl Read {
         let columns = &shared.schema.entity(entity).primary_key;
         let params = shared.key_params(entity, columns.iter().copied(), key, view);
         Self::new(shared, Sql::Get(entity, view), params, Shape::Records(entity))
+    }
+
+    /// Rows by key in one statement, at most [`MANY`]. Its text depends on the number of keys, rounded up so that there are
+    /// few different ones; the last key is asked for again to fill it.
+    fn many(shared: &Arc<Shared>, id: EntityId, keys: &[Key], view: View) -> Self {
+        let (sql, entity) = (shared.sql(id), shared.schema.entity(id));
+        let asked = keys.len().next_power_of_two();
+        let padded = keys.iter().chain(std::iter::repeat_n(keys.last(), asked - keys.len()).flatten());
+        let storages: Vec<Storage> = entity.primary_key.iter().map(|column| entity.column(*column).storage).collect();
+        let mut params = Vec::with_capacity(asked * storages.len() + 1);
+        for key in padded {
+            params.extend(key.values().iter().cloned().zip(storages.iter().copied()));
+        }
+        params.extend(entity.expire.map(|_| (Value::Int(view.now), Storage::Timestamp)));
+        Self::new(shared, Sql::Text(sql.many(asked, view.deleted)), params, Shape::Keyed(id))
     }
 
     pub(super) fn lookup(shared: &Arc<Shared>, entity: EntityId, index: u16, key: &Key, view: View) -> Self {
@@ -147,7 +172,8 @@ impl Read {
     /// What a result without rows means.
     pub(super) fn nothing(&self) -> Found {
         match self.shape {
-            Shape::Records(_) => Found::Records(Vec::new()),
+            Shape::Records(_) => Found::Records(Vec::new(), 0),
+            Shape::Keyed(_) => Found::Keyed(BTreeMap::new()),
             Shape::Stored(_) => Found::Stored(Vec::new()),
             Shape::Number => Found::Number(0),
             Shape::Remembered => Found::Remembered(None),
@@ -157,15 +183,25 @@ impl Read {
     /// Takes a row in.
     pub(super) fn row(&self, found: &mut Found, row: &mut Row<'_>) -> Result<(), Failed> {
         match (self.shape, found) {
-            (Shape::Records(entity), Found::Records(records)) => {
+            (Shape::Records(entity), Found::Records(records, bytes)) => {
                 // The rest of the rows is on its way already, and passed over.
-                if self.max_bytes < usize::MAX
-                    && records.iter().map(|r| r.wire().len()).sum::<usize>() >= self.max_bytes
-                {
+                if *bytes >= self.max_bytes {
                     return Ok(());
                 }
                 let size = records.last().map_or(ROW_BYTES, |record| record.wire().len());
-                records.push(self.shared.record(entity, row, size)?);
+                let record = self.shared.record(entity, row, size, |_, _| {})?;
+                *bytes += record.wire().len();
+                records.push(record);
+            }
+            (Shape::Keyed(entity), Found::Keyed(records)) => {
+                let columns = &self.shared.schema.entity(entity).primary_key;
+                let mut key = vec![Value::Null; columns.len()];
+                let record = self.shared.record(entity, row, ROW_BYTES, |column, value| {
+                    if let Some(at) = columns.iter().position(|part| *part == column) {
+                        key[at] = value.to_value();
+                    }
+                })?;
+                records.insert(key.into_iter().collect(), record);
             }
             (Shape::Stored(entity), Found::Stored(stored)) => stored.push(tx::stored(&self.shared, entity, row)?),
             (Shape::Number, Found::Number(count)) => {
@@ -182,7 +218,7 @@ impl Shared {
     fn key_params(
         &self,
         entity: EntityId,
-        columns: impl Iterator<Item = rowkeep_schema::ColumnId>,
+        columns: impl Iterator<Item = ColumnId>,
         key: &Key,
         view: View,
     ) -> Vec<(Value, Storage)> {
@@ -192,17 +228,41 @@ impl Shared {
         values.chain(expiry).collect()
     }
 
-    fn record(&self, entity: EntityId, row: &mut Row<'_>, capacity: usize) -> Result<Record, Failed> {
+    /// A row as wire bytes; each value is shown to `see` on its way.
+    fn record(
+        &self,
+        entity: EntityId,
+        row: &mut Row<'_>,
+        capacity: usize,
+        mut see: impl FnMut(ColumnId, ValueRef<'_>),
+    ) -> Result<Record, Failed> {
         let (sql, codec) = (self.sql(entity), self.codecs.row(entity));
         let version = number(row.value()?)?.unwrap_or_default().unsigned_abs();
         let mut buffer = Record::reserve(capacity);
         let mut writer = codec.writer(&mut buffer, version);
         for selected in &sql.wire {
-            read(row.value()?, selected.storage, |value| writer.column(selected.column, value))?;
+            read(row.value()?, selected.storage, |value| {
+                see(selected.column, value);
+                writer.column(selected.column, value)
+            })?;
         }
         let version = writer.finish();
         Ok(Record::from_reserved(buffer, version))
     }
+}
+
+pub(super) async fn get_many(
+    shared: Arc<Shared>,
+    entity: EntityId,
+    keys: Vec<Key>,
+    view: View,
+) -> Result<Vec<Option<Record>>, Error> {
+    let mut records = Vec::with_capacity(keys.len());
+    for keys in keys.chunks(MANY) {
+        let found = shared.points.ask(Read::many(&shared, entity, keys, view)).await?.keyed();
+        records.extend(keys.iter().map(|key| found.get(key).cloned()));
+    }
+    Ok(records)
 }
 
 pub(super) async fn scan(shared: Arc<Shared>, scan: Scan) -> Result<Vec<Record>, Error> {

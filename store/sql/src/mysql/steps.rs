@@ -46,6 +46,14 @@ struct Changing<'a> {
     trial: bool,
 }
 
+impl Changing<'_> {
+    /// Whether it also changes if the column may be NULL.
+    fn changes_absence(&self, column: &ColumnDef) -> bool {
+        let of = |change: &ColumnChange<'_>| matches!(change, ColumnChange::Nullable(of) if of.name == column.name);
+        self.alter.columns.iter().any(of)
+    }
+}
+
 impl<'a> Steps<'a> {
     pub(super) fn new(
         control: &'a mut Connection,
@@ -116,7 +124,7 @@ impl<'a> Steps<'a> {
         }
         for index in &alter.drop_indexes {
             let clause = format!("DROP INDEX {}", self.dialect.name(&index.name));
-            self.change(changing, format!("drop index {}", index.name), &clause, Step::default()).await?;
+            self.change(changing, format!("drop index {}", index.name), &[clause], Step::default()).await?;
         }
         for change in &alter.columns {
             self.column(changing, change).await?;
@@ -135,28 +143,30 @@ impl<'a> Steps<'a> {
         let definition = changing.alter.table;
         match change {
             ColumnChange::Add(column) => {
-                let clause = add_column(self.dialect, definition, column);
+                let clauses = add_column(self.dialect, definition, column);
                 let refused = definition.unmakeable(column).into_iter().collect();
                 let step = Step { refused, ..Step::default() };
-                self.change(changing, format!("add column {table}.{}", column.name), &clause, step).await
+                self.change(changing, format!("add column {table}.{}", column.name), &clauses, step).await
             }
             ColumnChange::Rename { from, to } => {
                 let clause = format!("RENAME COLUMN {} TO {}", self.dialect.name(from), self.dialect.name(&to.name));
                 let what = format!("rename column {table}.{from} to {}", to.name);
-                self.change(changing, what, &clause, Step::default()).await
+                self.change(changing, what, &[clause], Step::default()).await
             }
             ColumnChange::Drop(column) => {
                 let why = format!("the values of about {rows} rows are gone");
                 let needs = Need { flag: format!("drop-column:{table}.{column}"), why, loses_data: true };
                 let clause = format!("DROP COLUMN {}", self.dialect.name(column));
                 let step = Step { needs: vec![needs], ..Step::default() };
-                self.change(changing, format!("drop column {table}.{column}"), &clause, step).await
+                self.change(changing, format!("drop column {table}.{column}"), &[clause], step).await
             }
+            // Made with the other change: a column is defined anew as a whole.
+            ColumnChange::Convert { column, .. } if changing.changes_absence(column) => Ok(()),
             ColumnChange::Convert { column, from } => {
                 let mut step = Step::default();
                 self.check_conversion(changing, column, *from, &mut step).await?;
                 let clause = modify_column(self.dialect, definition, column);
-                self.change(changing, format!("change type of {table}.{}", column.name), &clause, step).await
+                self.change(changing, format!("change type of {table}.{}", column.name), &[clause], step).await
             }
             ColumnChange::Nullable(column) => self.nullable(changing, column).await,
         }
@@ -165,6 +175,13 @@ impl<'a> Steps<'a> {
     async fn nullable(&mut self, changing: &Changing<'_>, column: &ColumnDef) -> Result<(), Error> {
         let table = &changing.alter.table.name;
         let mut step = Step::default();
+        for change in &changing.alter.columns {
+            if let ColumnChange::Convert { column: converted, from } = change
+                && converted.name == column.name
+            {
+                self.check_conversion(changing, column, *from, &mut step).await?;
+            }
+        }
         if column.not_null {
             let (found, name) = (self.found_name(changing, column), self.dialect.name(&column.name));
             let absent = self.count(changing, &format!("{found} IS NULL")).await?;
@@ -179,7 +196,7 @@ impl<'a> Steps<'a> {
         }
         let clause = modify_column(self.dialect, changing.alter.table, column);
         let what = format!("{} {table}.{}", if column.not_null { "require" } else { "let be absent" }, column.name);
-        self.change(changing, what, &clause, step).await
+        self.change(changing, what, &[clause], step).await
     }
 
     /// What is wrong with values of another type, or another length.
@@ -236,7 +253,7 @@ impl<'a> Steps<'a> {
                 self.check_duplicates(changing, &found, "primary key", &mut step).await?;
             }
         }
-        self.change(changing, format!("change the primary key of {}", table.name), &clause, step).await
+        self.change(changing, format!("change the primary key of {}", table.name), &[clause], step).await
     }
 
     async fn index(&mut self, changing: &Changing<'_>, index: &IndexDef) -> Result<(), Error> {
@@ -253,7 +270,7 @@ impl<'a> Steps<'a> {
             }
         }
         let what = format!("create index {} on {}", index.name, table.name);
-        self.change(changing, what, &add_index(self.dialect, index), step).await
+        self.change(changing, what, &[add_index(self.dialect, index)], step).await
     }
 
     async fn check_duplicates(
@@ -282,13 +299,28 @@ impl<'a> Steps<'a> {
         Ok(())
     }
 
-    /// A change of the table in the cheapest way the server takes.
-    async fn change(&mut self, changing: &Changing<'_>, what: String, clause: &str, step: Step) -> Result<(), Error> {
+    /// A change of the table, in the cheapest way the server takes for each of its clauses.
+    async fn change(
+        &mut self,
+        changing: &Changing<'_>,
+        what: String,
+        clauses: &[String],
+        step: Step,
+    ) -> Result<(), Error> {
+        let mut step = Step { what, rows: changing.rows, ..step };
+        for clause in clauses {
+            self.clause(changing, clause, &mut step).await?;
+        }
+        self.add(&changing.alter.table.name, step);
+        Ok(())
+    }
+
+    async fn clause(&mut self, changing: &Changing<'_>, clause: &str, step: &mut Step) -> Result<(), Error> {
         let (name, rows) = (&changing.alter.table.name, changing.rows);
-        let mut step = Step { what, rows, ..step };
-        let (way, suffix) = self.way(changing, clause, &mut step).await?;
-        step.rewrites_table = way.starts_with("COPY");
-        if step.rewrites_table && rows > LARGE {
+        let (way, suffix) = self.way(changing, clause, step).await?;
+        let copies = way.starts_with("COPY");
+        step.rewrites_table |= copies;
+        if copies && rows > LARGE {
             let database = self.control.query("SELECT DATABASE()").await.map_err(classify)?;
             let database = database.into_iter().flatten().flatten().next().unwrap_or_default();
             step.refused.push(format!(
@@ -298,9 +330,11 @@ impl<'a> Steps<'a> {
                  and plan again"
             ));
         }
-        step.algorithm = Some(way.to_owned()).filter(|way| !way.is_empty());
+        if !way.is_empty() {
+            // The first clause is the one that may touch rows.
+            step.algorithm.get_or_insert_with(|| way.to_owned());
+        }
         step.sql.push(format!("ALTER TABLE {} {clause}{suffix}", self.dialect.name(name)));
-        self.add(name, step);
         Ok(())
     }
 

@@ -60,7 +60,7 @@ pub(super) struct Shared {
     pub(super) codecs: Arc<Codecs>,
     entities: Vec<EntityParts>,
     sweeps: Vec<String>,
-    points: Lanes,
+    pub(super) points: Lanes,
     pub(super) scans: Lanes,
     pub(super) writers: Pool,
     /// Counts commits.
@@ -218,15 +218,10 @@ impl Rows for MySqlStore {
     }
 
     fn get_many(&self, entity: EntityId, keys: &[Key], view: View) -> Reply<'_, Result<Vec<Option<Record>>, Error>> {
-        let asked: Vec<_> =
-            keys.iter().map(|key| self.shared.points.ask(Read::get(&self.shared, entity, key, view))).collect();
-        Reply::later(async move {
-            let mut records = Vec::with_capacity(asked.len());
-            for found in asked {
-                records.push(found.await?.record());
-            }
-            Ok(records)
-        })
+        if let [key] = keys {
+            return self.get(entity, key, view).map(|record| record.map(|record| vec![record]));
+        }
+        Reply::later(reads::get_many(Arc::clone(&self.shared), entity, keys.to_vec(), view))
     }
 
     fn lookup(
@@ -276,8 +271,11 @@ impl Rows for MySqlStore {
     }
 }
 
-/// Removes expired rows: parameters are the time and how many.
+/// Removes expired rows that nothing refers to: parameters are the time and how many.
 fn sweep_statement(dialect: Dialect, entity: &Entity) -> Option<String> {
+    if !entity.referenced_by.is_empty() {
+        return None;
+    }
     let expire = entity.column(entity.expire?);
     let (table, column) = (dialect.name(&entity.table), dialect.name(&expire.name));
     let zero = crate::ddl::literal(dialect, &rowkeep_record::Value::Int(0), expire.storage);

@@ -22,13 +22,25 @@ pub(super) fn param(value: ValueRef<'_>, storage: Storage) -> Param<'_> {
     }
 }
 
+/// The end of the years that can be stored.
+const LAST: DateTime = DateTime { year: 9999, month: 12, day: 31, hour: 23, minute: 59, second: 59, micros: 999_999 };
+
+/// A time outside of the years that can be stored is compared with stored ones, and lies before or behind all of them.
+fn date_time(time: i64) -> DateTime {
+    let civil = Civil::from_micros(time);
+    match civil.year {
+        ..1 => DateTime::default(),
+        10_000.. => LAST,
+        _ => parts(&civil),
+    }
+}
+
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "parts of a time between the years 1 and 9999"
 )]
-fn date_time(time: i64) -> DateTime {
-    let civil = Civil::from_micros(time);
+fn parts(civil: &Civil) -> DateTime {
     DateTime {
         year: civil.year as u16,
         month: civil.month as u8,
@@ -51,6 +63,7 @@ fn date_of(date: i64) -> DateTime {
 }
 
 /// Hands a column's value to `take`. What has another form on the wire is converted on the way.
+#[inline]
 pub(super) fn read<T>(
     raw: Raw<'_>,
     storage: Storage,
@@ -192,6 +205,15 @@ mod tests {
         let day = DateTime { year: 2024, month: 2, day: 1, ..DateTime::default() };
         assert_eq!(of(Raw::DateTime(day), Storage::Text), Value::Text("2024-02-01".into()));
         assert_eq!(of(Raw::DateTime(DateTime::default()), Storage::Timestamp), Value::Null);
+    }
+
+    #[test]
+    fn times_that_cannot_be_stored_lie_around_those_that_can() {
+        let first = date_time(-62_135_596_800_000_000);
+        assert_eq!((first.year, first.month, first.day, first.micros), (1, 1, 1, 0));
+        assert_eq!(date_time(253_402_300_799_999_999), LAST);
+        assert_eq!(date_time(i64::MAX), LAST);
+        assert_eq!(date_time(i64::MIN), DateTime::default());
     }
 
     #[test]

@@ -122,6 +122,7 @@ fn columns_are_added_with_their_zero_and_renamed_and_dropped_with_consent() {
         .column("big", Storage::Uint64)
         .column("seen", Storage::Timestamp)
         .nullable()
+        .column("tags", Storage::Json)
         .unique(&["mail"]);
     let new = schema(&[new]);
     let found = plan(&given.database, &new);
@@ -131,8 +132,8 @@ fn columns_are_added_with_their_zero_and_renamed_and_dropped_with_consent() {
     let applied = apply(&given.database, &new);
     assert!(applied.steps.iter().any(|step| step.what == "rename column users.email to mail"));
     assert_eq!(
-        text(&given.database, "SELECT id, mail, city, big, seen, rowkeep_version FROM users"),
-        "Integer(1) Text(\"a\") Text(\"Oslo\") Integer(-9223372036854775808) Null Integer(5)"
+        text(&given.database, "SELECT id, mail, city, big, seen, tags, rowkeep_version FROM users"),
+        "Integer(1) Text(\"a\") Text(\"Oslo\") Integer(-9223372036854775808) Null Text(\"[]\") Integer(5)"
     );
 }
 

@@ -108,7 +108,7 @@ impl SqliteStore {
         let (checkpoints, woken) = Checkpoints::new();
         let shared = Arc::new(Shared {
             entities: schema.entities.iter().map(|entity| EntityParts::new(entity, &codecs)).collect(),
-            sweeps: schema.entities.iter().filter_map(sweep_statement).collect(),
+            sweeps: sweep_statements(&schema),
             readers: Readers::new(path.clone()),
             queue,
             checkpoints,
@@ -290,6 +290,12 @@ fn end(shared: &Shared, threads: Vec<JoinHandle<()>>) {
             tracing::error!("a storage thread panicked");
         }
     }
+}
+
+/// For the entities that nothing refers to; the others are not the storage's to sweep.
+fn sweep_statements(schema: &Schema) -> Vec<String> {
+    let unreferenced = schema.entities.iter().filter(|entity| entity.referenced_by.is_empty());
+    unreferenced.filter_map(sweep_statement).collect()
 }
 
 /// Removes expired rows: parameters are the time and how many.

@@ -1,4 +1,4 @@
-//! Removing from disk what no read sees any more.
+//! Removing from disk what no read sees any more and no row can refer to.
 
 use kit_core::Error;
 

@@ -7,17 +7,19 @@ use rowkeep_engine::conformance::Answer;
 use serde_json::{Map, Value as Json, json};
 
 /// What the requests of one run are about: few entities, so that their rows meet.
-const GROUPS: [&[&str]; 4] = [
+const GROUPS: [&[&str]; 6] = [
     &["Member", "Counter", "Guarded", "Session"],
     &["Team", "Player", "Fan", "Badge", "Locker", "Report"],
     &["Node", "Left", "Right", "Alias"],
     &["Document", "Draft", "Comment", "Session"],
+    &["Session", "Session", "Visit", "Basket", "Item", "Trail", "Push"],
+    &["Lease", "Code"],
 ];
 
 /// What requests are about.
-pub(crate) const ENTITIES: [&str; 17] = [
+pub(crate) const ENTITIES: [&str; 24] = [
     "Member", "Document", "Draft", "Session", "Team", "Player", "Fan", "Badge", "Locker", "Report", "Node", "Counter",
-    "Guarded", "Alias", "Comment", "Left", "Right",
+    "Guarded", "Alias", "Comment", "Left", "Right", "Visit", "Basket", "Item", "Trail", "Push", "Lease", "Code",
 ];
 
 /// A call.
@@ -120,6 +122,8 @@ impl Dice {
             "Session" => (&["device = \"a\"", "expires_at:*"], &["expires_at", "device desc"]),
             "Node" => (&["parent_id = 1", "NOT twin_id:*", "id > 2"], &["parent_id", "twin_id desc, id desc"]),
             "Counter" => (&["stock >= 2", "tags:\"a\"", "points:*", "real < 0"], &["stock desc", "real, price"]),
+            "Lease" => (&["parent = \"a\"", "NOT twin:*"], &["expires_at", "slot desc"]),
+            "Code" => (&["expires_at:*"], &["expires_at desc"]),
             "Player" => (&["team_id = 1", "name != \"a\""], &["team_id, name desc"]),
             "Draft" | "Guarded" => (&["name > \"a\""], &["name desc"]),
             _ => (&["id = 1 OR id = 3", "id >= 2"], &["id desc"]),
@@ -134,7 +138,7 @@ impl Dice {
         if self.one_in(3) {
             body["includeTotalSize"] = json!(true);
         }
-        if matches!(entity, "Document" | "Draft" | "Report") && self.one_in(2) {
+        if matches!(entity, "Document" | "Draft" | "Report" | "Trail") && self.one_in(2) {
             body["showDeleted"] = json!(true);
         }
         Request { method: format!("List{}", plural(entity)), body }
@@ -191,7 +195,7 @@ impl Dice {
             "create", "create", "create", "create", "update", "update", "update", "delete", "undelete", "check",
         ]);
         let operation = match operation {
-            "undelete" if !matches!(entity, "Document" | "Draft" | "Report") => "create",
+            "undelete" if !matches!(entity, "Document" | "Draft" | "Report" | "Trail") => "create",
             other => other,
         };
         self.write_of(entity, operation)
@@ -282,6 +286,14 @@ impl Dice {
             "Document" => json!({ "id": self.maybe_id(), "sku": self.name(), "text": self.pick(&["x", "y"]) }),
             "Draft" => json!({ "name": self.name(), "text": self.pick(&["x", "y"]) }),
             "Session" => json!({ "token": self.name(), "device": self.maybe_name(), "expiresAt": self.moment() }),
+            "Visit" | "Basket" | "Trail" => json!({ "id": self.id(), "session": self.name() }),
+            "Item" => json!({ "id": self.id(), "basketId": self.id() }),
+            "Push" => json!({ "id": self.id(), "device": self.maybe_name() }),
+            "Lease" => json!({
+                "name": self.name(), "slot": self.maybe_name(), "expiresAt": self.moment(), "parent": self.maybe_name(),
+                "twin": self.maybe_name(),
+            }),
+            "Code" => json!({ "text": self.name(), "expiresAt": self.moment() }),
             "Team" => json!({ "id": self.id(), "name": self.name() }),
             "Player" => json!({ "id": self.id(), "teamId": self.id(), "name": self.name() }),
             "Fan" => json!({ "id": self.id(), "teamName": self.maybe_name() }),
@@ -312,6 +324,7 @@ impl Dice {
 fn plural(entity: &str) -> String {
     match entity {
         "Alias" => "Aliases".to_owned(),
+        "Push" => "Pushes".to_owned(),
         other => format!("{other}s"),
     }
 }
@@ -319,8 +332,9 @@ fn plural(entity: &str) -> String {
 fn key_fields(entity: &str) -> &'static str {
     match entity {
         "Member" => "code",
-        "Draft" | "Guarded" => "name",
+        "Draft" | "Guarded" | "Lease" => "name",
         "Session" => "token",
+        "Code" => "text",
         _ => "id",
     }
 }

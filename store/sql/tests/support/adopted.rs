@@ -11,10 +11,13 @@ use rowkeep_schema::{Schema, compile_str};
 use rowkeep_sql::Allow;
 use rowkeep_sql::mysql::{Database, ImportOptions, Imported, MySqlStore, import, preview};
 
-use super::mariadb;
+use testkit::Product;
+
+use super::servers;
 
 /// The engine over a database that was imported, and the way around it.
 pub(crate) struct Adopted {
+    pub(crate) product: Product,
     pub(crate) name: String,
     pub(crate) imported: Imported,
     pub(crate) schema: Arc<Schema>,
@@ -23,15 +26,15 @@ pub(crate) struct Adopted {
 
 impl Adopted {
     /// Makes a database by a script, imports it, and serves it: with nothing to change, before and after.
-    pub(crate) fn new(script: &str) -> Self {
-        Self::with_keys(script, &[])
+    pub(crate) fn new(product: Product, script: &str) -> Self {
+        Self::with_keys(product, script, &[])
     }
 
     /// The same, with keys of what has none.
-    pub(crate) fn with_keys(script: &str, keys: &[&str]) -> Self {
-        let name = made(script);
+    pub(crate) fn with_keys(product: Product, script: &str, keys: &[&str]) -> Self {
+        let name = made(product, script);
         let keys = keys.iter().map(|key| key.parse().unwrap()).collect();
-        let options = mariadb::options(&name);
+        let options = servers::options(product, &name);
         let imported = import(&options, &ImportOptions { keys, ..ImportOptions::default() }).unwrap();
         let schema = compile_str(&[("import.proto", &imported.proto)]);
         let schema = Arc::new(schema.unwrap_or_else(|mistakes| panic!("{mistakes}\n{}", imported.proto)));
@@ -42,19 +45,23 @@ impl Adopted {
         assert!(plan().is_empty() && plan().drift.is_empty(), "{}", plan());
         let store = MySqlStore::start(database, Arc::clone(&schema), Arc::new(Codecs::new(&schema))).unwrap();
         let engine = Engine::new(Arc::clone(&schema), store, EngineOptions::default()).unwrap();
-        Self { name, imported, schema, api: Subject::new(EngineSurface::new(engine, ())) }
+        Self { product, name, imported, schema, api: Subject::new(EngineSurface::new(engine, ())) }
     }
 
     /// Runs a statement past rowkeep; the first column of what it answers.
     pub(crate) fn sql(&self, statement: &str) -> Vec<String> {
-        mariadb::run(&self.name, &["SET NAMES utf8mb4, time_zone = '+00:00'".to_owned(), statement.to_owned()])
+        servers::run(
+            self.product,
+            &self.name,
+            &["SET NAMES utf8mb4, time_zone = '+00:00'".to_owned(), statement.to_owned()],
+        )
     }
 }
 
 /// A database that a script made.
-pub(crate) fn made(script: &str) -> String {
-    let name = mariadb::make();
-    let address = mariadb::options(&name).address;
+pub(crate) fn made(product: Product, script: &str) -> String {
+    let name = servers::make(product);
+    let address = servers::options(product, &name).address;
     let mut client = Command::new("mariadb");
     client.args(["--no-defaults", "--default-character-set=utf8mb4"]).env("MYSQL_PWD", &address.password);
     client.args([format!("--host={}", address.host), format!("--port={}", address.port)]);

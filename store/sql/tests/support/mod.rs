@@ -3,8 +3,8 @@
 #![allow(dead_code, reason = "each test uses some of them")]
 
 pub(crate) mod adopted;
-pub(crate) mod mariadb;
 pub(crate) mod rows;
+pub(crate) mod servers;
 
 use std::sync::Arc;
 

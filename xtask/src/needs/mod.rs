@@ -3,6 +3,8 @@
 //! On Debian and Ubuntu, as root, missing packages are installed. Anywhere else they are named, with the command that
 //! installs them, and nothing runs: a test whose server or tool is missing must not pass by being left out.
 
+mod mysql;
+
 use std::path::PathBuf;
 
 use crate::{Result, shell};
@@ -37,6 +39,7 @@ const FOR_BENCHMARKS: &[Need] = &[
 /// What the tests need.
 pub(crate) fn install() -> Result<()> {
     programs(FOR_TESTS)?;
+    mysql::install()?;
     python_environment()
 }
 

@@ -1,0 +1,264 @@
+//! Database servers of a test's own: MariaDB and MySQL, the same to who uses them.
+
+mod mariadb;
+pub mod mysql;
+mod scratch;
+
+use std::{
+    io::Read,
+    net::{Ipv4Addr, TcpStream},
+    ops::Deref,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+};
+
+use tempfile::TempDir;
+
+use crate::{Log, PATIENCE, Process, free_port, wait_until};
+
+/// Of the user `app`.
+const PASSWORD: &str = "pass/word";
+
+/// Whose server it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Product {
+    /// From the package `mariadb-server`.
+    MariaDb,
+    /// From the folder that [`mysql::root`] names.
+    MySql,
+}
+
+/// A running server with an empty database `test`, reached on loopback, with the binary log on.
+#[derive(Debug)]
+pub struct DatabaseServer {
+    product: Product,
+    process: Mutex<Process>,
+    port: u16,
+    options: Vec<String>,
+    log: Log,
+    // Declared last: the process is gone before its directory.
+    directory: TempDir,
+}
+
+/// A MariaDB server.
+#[derive(Debug)]
+pub struct MariaDb(DatabaseServer);
+
+/// A MySQL server.
+#[derive(Debug)]
+pub struct MySql(DatabaseServer);
+
+impl MariaDb {
+    /// As [`DatabaseServer::start`].
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// As [`DatabaseServer::start_with`].
+    pub fn start_with(options: &[&str]) -> Self {
+        Self(DatabaseServer::start_with(Product::MariaDb, options))
+    }
+}
+
+impl MySql {
+    /// As [`DatabaseServer::start`].
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// As [`DatabaseServer::start_with`].
+    pub fn start_with(options: &[&str]) -> Self {
+        Self(DatabaseServer::start_with(Product::MySql, options))
+    }
+}
+
+impl Deref for MariaDb {
+    type Target = DatabaseServer;
+
+    fn deref(&self) -> &DatabaseServer {
+        &self.0
+    }
+}
+
+impl Deref for MySql {
+    type Target = DatabaseServer;
+
+    fn deref(&self) -> &DatabaseServer {
+        &self.0
+    }
+}
+
+impl DatabaseServer {
+    /// Starts one and waits until it answers.
+    ///
+    /// # Panics
+    /// If the product is not installed, or the server does not come up.
+    pub fn start(product: Product) -> Self {
+        Self::start_with(product, &[])
+    }
+
+    /// The same with more options, such as `--lower-case-table-names=1`.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub fn start_with(product: Product, options: &[&str]) -> Self {
+        let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
+        let directory = scratch::directory();
+        product.prepare(directory.path(), &options);
+        write_users(directory.path());
+        let (port, log) = (free_port(), Log::default());
+        let process = Mutex::new(product.run(directory.path(), port, &options, &log));
+        let server = Self { product, process, port, options, log, directory };
+        server.wait();
+        server
+    }
+
+    /// One for all tests of this process.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub fn shared(product: Product) -> &'static Self {
+        static MARIADB: OnceLock<DatabaseServer> = OnceLock::new();
+        static MYSQL: OnceLock<DatabaseServer> = OnceLock::new();
+        let server = match product {
+            Product::MariaDb => &MARIADB,
+            Product::MySql => &MYSQL,
+        };
+        server.get_or_init(|| Self::start(product))
+    }
+
+    /// `mysql://user:password@127.0.0.1:port/test`, for a user who may do everything in `test`.
+    pub fn url(&self) -> String {
+        self.url_of("test")
+    }
+
+    /// The same for another database. The user may make those whose names begin with `test_`.
+    pub fn url_of(&self, database: &str) -> String {
+        format!("mysql://app:{}@127.0.0.1:{}/{database}", PASSWORD.replace('/', "%2F"), self.port)
+    }
+
+    /// Whose server it is.
+    pub fn product(&self) -> Product {
+        self.product
+    }
+
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.lock().id()
+    }
+
+    /// `SIGKILL`: what was not flushed is lost.
+    pub fn kill9(&self) {
+        self.lock().kill9();
+    }
+
+    /// Starts it again on the same data and port.
+    pub fn restart(&self) {
+        *self.lock() = self.product.run(self.directory.path(), self.port, &self.options, &self.log);
+        self.wait();
+    }
+
+    fn wait(&self) {
+        wait_until("a database server to greet", || {
+            if let Some(status) = self.lock().exited() {
+                panic!("{:?} ended with {status}", self.product);
+            }
+            greets(self.port)
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Process> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tests that run on both products: the names of functions that take a [`Product`], after `async` if they are.
+#[macro_export]
+macro_rules! on_both_products {
+    (async $($test:ident)*) => {
+        mod mariadb {
+            $(#[tokio::test] async fn $test() { super::$test($crate::Product::MariaDb).await; })*
+        }
+        mod mysql {
+            $(#[tokio::test] async fn $test() { super::$test($crate::Product::MySql).await; })*
+        }
+    };
+    ($($test:ident)*) => {
+        mod mariadb {
+            $(#[test] fn $test() { super::$test($crate::Product::MariaDb); })*
+        }
+        mod mysql {
+            $(#[test] fn $test() { super::$test($crate::Product::MySql); })*
+        }
+    };
+}
+
+/// A server that listens may still be at its beginnings; one that greets takes logins.
+fn greets(port: u16) -> bool {
+    let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else { return false };
+    stream.set_read_timeout(Some(PATIENCE)).is_ok() && stream.read_exact(&mut [0; 5]).is_ok()
+}
+
+impl Product {
+    /// Makes a data directory with the system's own tables.
+    fn prepare(self, directory: &Path, options: &[String]) {
+        match self {
+            Self::MariaDb => mariadb::prepare(&data(directory)),
+            Self::MySql => mysql::prepare(&data(directory), options),
+        }
+    }
+
+    fn run(self, directory: &Path, port: u16, options: &[String], log: &Log) -> Process {
+        let (program, mut args) = match self {
+            Self::MariaDb => mariadb::program(),
+            Self::MySql => mysql::program(&mysql::root()),
+        };
+        // A server that was killed leaves it behind, and the next one takes it for another's.
+        let _ = std::fs::remove_file(directory.join("socket.lock"));
+        args.extend(settings(directory, port));
+        args.extend_from_slice(options);
+        Process::start_with_log(program, &args, &[], log.clone())
+    }
+}
+
+fn data(directory: &Path) -> PathBuf {
+    directory.join("data")
+}
+
+/// What both products understand.
+fn settings(directory: &Path, port: u16) -> Vec<String> {
+    let at = |name: &str| directory.join(name).display().to_string();
+    vec![
+        format!("--datadir={}", data(directory).display()),
+        format!("--init-file={}", at("users.sql")),
+        format!("--port={port}"),
+        "--bind-address=127.0.0.1".to_owned(),
+        format!("--socket={}", at("socket")),
+        format!("--pid-file={}", at("pid")),
+        "--skip-name-resolve".to_owned(),
+        "--server-id=1".to_owned(),
+        "--log-bin=binlog".to_owned(),
+        "--binlog-row-metadata=FULL".to_owned(),
+        "--sync-binlog=1".to_owned(),
+        "--innodb-flush-log-at-trx-commit=1".to_owned(),
+        "--innodb-buffer-pool-size=64M".to_owned(),
+        "--performance-schema=OFF".to_owned(),
+        "--max-allowed-packet=64M".to_owned(),
+    ]
+}
+
+/// What the server runs at each start.
+fn write_users(directory: &Path) {
+    let statements = format!(
+        "CREATE DATABASE IF NOT EXISTS test CHARACTER SET utf8mb4;\n\
+         CREATE USER IF NOT EXISTS app@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n\
+         GRANT ALL ON test.* TO app@'127.0.0.1';\n\
+         GRANT ALL ON `test\\_%`.* TO app@'127.0.0.1';\n"
+    );
+    std::fs::write(directory.join("users.sql"), statements).expect("write the users");
+}
