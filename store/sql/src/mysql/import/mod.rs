@@ -14,12 +14,13 @@ mod references;
 mod source;
 mod types;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kit_core::{Code, Error};
 
 use super::database::{Database, Options};
-use draft::Draft;
+use crate::dialect::Dialect;
+use draft::{Draft, Vouched};
 pub use keys::GivenKey;
 use names::{MessageName, Names};
 use source::Table;
@@ -59,12 +60,26 @@ pub fn import(options: &Options, asked: &ImportOptions) -> Result<Imported, Erro
         database.background.wait(async { source::read(&mut *database.control.lock().await, dialect).await })?;
     tables.retain(|table| pattern::any(&asked.tables, &table.name));
     let vouched = keys::vouched(&tables, &asked.keys)?;
-    let draft = |table| (table, Draft::new(dialect, table, vouched.get(&table.name)));
-    let drafts: Vec<_> = tables.iter().map(draft).collect();
+    let drafts = drafts(dialect, &tables, &vouched);
     if !drafts.iter().any(|(_, draft)| draft.is_ok()) {
         return Err(nothing(&drafts));
     }
     Ok(imported(&package, &drafts))
+}
+
+fn drafts<'a>(
+    dialect: Dialect,
+    tables: &'a [Table],
+    vouched: &BTreeMap<String, Vouched>,
+) -> Vec<(&'a Table, Result<Draft<'a>, String>)> {
+    let mut seen = BTreeSet::new();
+    let mut draft = |table: &'a Table| {
+        if !seen.insert(table.name.to_lowercase()) {
+            return Err("another table has its name but for the case; import each with `--table`".to_owned());
+        }
+        Draft::new(dialect, table, vouched.get(&table.name))
+    };
+    tables.iter().map(|table| (table, draft(table))).collect()
 }
 
 type Drafts<'a> = [(&'a Table, Result<Draft<'a>, String>)];
