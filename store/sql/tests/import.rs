@@ -1,4 +1,5 @@
 //! Databases that somebody else made: imported with nothing to change, read and written through the engine.
+#![allow(clippy::unwrap_used, reason = "clippy knows tests only by their attribute")]
 
 mod support;
 
@@ -248,6 +249,18 @@ fn views_and_tables_without_a_key_are_read_and_not_written() {
     let row = json!({"@type": format!("type.googleapis.com/{}", adopted.schema.entity_by_name("Seen").unwrap().full_name), "k": "z"});
     let failure = adopted.api.fails("Commit", json!({"writes": [{"create": row}]}));
     assert_eq!(failure.fields[0].1, "READ_ONLY", "{failure:?}");
+}
+
+#[test]
+fn a_row_is_found_by_another_spelling_of_its_key_if_the_column_says_so() {
+    let adopted = Adopted::new(Product::MariaDb, include_str!("import/keys.sql"));
+    adopted.sql("INSERT INTO by_ci VALUES ('Ann', 1)");
+    adopted.sql("INSERT INTO by_decimal VALUES (9.5, 1)");
+    assert_eq!(adopted.api.get("ByCi", json!({"k": "ANN"}))["k"], "Ann");
+    assert_eq!(adopted.api.call("BatchGetByCis", json!({"ks": ["ANN"]}))["byCis"][0]["k"], "Ann");
+    assert_eq!(adopted.api.call("BatchGetByDecimals", json!({"ks": ["9.5"]}))["byDecimals"][0]["k"], "9.50");
+    let failure = adopted.api.create_fails("ByCi", json!({"k": "ANN"}));
+    assert_eq!(failure.code, kit_core::Code::AlreadyExists);
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! What MySQL has of its own, imported.
+#![allow(clippy::unwrap_used, reason = "clippy knows tests only by their attribute")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Schemas that nobody here wrote: those of Debian's packages.
+#![allow(clippy::unwrap_used, reason = "clippy knows tests only by their attribute")]
 
 mod support;
 
