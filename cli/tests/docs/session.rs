@@ -205,7 +205,7 @@ impl Session {
             let admin = server.admin_url().replace("http://", "");
             addresses.extend([(SHOWN, server.address().to_string()), (SHOWN_ADMIN, admin)]);
         }
-        if let Some(url) = self.database.as_ref().map(MariaDb::url) {
+        if let Some(url) = self.database.as_ref().map(|database| database.url()) {
             let (login, place) = url.split_once('@').unwrap();
             let login = login.replace("mysql://", "");
             addresses.push((SHOWN_LOGIN, format!("{login}@")));

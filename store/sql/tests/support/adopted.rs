@@ -34,7 +34,7 @@ impl Adopted {
     pub(crate) fn with_keys(product: Product, script: &str, keys: &[&str]) -> Self {
         let name = made(product, script);
         let keys = keys.iter().map(|key| key.parse().unwrap()).collect();
-        let options = servers::options(product, &name);
+        let options = servers::options(&servers::server(product).url_of(&name));
         let imported = import(&options, &ImportOptions { keys, ..ImportOptions::default() }).unwrap();
         let schema = compile_str(&[("import.proto", &imported.proto)]);
         let schema = Arc::new(schema.unwrap_or_else(|mistakes| panic!("{mistakes}\n{}", imported.proto)));
@@ -61,7 +61,7 @@ impl Adopted {
 /// A database that a script made.
 pub(crate) fn made(product: Product, script: &str) -> String {
     let name = servers::make(product);
-    let address = servers::options(product, &name).address;
+    let address = servers::options(&servers::server(product).url_of(&name)).address;
     let mut client = Command::new("mariadb");
     client.args(["--no-defaults", "--default-character-set=utf8mb4"]).env("MYSQL_PWD", &address.password);
     client.args([format!("--host={}", address.host), format!("--port={}", address.port)]);
