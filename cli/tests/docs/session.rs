@@ -7,6 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use rowkeep_sql::mysql::Address;
 use testkit::{MariaDb, Rowkeep};
 
 use crate::blocks::Block;
@@ -57,9 +58,14 @@ impl Session {
         Self { server: None, database: None, scratch }
     }
 
-    /// With a database server.
+    /// With a database server, whose login the client finds where it looks for one.
     pub(crate) fn with_database() -> Self {
-        Self { database: Some(MariaDb::start()), ..Self::new() }
+        let database = MariaDb::start();
+        let Address { host, port, user, password, .. } = database.url().parse().unwrap();
+        let login = format!("host={host}\nport={port}\nuser={user}\npassword={password}\n");
+        let session = Self { database: Some(database), ..Self::new() };
+        session.save(".my.cnf", &format!("[client]\n{login}[mysql]\ndatabase=test\n"));
+        session
     }
 
     pub(crate) fn save(&self, name: &str, text: &str) {
