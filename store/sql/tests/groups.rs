@@ -24,7 +24,8 @@ fn of_rows_with_one_key_one_is_stored_and_the_others_are_told() {
             // Of four clients two want the same code, and the others the same email.
             let code = format!("{round}-{}", if client.is_multiple_of(4) { client + 1 } else { client });
             let email = format!("{round}-{}", if client % 4 == 2 { client + 1 } else { client });
-            let member = json!({ "member": { "code": code, "email": email, "team": "t", "seat": round * 100 + client } });
+            let member =
+                json!({ "member": { "code": code, "email": email, "team": "t", "seat": round * 100 + client } });
             match subject.try_call("CreateMember", &member) {
                 Ok(_) => stored.fetch_add(1, Ordering::Relaxed),
                 Err(failure) => {

@@ -14,7 +14,7 @@ const FAST: [&str; 4] =
     ["--innodb-flush-log-at-trx-commit=0", "--sync-binlog=0", "--innodb-doublewrite=0", "--skip-log-bin"];
 
 /// The server that a test executable talks to: the first caller's product.
-fn server(product: Product) -> &'static DatabaseServer {
+pub(crate) fn server(product: Product) -> &'static DatabaseServer {
     static SERVER: OnceLock<DatabaseServer> = OnceLock::new();
     let server = SERVER.get_or_init(|| DatabaseServer::start_with(product, &FAST));
     assert_eq!(server.product(), product, "a test executable has one server");
@@ -52,13 +52,13 @@ pub(crate) fn store(product: Product) -> (Arc<MySqlStore>, Lease) {
     (store, lease)
 }
 
-fn options(url: &str) -> Options {
+pub(crate) fn options(url: &str) -> Options {
     let mut options = Options::new(url.parse().unwrap());
     options.write_connections = 8;
     options
 }
 
-fn make(product: Product) -> String {
+pub(crate) fn make(product: Product) -> String {
     static MADE: Mutex<u32> = Mutex::new(0);
     let mut made = MADE.lock().unwrap();
     *made += 1;
@@ -68,7 +68,7 @@ fn make(product: Product) -> String {
 }
 
 /// Runs statements on a connection of their own; the first column of what they answer.
-fn run(product: Product, database: &str, statements: &[String]) -> Vec<String> {
+pub(crate) fn run(product: Product, database: &str, statements: &[String]) -> Vec<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mut connection = Connection::open(&server(product).url_of(database).parse().unwrap()).await.unwrap();
