@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use kit_core::{Code, Error, Reply};
 use rowkeep_engine::{Capabilities, LoadBatch, LoadOutcome, Outcome, Program, Remembered, Rows, Scan, View};
-use rowkeep_mysql::Param;
+use rowkeep_mysql::{Error as DriverError, Param};
 use rowkeep_record::{Codecs, Key, Record};
 use rowkeep_schema::{ColumnId, Entity, EntityId, Schema};
 
 use super::database::{Background, Database};
+use super::errors::counts_no_further;
 use super::groups::{self, Groups};
 use super::lanes::Lanes;
 use super::pool::Pool;
@@ -94,6 +95,12 @@ impl Shared {
     pub(super) fn unique(&self, entity: EntityId, name: &str) -> Option<u16> {
         let indexes = &self.schema.entity(entity).indexes;
         indexes.iter().position(|index| index.name == name).and_then(|at| u16::try_from(at).ok())
+    }
+
+    /// Whether an insert failed because the next number is none.
+    pub(super) fn counts_no_further(&self, entity: EntityId, error: &DriverError) -> bool {
+        let name = self.counted(entity).map(|column| self.schema.entity(entity).column(column).name.as_str());
+        name.is_some_and(|name| counts_no_further(error, name))
     }
 
     pub(super) fn used_up(&self, entity: EntityId) -> Error {

@@ -13,7 +13,7 @@ use testkit::{DatabaseServer, Product};
 const FAST: [&str; 4] =
     ["--innodb-flush-log-at-trx-commit=0", "--sync-binlog=0", "--innodb-doublewrite=0", "--skip-log-bin"];
 
-fn server(product: Product) -> &'static DatabaseServer {
+pub(crate) fn server(product: Product) -> &'static DatabaseServer {
     static MARIADB: OnceLock<DatabaseServer> = OnceLock::new();
     static MYSQL: OnceLock<DatabaseServer> = OnceLock::new();
     let server = match product {
@@ -59,13 +59,13 @@ pub(crate) fn store(product: Product) -> (Arc<MySqlStore>, Lease) {
     (store, lease)
 }
 
-fn options(url: &str) -> Options {
+pub(crate) fn options(url: &str) -> Options {
     let mut options = Options::new(url.parse().unwrap());
     options.write_connections = 8;
     options
 }
 
-fn make(product: Product) -> String {
+pub(crate) fn make(product: Product) -> String {
     static MADE: Mutex<u32> = Mutex::new(0);
     let mut made = MADE.lock().unwrap();
     *made += 1;
@@ -75,7 +75,7 @@ fn make(product: Product) -> String {
 }
 
 /// Runs statements on a connection of their own; the first column of what they answer.
-fn run(product: Product, database: &str, statements: &[String]) -> Vec<String> {
+pub(crate) fn run(product: Product, database: &str, statements: &[String]) -> Vec<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mut connection = Connection::open(&server(product).url_of(database).parse().unwrap()).await.unwrap();
