@@ -7,6 +7,7 @@
 mod catalogue;
 mod database;
 mod errors;
+mod groups;
 mod import;
 mod lanes;
 mod load;

@@ -12,6 +12,7 @@ use rowkeep_schema::{ColumnId, Entity, EntityId, Schema};
 
 use super::database::{Background, Database};
 use super::errors::counts_no_further;
+use super::groups::{self, Groups};
 use super::lanes::Lanes;
 use super::pool::Pool;
 use super::reads::{Found, Read};
@@ -63,6 +64,7 @@ pub(super) struct Shared {
     pub(super) points: Lanes,
     pub(super) scans: Lanes,
     pub(super) writers: Pool,
+    pub(super) groups: Groups,
     /// Counts commits.
     pub(super) position: AtomicU64,
     /// Versions up to this one may be given.
@@ -137,6 +139,7 @@ impl MySqlStore {
             sweeps: schema.entities.iter().filter_map(|entity| sweep_statement(connector.dialect, entity)).collect(),
             points: Lanes::new(&runtime, &connector, &lost, POINT_LANES, false),
             scans: Lanes::new(&runtime, &connector, &lost, SCAN_LANES, true),
+            groups: Groups::default(),
             position: AtomicU64::new(floor),
             reserved: AtomicU64::new(floor),
             reserving: tokio::sync::Mutex::default(),
@@ -244,6 +247,9 @@ impl Rows for MySqlStore {
     }
 
     fn transact(&self, program: Program) -> Reply<'static, Result<Outcome, Error>> {
+        if program.only_adds() {
+            return groups::join(&self.shared, &self.runtime, program);
+        }
         self.spawn(writes::transact(Arc::clone(&self.shared), program))
     }
 
