@@ -86,7 +86,7 @@ pub(super) fn violated(error: &DriverError) -> Option<&str> {
 pub(super) fn classify(error: DriverError) -> Error {
     let answer = match &error {
         DriverError::Server(server) => return of_server(server.clone()),
-        DriverError::Io(_) | DriverError::ConnectTimeout(_) | DriverError::Abandoned => {
+        DriverError::Io(_) | DriverError::ConnectTimeout(_) | DriverError::Abandoned | DriverError::Tls(_) => {
             unreachable("the database cannot be reached")
         }
         DriverError::Authentication(_) => unreachable("the database does not let rowkeep in"),
