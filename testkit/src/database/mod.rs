@@ -209,7 +209,7 @@ impl Product {
     /// Makes a data directory with the system's own tables.
     fn prepare(self, directory: &Path, options: &[String]) {
         match self {
-            Self::MariaDb => mariadb::prepare(&data(directory)),
+            Self::MariaDb => mariadb::prepare(&data(directory), directory),
             Self::MySql => mysql::prepare(&data(directory), options),
         }
     }
@@ -236,6 +236,7 @@ fn settings(directory: &Path, port: u16) -> Vec<String> {
     let at = |name: &str| directory.join(name).display().to_string();
     vec![
         format!("--datadir={}", data(directory).display()),
+        format!("--tmpdir={}", directory.display()),
         format!("--init-file={}", at("users.sql")),
         format!("--port={port}"),
         "--bind-address=127.0.0.1".to_owned(),
