@@ -167,7 +167,53 @@ fn server(greeting: &HandshakePacket<'_>) -> Server {
 
 #[cfg(test)]
 mod tests {
+    use mysql_common::constants::StatusFlags;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    /// A server that says this, then nothing. What it heard when the client is gone.
+    async fn greets(offer: CapabilityFlags, behind: &'static [u8], settings: &str) -> (Error, Vec<u8>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("mysql://u:secret@{}?{settings}", listener.local_addr().unwrap()).parse().unwrap();
+        let served = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut packets = Packets::new(stream, 1 << 10);
+            let (scramble, status) = (Some(&[1; 13][..]), StatusFlags::empty());
+            let plugin = Some(&b"mysql_clear_password"[..]);
+            let greeting =
+                HandshakePacket::new(10, &b"9.4.0"[..], 1, [1; 8], scramble, NEEDED | offer, 45, status, plugin);
+            packets.command(|buffer| greeting.serialize(buffer));
+            if !behind.is_empty() {
+                packets.answer(|buffer| buffer.extend_from_slice(behind));
+            }
+            packets.flush().await.unwrap();
+            let mut heard = Vec::new();
+            let _ = packets.take().0.read_to_end(&mut heard).await;
+            heard
+        });
+        (Connection::open(&address).await.unwrap_err(), served.await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn what_is_slipped_in_before_encryption_begins_is_not_taken_for_an_answer() {
+        let (error, heard) = greets(CapabilityFlags::CLIENT_SSL, b"\0\0\0\x02\0\0\0", "tls=required").await;
+        assert!(matches!(error, Error::Tls(TlsError::Injected)), "{error}");
+        assert_eq!(heard.len(), 36, "the request for encryption and nothing else");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_sent_to_a_server_that_offers_less_than_is_asked() {
+        for settings in ["tls=required", "tls=verify"] {
+            let (error, heard) = greets(CapabilityFlags::empty(), b"", settings).await;
+            assert!(matches!(error, Error::Tls(TlsError::NotOffered)), "{error}");
+            assert!(heard.is_empty(), "{heard:?}");
+        }
+        let (error, heard) = greets(CapabilityFlags::empty(), b"", "tls=preferred").await;
+        assert!(matches!(error, Error::Authentication(_)), "{error}");
+        assert!(heard.is_empty(), "the password was asked for as it is");
+    }
 
     #[test]
     fn a_version_has_three_numbers() {

@@ -40,7 +40,8 @@ impl Files {
 
     /// The same for another name, and until the beginning of a year.
     fn new(host: &str, until: i32) -> Self {
-        let files = Self(tempfile::tempdir().unwrap());
+        // Those that all tests share are never dropped: they are where everything that is built is.
+        let files = Self(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap());
         let authority = authority("rowkeep");
         files.write("ca.pem", &authority.pem());
         files.write("stranger.pem", &self::authority("somebody else").pem());
@@ -189,10 +190,9 @@ async fn large_values_come_back(tested: Tested) {
     let value: Vec<u8> = (0..20_000_000).map(|at| (at % 253) as u8).collect();
     let insert = connection.prepare("INSERT INTO large VALUES (?)").await.unwrap();
     connection.send_execute(insert, &[Param::Bytes(&value)]).unwrap();
-    let select = "SELECT a FROM large";
     connection.flush().await.unwrap();
     connection.receive(|_| Ok::<(), Error>(())).await.unwrap();
-    let select = connection.prepare(select).await.unwrap();
+    let select = connection.prepare("SELECT a FROM large").await.unwrap();
     connection.send_execute(select, &[]).unwrap();
     connection.flush().await.unwrap();
     let mut seen = 0;
@@ -238,4 +238,18 @@ async fn files_that_are_of_no_use_are_named(tested: Tested) {
         let error = files.refused(server, settings).await.to_string();
         assert!(error.contains(file) && error.contains(problem), "{settings}: {error}");
     }
+}
+
+#[tokio::test]
+async fn what_mysql_makes_for_itself_can_be_checked_but_for_the_name() {
+    let server = DatabaseServer::start(Tested::MySql);
+    let mut connection = Connection::open(&server.url().parse().unwrap()).await.unwrap();
+    let directory = connection.query("SELECT @@datadir").await.unwrap()[0][0].clone().unwrap();
+    assert!(is_encrypted(connection).await);
+    let open = |settings: &str| {
+        let address: Address = format!("{}?{settings}&tls_ca={directory}/ca.pem", server.url()).parse().unwrap();
+        async move { Connection::open(&address).await }
+    };
+    assert!(is_encrypted(open("tls=required").await.unwrap()).await);
+    assert!(matches!(open("tls=verify").await, Err(Error::Tls(TlsError::WrongHost { .. }))));
 }

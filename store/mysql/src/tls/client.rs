@@ -96,7 +96,7 @@ async fn identity(certificate: &Path, key: Option<&Path>) -> Result<Identity, Tl
     let (setting, path) = key.map_or(("tls_cert", certificate), |key| ("tls_key", key));
     let key = PrivateKeyDer::from_pem_slice(&read(setting, path).await?);
     let key = key.map_err(|error| match error {
-        pem::Error::NoItemsFound => file(setting, path, "it holds no private key (PEM)"),
+        pem::Error::NoItemsFound => file(setting, path, "it holds no private key (PEM, without a passphrase)"),
         other => file(setting, path, other),
     })?;
     Ok((chain, key))
