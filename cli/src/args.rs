@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use rowkeep_sql::mysql::GivenKey;
+
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 /// One annotated .proto becomes a data store: tables, gRPC, REST.
@@ -26,6 +28,8 @@ pub(crate) enum Command {
     Proto(Proto),
     /// Print the OpenAPI 3.1 document
     Openapi(Openapi),
+    /// Write a schema for the tables of a MySQL or MariaDB database, which stay as they are
+    Import(Import),
     /// Load rows from CSV or NDJSON, fast
     Load(Load),
     /// Write the rows of an entity as NDJSON or CSV
@@ -147,6 +151,26 @@ pub(crate) struct Openapi {
     /// Title of the document
     #[arg(long, default_value = "Rowkeep")]
     pub(crate) title: String,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Import {
+    /// The database: mysql://user:password@host/database. A password is better given in ROWKEEP_DATABASE, which no list
+    /// of processes shows
+    #[arg(value_name = "URL", env = "ROWKEEP_DATABASE", hide_env_values = true)]
+    pub(crate) url: String,
+    /// A new file [default: standard output]
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Package of the schema [default: the database's name and v1]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) package: Option<String>,
+    /// Only tables of this name, in which * stands for anything and ? for one character; may be repeated
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) table: Vec<String>,
+    /// What tells the rows of a view or of a table without a key apart, so that they can be read; may be repeated
+    #[arg(long, value_name = "TABLE=COLUMN,...")]
+    pub(crate) key: Vec<GivenKey>,
 }
 
 /// How a file holds rows.

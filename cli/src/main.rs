@@ -39,6 +39,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Apply(args) => commands::migrate::apply(args),
         Command::Proto(args) => commands::proto::run(&args),
         Command::Openapi(args) => commands::openapi::run(&args),
+        Command::Import(args) => commands::import::run(args),
         Command::Load(args) => commands::load::run(args),
         Command::Dump(args) => commands::dump::run(args),
         Command::Backup(args) => commands::backup::run(args),

@@ -7,6 +7,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use rowkeep_sql::mysql::Address;
 use testkit::{MariaDb, Rowkeep};
 
 use crate::blocks::Block;
@@ -57,9 +58,14 @@ impl Session {
         Self { server: None, database: None, scratch }
     }
 
-    /// With a database server.
+    /// With a database server, whose login the client finds where it looks for one.
     pub(crate) fn with_database() -> Self {
-        Self { database: Some(MariaDb::start()), ..Self::new() }
+        let database = MariaDb::start();
+        let Address { host, port, user, password, .. } = database.url().parse().unwrap();
+        let login = format!("host={host}\nport={port}\nuser={user}\npassword={password}\n");
+        let session = Self { database: Some(database), ..Self::new() };
+        session.save(".my.cnf", &format!("[client]\n{login}[mysql]\ndatabase=test\n"));
+        session
     }
 
     pub(crate) fn save(&self, name: &str, text: &str) {
@@ -205,7 +211,7 @@ impl Session {
             let admin = server.admin_url().replace("http://", "");
             addresses.extend([(SHOWN, server.address().to_string()), (SHOWN_ADMIN, admin)]);
         }
-        if let Some(url) = self.database.as_ref().map(MariaDb::url) {
+        if let Some(url) = self.database.as_ref().map(|database| database.url()) {
             let (login, place) = url.split_once('@').unwrap();
             let login = login.replace("mysql://", "");
             addresses.push((SHOWN_LOGIN, format!("{login}@")));

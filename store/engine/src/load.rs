@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use kit_core::{Error, FieldViolation};
+use kit_core::{Code, Error, FieldViolation};
 use rowkeep_record::{ColumnSet, Key, Value};
 use rowkeep_schema::{ColumnId, Entity, EntityId, Reference};
 
@@ -18,6 +18,10 @@ const CHUNK: usize = 500;
 
 pub(crate) async fn load(shared: &Arc<Shared>, request: LoadRequest) -> Result<LoadReport, Error> {
     let LoadRequest { entity, rows, columns, on_conflict, all_or_none, checkpoint, more } = request;
+    if shared.entity(entity).read_only {
+        let message = format!("rows of {} are read-only", shared.entity(entity).full_name);
+        return Err(Error::new(Code::FailedPrecondition, "READ_ONLY", message));
+    }
     let mut loading = Loading::new(shared, entity, columns.into_iter().collect());
     loading.remove_expired().await?;
     let mut kept = loading.complete(rows);

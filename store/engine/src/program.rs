@@ -7,7 +7,7 @@ use kit_core::{Code, Deadline, Error};
 
 use crate::commit::{Commit, replay};
 use crate::engine::Shared;
-use crate::prepare::PreparedWrite;
+use crate::prepare::{PreparedOperation, PreparedWrite};
 use crate::{Remembered, Tx, WriteResult};
 
 /// A prepared commit. Cheap to move to another thread, may be run again after a conflict.
@@ -40,6 +40,21 @@ impl Program {
     /// Whether its outcome is remembered under a request id: run again, it answers what the first run did.
     pub fn is_remembered(&self) -> bool {
         self.request.is_some() && !self.validate_only
+    }
+
+    /// Whether it adds one row and neither reads nor locks anything else: no reference to check, no precondition, nothing
+    /// to remember, no expired or hidden row that may be in the way. Such programs can share a transaction without
+    /// getting in each other's way.
+    pub fn only_adds(&self) -> bool {
+        let [write] = self.writes.as_slice() else { return false };
+        let entity = self.shared.entity(write.entity);
+        matches!(write.operation, PreparedOperation::Create(_))
+            && write.precondition.is_empty()
+            && self.request.is_none()
+            && !self.validate_only
+            && self.shared.plan(write.entity).references.is_empty()
+            && entity.expire.is_none()
+            && entity.soft_delete.is_none()
     }
 
     /// Reads, checks and writes through `tx`. Adapters whose replies are always ready may poll the future once.

@@ -43,7 +43,7 @@ impl Record {
         &self.framed
     }
 
-    /// The row's version; 0 where the table has none.
+    /// The row's version; where the table keeps none, a number that changes with the content.
     pub fn version(&self) -> u64 {
         self.version
     }

@@ -26,6 +26,9 @@ fn describe(schema: &Schema, entity: &Entity, text: &mut String) {
     let soft = entity.soft_delete.map(|soft| soft.column.map(|id| column(&id).to_owned()));
     let expire = entity.expire.as_ref().map(column);
     line(text, format_args!("{} {} {key:?} {} {soft:?} {expire:?}", entity.full_name, entity.table, entity.versioned));
+    if entity.read_only {
+        line(text, format_args!("read-only"));
+    }
     let message = schema.message(entity.message);
     for (column, field) in entity.columns.iter().zip(&message.fields) {
         let storage = storage(schema, column.storage);

@@ -28,3 +28,4 @@ pub use compile::{compile, compile_str, compile_with_warnings};
 pub use diagnostics::{Diagnostic, Diagnostics, Place, Severity};
 pub use link::CompileOptions;
 pub use model::*;
+pub use names::{plural_camel, plural_snake, snake, upper_camel};

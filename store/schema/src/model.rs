@@ -115,6 +115,8 @@ pub struct Entity {
     pub expire: Option<ColumnId>,
     /// Scans are allowed.
     pub allow_scan: bool,
+    /// Nobody writes through the store: a view, or a table of somebody else's.
+    pub read_only: bool,
     /// Writes must name an etag.
     pub require_etag: bool,
     /// Default consistency of reads, if set.
@@ -262,6 +264,8 @@ pub enum Generated {
     Snowflake,
     /// UUID version 7, made by the engine; 36 characters in a string, 16 bytes in a bytes field.
     UuidV7,
+    /// The database computes it from other columns; never written.
+    Computed,
 }
 
 /// What the store keeps by itself.

@@ -23,12 +23,12 @@ fn words(name: &str) -> Vec<String> {
 }
 
 /// `OrderLine` to `order_line`.
-pub(crate) fn snake(name: &str) -> String {
+pub fn snake(name: &str) -> String {
     words(name).join("_")
 }
 
 /// `order_line` to `OrderLine`.
-pub(crate) fn upper_camel(name: &str) -> String {
+pub fn upper_camel(name: &str) -> String {
     words(name).iter().map(|word| capital(word)).collect()
 }
 
@@ -46,7 +46,7 @@ fn capital(word: &str) -> String {
 }
 
 /// Plural of an UpperCamelCase name: `OrderLine` to `OrderLines`, `Category` to `Categories`.
-pub(crate) fn plural_camel(name: &str) -> String {
+pub fn plural_camel(name: &str) -> String {
     let snake = snake(name);
     let last = snake.rsplit('_').next().unwrap_or_default();
     // The words before the last keep their letters: `APIKey` becomes `APIKeys`.
@@ -60,7 +60,7 @@ pub(crate) fn plural_camel(name: &str) -> String {
 }
 
 /// Plural of a snake_case name: `order_line` to `order_lines`.
-pub(crate) fn plural_snake(name: &str) -> String {
+pub fn plural_snake(name: &str) -> String {
     match name.rsplit_once('_') {
         Some((head, last)) => format!("{head}_{}", plural_word(last)),
         None => plural_word(name),
@@ -157,10 +157,10 @@ fn is_version(segment: &str) -> bool {
     digits.len() < rest.len() && (digits.is_empty() || digits.starts_with("alpha") || digits.starts_with("beta"))
 }
 
-/// Whether a database takes the name without surprises.
-pub(crate) fn is_identifier(name: &str) -> bool {
-    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+/// Whether every database takes the name between quotes. Tables that are adopted have names that nobody would choose.
+pub(crate) fn is_storable(name: &str) -> bool {
+    let takes = |c: char| !c.is_control() && c <= '\u{ffff}';
+    !name.is_empty() && !name.ends_with(' ') && name.chars().all(takes)
 }
 
 /// The candidate that was most likely meant.

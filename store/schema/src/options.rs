@@ -42,6 +42,8 @@ pub(crate) struct EntityOptions {
     pub(crate) require_etag: bool,
     #[prost(string, tag = "14")]
     pub(crate) default_consistency: String,
+    #[prost(bool, tag = "15")]
+    pub(crate) read_only: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -133,6 +135,7 @@ pub(crate) enum GeneratedOption {
     AutoIncrement = 1,
     Snowflake = 2,
     UuidV7 = 3,
+    Computed = 4,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, prost::Enumeration)]

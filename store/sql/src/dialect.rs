@@ -53,6 +53,11 @@ impl Dialect {
         matches!(self, Self::Sqlite)
     }
 
+    /// Whether columns may compare texts each in its own way.
+    pub(crate) const fn has_collations(self) -> bool {
+        matches!(self, Self::MySql | Self::MariaDb)
+    }
+
     /// Behind a read whose rows are locked until the transaction ends. SQLite's one writer needs no locks.
     pub(crate) const fn for_update(self) -> &'static str {
         match self {

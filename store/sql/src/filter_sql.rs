@@ -124,8 +124,13 @@ impl<'a> Condition<'a> {
         self.sql.push(')');
     }
 
-    /// A prefix is a range of the column's index.
+    /// A prefix is a range of the column's index. Where columns may have an order of their own, as adopted ones do, only
+    /// the database knows which.
     fn push_prefix(&mut self, column: ColumnId, prefix: &'a str) {
+        if self.dialect.has_collations() {
+            self.push_term(column, " LIKE ", Bind::Text(like(prefix).into()));
+            return;
+        }
         self.sql.push('(');
         self.push_term(column, " >= ", Bind::Text(prefix.into()));
         if let Some(end) = behind_prefix(prefix) {
@@ -244,7 +249,7 @@ impl<'a> Condition<'a> {
     pub(crate) fn push_order(&mut self, order: &OrderBy) {
         for (at, (column, descending)) in order.iter().enumerate() {
             self.sql.push_str(if at == 0 { " ORDER BY " } else { ", " });
-            self.push_column(*column);
+            self.push_sorted(*column);
             if *descending {
                 self.sql.push_str(" DESC");
             }
@@ -262,9 +267,34 @@ impl<'a> Condition<'a> {
         self.binds.push(bind);
     }
 
+    /// `ENUM` and `SET` are compared as texts and sorted as numbers: paging needs one order.
+    fn push_sorted(&mut self, column: ColumnId) {
+        let sql_type = self.entity.column(column).sql_type.as_deref().unwrap_or_default().to_ascii_lowercase();
+        let is_listed = sql_type.starts_with("enum(") || sql_type.starts_with("set(");
+        if !(is_listed && self.dialect.has_collations()) {
+            return self.push_column(column);
+        }
+        self.sql.push_str("CONCAT(");
+        self.push_column(column);
+        self.sql.push(')');
+    }
+
     pub(crate) fn push_column(&mut self, column: ColumnId) {
         self.dialect.push_name(&mut self.sql, &self.entity.column(column).name);
     }
+}
+
+/// The pattern of texts with this prefix.
+fn like(prefix: &str) -> String {
+    let mut pattern = String::with_capacity(prefix.len() + 1);
+    for character in prefix.chars() {
+        if matches!(character, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern.push('%');
+    pattern
 }
 
 /// The smallest text behind every text with this prefix, in code point order, which is the order of UTF-8 bytes.
@@ -287,7 +317,12 @@ fn next_character(character: char) -> Option<char> {
 
 #[cfg(test)]
 mod tests {
-    use super::behind_prefix;
+    use super::{behind_prefix, like};
+
+    #[test]
+    fn a_prefix_is_no_pattern() {
+        assert_eq!(like("50%_\\"), "50\\%\\_\\\\%");
+    }
 
     #[test]
     fn the_end_of_a_prefix_is_the_next_text_of_its_length() {

@@ -50,7 +50,9 @@ pub(crate) struct EntitySql {
     pub(crate) select_stored: String,
     pub(crate) stored: Vec<Selected>,
     pub(crate) get_stored: String,
-    /// Parameters: [`Self::stored`], the version if there is one, the time of deletion if it is hidden.
+    /// The stored columns that statements set: all but those the database computes.
+    pub(crate) written: Vec<Selected>,
+    /// Parameters: [`Self::written`], the version if there is one, the time of deletion if it is hidden.
     pub(crate) insert: String,
     /// The same, replacing the row with this key; where that cannot be said of the key alone, an update that takes every
     /// column, the version, the hidden time of deletion and then the key.
@@ -81,6 +83,8 @@ impl EntitySql {
         let wire: Vec<_> = codec.columns_in_wire_order().iter().copied().map(selected).collect();
         let stored = entity.columns.iter().filter(|column| crate::ddl::is_stored(column));
         let stored: Vec<_> = stored.map(|column| selected(column.id)).collect();
+        let written = entity.columns.iter().filter(|column| crate::ddl::is_written(column));
+        let written: Vec<_> = written.map(|column| selected(column.id)).collect();
         let texts = Texts { dialect, entity, deleted };
         let table = dialect.name(&entity.table);
         let select_wire = texts.select_wire(&wire);
@@ -99,8 +103,8 @@ impl EntitySql {
             get: read(&key_condition),
             lookups: entity.indexes.iter().map(lookup).collect(),
             get_stored: format!("{select_stored} WHERE {key_condition}{}", dialect.for_update()),
-            insert: texts.insert(&stored),
-            upsert: texts.upsert(&stored),
+            insert: texts.insert(&written),
+            upsert: texts.upsert(&written),
             delete: format!("DELETE FROM {table} WHERE {key_condition}"),
             dialect,
             table,
@@ -110,6 +114,7 @@ impl EntitySql {
             has_expiry: entity.expire.is_some(),
             select_stored,
             stored,
+            written,
             versioned: entity.versioned,
             deleted,
             key_condition,
@@ -165,7 +170,7 @@ impl EntitySql {
 
     /// Whether an update may list the column: it is stored, and not bound as the time of deletion anyway.
     pub(crate) fn is_settable(&self, column: ColumnId) -> bool {
-        self.deleted != Deleted::Shown(column) && self.stored.iter().any(|selected| selected.column == column)
+        self.deleted != Deleted::Shown(column) && self.written.iter().any(|selected| selected.column == column)
     }
 
     /// Parameters: the columns, the version if there is one, the time of deletion if there is one, the key.
@@ -273,8 +278,8 @@ impl Texts<'_> {
     }
 
     /// Names of all columns that an insert sets.
-    fn written<'b>(&'b self, stored: &'b [Selected]) -> Vec<&'b str> {
-        let mut names: Vec<&str> = stored.iter().map(|selected| self.name(selected.column)).collect();
+    fn names_of<'b>(&'b self, written: &'b [Selected]) -> Vec<&'b str> {
+        let mut names: Vec<&str> = written.iter().map(|selected| self.name(selected.column)).collect();
         if self.entity.versioned {
             names.push(VERSION_COLUMN);
         }
@@ -284,8 +289,8 @@ impl Texts<'_> {
         names
     }
 
-    fn insert(&self, stored: &[Selected]) -> String {
-        let names = self.written(stored);
+    fn insert(&self, written: &[Selected]) -> String {
+        let names = self.names_of(written);
         let mut sql = String::from("INSERT INTO ");
         self.dialect.push_name(&mut sql, &self.entity.table);
         sql.push_str(" (");
@@ -296,15 +301,15 @@ impl Texts<'_> {
         sql
     }
 
-    fn upsert(&self, stored: &[Selected]) -> String {
+    fn upsert(&self, written: &[Selected]) -> String {
         let key: Vec<&str> = self.entity.primary_key.iter().map(|id| self.name(*id)).collect();
-        let names = self.written(stored);
+        let names = self.names_of(written);
         match self.dialect {
             // Their own upsert replaces a row that clashes in any unique index.
             Dialect::MySql | Dialect::MariaDb => self.replace(&names),
             Dialect::Sqlite => {
                 let others: Vec<&str> = names.into_iter().filter(|name| !key.contains(name)).collect();
-                let mut sql = self.insert(stored);
+                let mut sql = self.insert(written);
                 sql.push_str(" ON CONFLICT (");
                 push_names(self.dialect, &mut sql, key.iter().copied());
                 sql.push_str(if others.is_empty() { ") DO NOTHING" } else { ") DO UPDATE SET " });

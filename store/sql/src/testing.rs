@@ -157,6 +157,7 @@ impl Table {
             soft_delete: self.soft_delete.then_some(SoftDelete { column: None }),
             expire: self.expire.map(id),
             allow_scan: true,
+            read_only: false,
             require_etag: false,
             default_consistency: None,
             cache: CachePolicy::default(),

@@ -209,7 +209,7 @@ impl Product {
     /// Makes a data directory with the system's own tables.
     fn prepare(self, directory: &Path, options: &[String]) {
         match self {
-            Self::MariaDb => mariadb::prepare(&data(directory), directory),
+            Self::MariaDb => mariadb::prepare(&data(directory)),
             Self::MySql => mysql::prepare(&data(directory), options),
         }
     }

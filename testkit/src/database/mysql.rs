@@ -5,7 +5,7 @@
 //! own libraries: that needs neither root nor a changed root, and data, socket and ports are the test's.
 
 use std::{
-    env, fs, io,
+    env, fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -67,7 +67,7 @@ pub(super) fn prepare(data: &Path, options: &[String]) {
     // It is decided when a data directory is made, once and for all.
     let is_special = options.iter().any(|option| option.starts_with("--lower-case-table-names"));
     if template.is_dir() && !is_special {
-        copy(&template, data).expect("copy a data directory");
+        super::scratch::copy(&template, data).expect("copy a data directory");
     } else {
         initialize(&root, data, options).unwrap_or_else(|error| panic!("{error}"));
     }
@@ -109,18 +109,4 @@ fn find(directory: &Path, is_wanted: impl Fn(&str) -> bool) -> PathBuf {
     let mut names = entries.filter_map(|entry| entry.file_name().into_string().ok());
     let name = names.find(|name| is_wanted(name));
     directory.join(name.unwrap_or_else(|| panic!("{} is not of Debian", directory.display())))
-}
-
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    fs::create_dir(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        let target = to.join(entry.file_name());
-        if entry.file_type()?.is_dir() {
-            copy(&entry.path(), &target)?;
-        } else {
-            fs::copy(entry.path(), target)?;
-        }
-    }
-    Ok(())
 }

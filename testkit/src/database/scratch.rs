@@ -4,7 +4,7 @@
 //! tells its process, and the next process that wants one removes those of processes that are gone.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     sync::Once,
 };
@@ -19,6 +19,21 @@ pub(super) fn directory() -> TempDir {
     SWEEP.call_once(sweep);
     let prefix = format!("{PREFIX}{}-", std::process::id());
     tempfile::Builder::new().prefix(&prefix).tempdir().expect("a temporary directory")
+}
+
+/// Copies a directory with all that is in it.
+pub(super) fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
 }
 
 fn sweep() {

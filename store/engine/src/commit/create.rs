@@ -24,7 +24,7 @@ impl Commit<'_> {
             row.values[column.index()] = Value::Null;
         }
         self.insert(entity, path, row, *counted).await?;
-        self.result(entity, row, true)
+        self.result(entity, row, true).await
     }
 
     /// Inserts a row that is complete but for times, version and a number the database counts.

@@ -33,7 +33,7 @@ impl Commit<'_> {
                 Ok(gone(key))
             }
             seen if !allow_missing || asked.exists == Some(true) => Err(self.absent(id, key, &seen)),
-            Seen::Hidden(row) => self.result(id, &row, false),
+            Seen::Hidden(row) => self.result(id, &row, false).await,
             _ => Ok(gone(key)),
         }
     }
@@ -42,7 +42,7 @@ impl Commit<'_> {
         row.deleted_at = Some(self.now);
         self.stamp(id, &mut row);
         self.rewrite(id, key, &ColumnSet::new(), &row).await?;
-        self.result(id, &row, false)
+        self.result(id, &row, false).await
     }
 
     /// Removes a row that has expired, as if it were deleted: what refers to it is treated alike, and if that keeps it
@@ -70,7 +70,7 @@ impl Commit<'_> {
                 row.deleted_at = None;
                 self.stamp(id, &mut row);
                 self.rewrite(id, key, &ColumnSet::new(), &row).await?;
-                self.result(id, &row, false)
+                self.result(id, &row, false).await
             }
             Seen::Live(_) => Err(self.shared.not_deleted(id, key)),
             seen => Err(self.absent(id, key, &seen)),

@@ -99,10 +99,13 @@ impl<'a> Commit<'a> {
         }
     }
 
-    fn result(&self, entity: EntityId, row: &Stored, created: bool) -> Result<WriteResult, Error> {
-        let codec = self.shared.codec(entity);
-        let record = Some(self.record(entity, row)?);
-        Ok(WriteResult { record, key: codec.key_of(&row.values), created })
+    /// What a write answers. A table without versions is one that others made: what it keeps of a value (a fraction cut
+    /// off, a computed column, the work of a trigger) is known only when it is read.
+    async fn result(&mut self, entity: EntityId, row: &Stored, created: bool) -> Result<WriteResult, Error> {
+        let key = self.shared.codec(entity).key_of(&row.values);
+        let kept = if self.entity(entity).versioned { None } else { self.tx.get(entity, &key).await? };
+        let record = Some(self.record(entity, kept.as_ref().unwrap_or(row))?);
+        Ok(WriteResult { record, key, created })
     }
 
     fn record(&self, entity: EntityId, row: &Stored) -> Result<Record, Error> {

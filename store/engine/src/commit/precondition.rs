@@ -35,10 +35,11 @@ impl Commit<'_> {
         asked: &PreparedPrecondition,
         row: &Stored,
     ) -> Result<(), Error> {
-        if let Some(Etag::Is(text, version)) = &asked.etag
-            && *version != Some(row.version)
-        {
-            return Err(self.shared.etag_mismatch(entity, key, row.version, text));
+        if let Some(Etag::Is(text, version)) = &asked.etag {
+            let found = self.record(entity, row)?.version();
+            if *version != Some(found) {
+                return Err(self.shared.etag_mismatch(entity, key, found, text));
+            }
         }
         if let Some((filter, text)) = &asked.condition
             && !query::matches(filter, self.entity(entity), &row.values)

@@ -50,7 +50,7 @@ impl Commit<'_> {
         }
         self.stamp(entity, &mut row);
         self.store(entity, path, key, &changed, &mut row).await?;
-        self.result(entity, &row, false)
+        self.result(entity, &row, false).await
     }
 
     /// Writes what the mask names into the row and answers the columns that differ now.
@@ -111,6 +111,6 @@ impl Commit<'_> {
         let mut row = Stored { values, version: 0, deleted_at: None };
         self.transform(entity, path, change, &mut row, &mut ColumnSet::new())?;
         self.insert(entity, path, &mut row, counted).await?;
-        self.result(entity, &row, true)
+        self.result(entity, &row, true).await
     }
 }

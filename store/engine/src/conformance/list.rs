@@ -33,7 +33,7 @@ macro_rules! api_conformance {
                 a_deleted_row_is_gone_and_its_key_is_free,
                 a_delete_of_a_row_that_does_not_exist_is_not_found_unless_it_may_be_missing,
                 a_write_that_is_only_validated_answers_as_if_and_changes_nothing,
-                a_row_without_a_version_has_no_etag;
+                the_etag_of_a_row_without_a_version_is_that_of_its_content;
             etags:
                 a_write_with_the_current_etag_happens_and_with_an_old_one_is_aborted,
                 an_etag_is_taken_with_and_without_quotes_and_star_means_any_row,

@@ -128,9 +128,15 @@ pub fn a_write_that_is_only_validated_answers_as_if_and_changes_nothing(store: &
     store.fails("CreateNote", request).is_about(&[("note.title", "REQUIRED")]);
 }
 
-pub fn a_row_without_a_version_has_no_etag(store: &Subject) {
-    let made = store.answer("CreatePlain", json!({ "plain": { "id": "1" } }));
-    assert_eq!(made.etag, None);
-    let request = json!({ "plain": { "id": "1", "value": "b" }, "etag": "\"AAAAAAAAAAA\"" });
-    store.fails("UpdatePlain", request).is_about(&[("etag", "NO_ETAG")]);
+pub fn the_etag_of_a_row_without_a_version_is_that_of_its_content(store: &Subject) {
+    let made = store.answer("CreatePlain", json!({ "plain": { "id": "1" } })).etag.unwrap();
+    assert_eq!(store.answer("GetPlain", json!({ "id": "1" })).etag.as_ref(), Some(&made));
+    let update = |value: &str, etag: &str| json!({ "plain": { "id": "1", "value": value }, "etag": etag });
+    let changed = store.answer("UpdatePlain", update("b", &made)).etag.unwrap();
+    let failure = store.fails("UpdatePlain", update("c", &made));
+    failure.is(Code::Aborted, "ETAG_MISMATCH").has("etag", &changed).has("expected", &made);
+    let back = store.answer("UpdatePlain", json!({ "plain": { "id": "1" }, "updateMask": "value" })).etag.unwrap();
+    assert_eq!(back, made);
+    store.fails("DeletePlain", json!({ "id": "1", "etag": changed })).is(Code::Aborted, "ETAG_MISMATCH");
+    store.call("DeletePlain", json!({ "id": "1", "etag": made }));
 }

@@ -49,7 +49,7 @@ impl EntityPlan {
         Ok(Self {
             empty: codec.empty(),
             defaults: defaults(entity, codec)?,
-            generated: entity.columns.iter().filter_map(|column| Some((column.id, column.generated?))).collect(),
+            generated: generated(entity),
             create_times: ids(entity, |column| column.auto == Some(Auto::CreateTime)).collect(),
             update_times: ids(entity, |column| column.auto == Some(Auto::UpdateTime)).collect(),
             ignored: ids(entity, |column| (column.output_only || is_kept(column)) && !entity.is_key(column.id))
@@ -107,6 +107,12 @@ impl EntityPlan {
         }
         counted
     }
+}
+
+/// Columns whose value is made here, or counted where the row is stored.
+fn generated(entity: &Entity) -> Vec<(ColumnId, Generated)> {
+    let made = entity.columns.iter().filter_map(|column| Some((column.id, column.generated?)));
+    made.filter(|(_, generated)| *generated != Generated::Computed).collect()
 }
 
 fn defaults(entity: &Entity, codec: &RowCodec) -> Result<Vec<(ColumnId, Value)>, Error> {

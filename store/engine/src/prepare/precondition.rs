@@ -55,17 +55,11 @@ impl Preparation<'_> {
             None => None,
         };
         let precondition = PreparedPrecondition { exists: asked.exists, etag, condition };
-        self.refuse_contradiction(entity, &precondition, operation, path);
+        self.refuse_contradiction(&precondition, operation, path);
         Ok(precondition)
     }
 
-    fn refuse_contradiction(
-        &mut self,
-        entity: &Entity,
-        asked: &PreparedPrecondition,
-        operation: &Operation,
-        path: &str,
-    ) {
+    fn refuse_contradiction(&mut self, asked: &PreparedPrecondition, operation: &Operation, path: &str) {
         let may_be_absent = match operation {
             Operation::Create { .. } | Operation::Check { .. } => true,
             Operation::Update { allow_missing, .. } => *allow_missing,
@@ -83,10 +77,6 @@ impl Preparation<'_> {
         if matches!(operation, Operation::Undelete { .. }) && asked.exists.is_some() {
             let why = "an undelete has no use for it: a deleted row counts as absent";
             self.violation(precondition_path(path, "exists"), "CONTRADICTION", why);
-        }
-        if asked.etag.is_some() && !entity.versioned {
-            let why = format!("rows of {} have no etag", entity.name);
-            self.violation(precondition_path(path, "etag"), "NO_ETAG", why);
         }
     }
 }

@@ -29,6 +29,11 @@ impl Preparation<'_> {
         let Write { entity: id, operation, precondition, path } = write;
         let shared = self.shared;
         let target = Target { entity: shared.entity(id), codec: shared.codec(id), plan: shared.plan(id), path: &path };
+        if target.entity.read_only && !matches!(operation, Operation::Check { .. }) {
+            let why = format!("rows of {} are read-only", target.entity.name);
+            self.violation(path.trim_end_matches('.').to_owned(), "READ_ONLY", why);
+            return Ok(None);
+        }
         self.require_etag(&target, &operation, &precondition)?;
         let precondition = self.precondition(target.entity, precondition, &operation, &path)?;
         let operation = self.operation(&target, operation)?;

@@ -41,6 +41,7 @@ pub struct RowCodec {
     pub(crate) by_place: Vec<ColumnId>,
     pub(crate) wire_order: Vec<ColumnId>,
     etag: Option<ColumnId>,
+    versioned: bool,
     key: Vec<ColumnId>,
     empty: Vec<Value>,
     rules: Vec<ColumnRules>,
@@ -76,6 +77,7 @@ impl RowCodec {
             message: entity.message,
             wire_order: by_place.iter().filter(shown).copied().collect(),
             etag: columns.iter().find(|column| column.shape == Shape::Etag).map(|column| column.id),
+            versioned: entity.versioned,
             key: entity.primary_key.clone(),
             empty: columns.iter().map(|column| column.empty.clone()).collect(),
             rules: entity.columns.iter().map(rules).collect(),
@@ -141,7 +143,8 @@ impl RowCodec {
         &self.wire_order
     }
 
-    /// Starts a row behind what `out` holds. The version is shown in the etag column, if there is one.
+    /// Starts a row behind what `out` holds. The version is shown in the etag column, if there is one; where rows have
+    /// none, the end of the row tells one.
     pub fn writer<'a>(&'a self, out: &'a mut Vec<u8>, version: u64) -> RowWriter<'a> {
         RowWriter::new(self, out, version)
     }
@@ -156,7 +159,7 @@ impl RowCodec {
         for id in &self.wire_order {
             writer.column(*id, values[id.index()].as_ref())?;
         }
-        writer.finish();
+        let version = writer.finish();
         Ok(Record::from_reserved(buffer, version))
     }
 

@@ -12,13 +12,16 @@ pub struct RowWriter<'a> {
     codec: &'a RowCodec,
     out: &'a mut Vec<u8>,
     version: u64,
+    /// Where the row begins.
+    start: usize,
     /// The etag column, until it is written at its place in the order.
     etag: Option<ColumnId>,
 }
 
 impl<'a> RowWriter<'a> {
     pub(super) fn new(codec: &'a RowCodec, out: &'a mut Vec<u8>, version: u64) -> Self {
-        Self { codec, out, version, etag: codec.etag.filter(|_| version != 0) }
+        let start = out.len();
+        Self { codec, out, version, start, etag: codec.etag.filter(|_| version != 0) }
     }
 
     /// The next column of [`RowCodec::columns_in_wire_order`].
@@ -35,9 +38,10 @@ impl<'a> RowWriter<'a> {
         written.map_err(|fault| fault.field(&column.name).into_internal())
     }
 
-    /// Ends the row.
-    pub fn finish(mut self) {
+    /// Ends the row and tells its version: that of its content where the table keeps none.
+    pub fn finish(mut self) -> u64 {
         self.put_etag();
+        if self.codec.versioned { self.version } else { etag::of_content(&self.out[self.start..]) }
     }
 
     fn put_etag(&mut self) {

@@ -1,6 +1,6 @@
 //! Names that are taken: tables, columns, indexes, paths, and the fields and messages of derived requests.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::Draft;
 use super::context::Context;
@@ -56,15 +56,13 @@ fn same_path(a: &Draft, b: &Draft) -> bool {
     a.entity.rest_collection == b.entity.rest_collection
 }
 
-/// SQLite keeps the names of all tables and indexes in one space.
+/// Names of indexes are a table's own; a database where they are not says so when tables are planned.
 fn check_indexes(ctx: &mut Context<'_>, drafts: &[Draft]) {
-    let mut seen: HashMap<String, String> =
-        drafts.iter().map(|draft| (key(&draft.entity.table), format!("table `{}`", draft.entity.table))).collect();
     for draft in drafts {
+        let mut seen: HashSet<String> = HashSet::new();
         for index in &draft.entity.indexes {
-            let here = format!("an index of `{}`", draft.entity.name);
-            if let Some(other) = seen.insert(key(&index.name), here) {
-                let text = format!("index name `{}` is taken by {other}", index.name);
+            if !seen.insert(key(&index.name)) {
+                let text = format!("two indexes of `{}` have the name `{}`", draft.entity.name, index.name);
                 ctx.entity_error(&draft.message, ("index.name", &index.name), text, "set another `name`");
             }
         }

@@ -46,7 +46,7 @@ pub(crate) fn column(
         searchable: column_options.searchable,
         secret: field.secret,
         immutable: column_options.immutable || behavior.immutable,
-        output_only: field.output_only,
+        output_only: field.output_only || generated == Some(Generated::Computed),
         references: None,
         rules: Rules::default(),
         comment: field.comment.clone(),
@@ -140,9 +140,9 @@ pub(crate) struct IdentifierProblem {
 
 /// Why a database would not take the name, or the store needs it for itself.
 pub(crate) fn identifier_problem(name: &str) -> Option<IdentifierProblem> {
-    let (what, help) = if !names::is_identifier(name) {
-        ("is not an identifier", "use letters, digits and underscores, not starting with a digit")
-    } else if name.len() > MAX_IDENTIFIER {
+    let (what, help) = if !names::is_storable(name) {
+        ("is not one that databases take", "use printable characters, and no blank at the end")
+    } else if name.chars().count() > MAX_IDENTIFIER {
         ("is longer than 64 characters", "write a shorter name")
     } else if name.to_ascii_lowercase().starts_with("rowkeep_") {
         ("starts with `rowkeep_`, which is kept for hidden columns and tables", "write another name")
@@ -177,6 +177,7 @@ fn generated(
             matches!(storage, Storage::Text | Storage::Blob),
             "UUIDV7 needs text or bytes: declare the field as `string`",
         ),
+        GeneratedOption::Computed => (Generated::Computed, true, ""),
     };
     if !fits {
         let message = format!("`{}` cannot be generated this way", descriptor.name());

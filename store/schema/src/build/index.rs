@@ -148,9 +148,10 @@ fn check_new(ctx: &mut Context<'_>, draft: &Draft, index: &Index, options: &Inde
 /// `idx_users_city_created_at`; a longer name than databases take ends with a hash of the whole.
 fn index_name(table: &str, columns: &[&str]) -> String {
     let name = format!("idx_{table}_{}", columns.join("_"));
-    if name.len() <= MAX_IDENTIFIER {
+    if name.chars().count() <= MAX_IDENTIFIER {
         return name;
     }
     let hash = crate::fingerprint::hash(name.as_bytes());
-    format!("{}_{hash:016x}", &name[..MAX_IDENTIFIER - 17])
+    let head: String = name.chars().take(MAX_IDENTIFIER - 17).collect();
+    format!("{head}_{hash:016x}")
 }

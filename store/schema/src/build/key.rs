@@ -97,6 +97,8 @@ fn check_column(ctx: &mut Context<'_>, draft: &Draft, index: usize) -> bool {
         Some((format!("`{name}` is optional and cannot be a key"), "drop `optional`: a key always has a value"))
     } else if column.secret {
         Some((format!("`{name}` is secret and cannot be a key"), "drop `secret`, or use another field as key"))
+    } else if column.generated == Some(Generated::Computed) {
+        Some((format!("`{name}` is computed and cannot be a key"), "use another field as key"))
     } else if column.auto == Some(Auto::Etag) {
         Some((format!("`{name}` is the etag and cannot be a key"), "use another field as key"))
     } else {

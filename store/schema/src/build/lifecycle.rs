@@ -11,7 +11,7 @@ pub(crate) fn set_lifecycles(ctx: &mut Context<'_>, drafts: &mut [Draft]) {
         check_autos(ctx, draft);
         set_soft_delete(ctx, draft);
         set_expire(ctx, draft);
-        check_version(ctx, draft);
+        check_read_only(ctx, draft);
     }
 }
 
@@ -68,13 +68,27 @@ fn set_expire(ctx: &mut Context<'_>, draft: &mut Draft) {
     draft.entity.expire = Some(column.id);
 }
 
-/// What needs the version column.
-fn check_version(ctx: &mut Context<'_>, draft: &Draft) {
-    if draft.entity.versioned {
+/// What would write to an entity that is only read, or ask for a column of the store's own.
+fn check_read_only(ctx: &mut Context<'_>, draft: &Draft) {
+    if !draft.entity.read_only {
         return;
     }
-    if draft.entity.require_etag {
-        let text = "`require_etag` needs the version that `version: false` turns off";
-        ctx.entity_error(&draft.message, ("require_etag", ""), text, "drop one of them");
+    let options = &draft.options;
+    let asked = [
+        (options.version == Some(true), "version"),
+        (options.soft_delete, "soft_delete"),
+        (!options.expire.is_empty(), "expire"),
+        (options.require_etag, "require_etag"),
+    ];
+    for (_, option) in asked.into_iter().filter(|(is_set, _)| *is_set) {
+        let text = format!("`{}` is read-only and has `{option}`, which is about writes", draft.entity.name);
+        ctx.entity_error(&draft.message, (option, ""), text, format!("drop `{option}` or `read_only`"));
+    }
+    for (column, field) in draft.entity.columns.iter().zip(&draft.fields) {
+        if column.references.is_some() {
+            let text =
+                format!("`{}` is read-only, and what `{}` refers to is not checked", draft.entity.name, column.field);
+            ctx.column_error(field, ("references", ""), text, "drop `references`");
+        }
     }
 }

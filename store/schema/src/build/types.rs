@@ -6,7 +6,7 @@ use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind as ProtoKind, MessageD
 
 use crate::locate::{Element, Locator};
 use crate::model::{Cardinality, EnumId, EnumType, Field, Kind, MapKey, MessageId, MessageType, WellKnown};
-use crate::options::{self, ColumnOptions};
+use crate::options::{self, ColumnOptions, GeneratedOption};
 
 /// The tables of messages and enums while they grow.
 pub(crate) struct Types<'a> {
@@ -97,7 +97,10 @@ impl<'a> Types<'a> {
             cardinality,
             oneof: oneof_index(message, field),
             secret: column.secret || behavior.input_only,
-            output_only: column.output_only || behavior.output_only || column.auto != 0,
+            output_only: column.output_only
+                || behavior.output_only
+                || column.auto != 0
+                || column.generated == GeneratedOption::Computed as i32,
             comment: self.locator.comment(&Element::from(field)),
         }
     }

@@ -69,6 +69,15 @@ fn lifecycle(report: &mut Report<'_>, before: &Entity, after: &Entity) {
         }
         _ => {}
     }
+    match (before.read_only, after.read_only) {
+        (false, true) => {
+            report.add(ChangeKind::ReadOnly, "", Verdict::Compatible, "clients can no longer write");
+        }
+        (true, false) => {
+            report.add(ChangeKind::ReadOnly, "", Verdict::Compatible, "clients can write from now on");
+        }
+        _ => {}
+    }
     match (before.soft_delete.is_some(), after.soft_delete.is_some()) {
         (false, true) => {
             report.add(ChangeKind::SoftDelete, "", Verdict::NeedsMigration, "deleted rows are kept from now on");

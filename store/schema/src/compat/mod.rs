@@ -51,6 +51,7 @@ pub enum ChangeKind {
     PathChanged,
     PrimaryKey,
     Versioned,
+    ReadOnly,
     SoftDelete,
     Expire,
     ColumnAdded,

@@ -35,6 +35,9 @@ pub(super) fn parts(entity: &Entity, message: &MessageDescriptor) -> Parts {
     }
     builder.batch_get();
     builder.list();
+    if entity.read_only {
+        return builder.parts;
+    }
     builder.create();
     builder.update();
     builder.delete();

@@ -5,6 +5,7 @@
 
 pub mod grpc;
 pub mod http;
+pub mod surface;
 pub mod wire;
 
 use std::net::SocketAddr;

@@ -5,7 +5,7 @@ mod render;
 mod tables;
 
 pub(crate) use render::{add_column, create_index, create_table, literal, sqlite_affinity, sqlite_type};
-pub(crate) use tables::{ColumnDef, IndexDef, KeyKind, TableDef, counted, is_stored, key_kind, tables};
+pub(crate) use tables::{ColumnDef, IndexDef, KeyKind, TableDef, counted, is_stored, is_written, key_kind, tables};
 
 /// Version of a row, in every versioned table.
 pub(crate) const VERSION_COLUMN: &str = "rowkeep_version";

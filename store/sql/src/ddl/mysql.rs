@@ -150,12 +150,17 @@ pub(crate) fn column_type(dialect: Dialect, table: &TableDef, column: &ColumnDef
     }
     let indexed = table.primary_key.contains(&column.name)
         || table.indexes.iter().any(|index| index.columns.iter().any(|(name, _)| *name == column.name));
-    let length = match column.max_length {
+    natural_type(dialect, column.storage, column.max_length, indexed)
+}
+
+/// The type of a column of which nothing else is said.
+pub(crate) fn natural_type(dialect: Dialect, storage: Storage, max_length: Option<u32>, indexed: bool) -> String {
+    let length = match max_length {
         Some(length) if indexed || length <= SHORT => Some(length.max(1)),
         _ if indexed => Some(INDEXED_LENGTH),
         _ => None,
     };
-    match column.storage {
+    match storage {
         Storage::Bool => "tinyint(1)".to_owned(),
         Storage::Int32 | Storage::Enum(_) => "int".to_owned(),
         Storage::Int64 | Storage::Duration => "bigint".to_owned(),

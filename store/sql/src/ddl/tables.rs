@@ -20,6 +20,8 @@ pub(crate) struct TableDef {
     /// The column whose NULL is replaced by the next number.
     pub(crate) counted: Option<String>,
     pub(crate) indexes: Vec<IndexDef>,
+    /// Somebody else's: looked at, never made or changed.
+    pub(crate) read_only: bool,
 }
 
 /// How the primary key is kept.
@@ -43,6 +45,10 @@ pub(crate) struct ColumnDef {
     /// Characters of a text, bytes of a blob, at most.
     pub(crate) max_length: Option<u32>,
     pub(crate) not_null: bool,
+    /// Every write sets a value, so that it does no harm if NULL is not taken.
+    pub(crate) always_set: bool,
+    /// The database computes it.
+    pub(crate) computed: bool,
     /// What rows get that exist when the column is added.
     pub(crate) fill: Value,
 }
@@ -56,9 +62,24 @@ pub(crate) struct IndexDef {
     pub(crate) unique: bool,
 }
 
-/// Whether the column is in the table. Etags are computed.
+/// Whether the column is in the table. Etags are made from the version.
 pub(crate) fn is_stored(column: &Column) -> bool {
     column.auto != Some(Auto::Etag)
+}
+
+/// Whether statements set the column.
+pub(crate) fn is_written(column: &Column) -> bool {
+    is_stored(column) && column.generated != Some(Generated::Computed)
+}
+
+impl TableDef {
+    /// Why the table, or a column that it lacks, cannot be made.
+    pub(crate) fn unmakeable(&self, column: &ColumnDef) -> Option<String> {
+        let (table, name) = (&self.name, &column.name);
+        column
+            .computed
+            .then(|| format!("{table}.{name} is computed, and only its owner knows from what: add it yourself"))
+    }
 }
 
 /// The tables of a schema, in its order.
@@ -82,6 +103,8 @@ fn table(entity: &Entity, codecs: &Codecs) -> TableDef {
                 sql_type: column.sql_type.clone(),
                 max_length: column.rules.max_length,
                 not_null,
+                always_set: column.rules.required || matches!(column.auto, Some(Auto::CreateTime | Auto::UpdateTime)),
+                computed: column.generated == Some(Generated::Computed),
                 fill: fill(default, not_null, &empty[column.id.index()]),
             }
         })
@@ -95,6 +118,7 @@ fn table(entity: &Entity, codecs: &Codecs) -> TableDef {
         key: key_kind(entity),
         counted: counted(entity).map(|column| entity.column(column).name.clone()),
         indexes: indexes(entity),
+        read_only: entity.read_only,
     }
 }
 
@@ -114,6 +138,8 @@ fn hidden_columns(entity: &Entity) -> Vec<ColumnDef> {
         sql_type: None,
         max_length: None,
         not_null,
+        always_set: false,
+        computed: false,
         fill: if not_null { Value::Int(0) } else { Value::Null },
     };
     let mut columns = Vec::new();

@@ -33,7 +33,8 @@ impl Applied {
             let indexes = def.indexes.iter().map(|index| index.name.clone());
             Some((def.name.clone(), AppliedTable { found, storages: storages.collect(), indexes: indexes.collect() }))
         };
-        Self { tables: desired.iter().filter_map(table).collect() }
+        // What is only read is not rowkeep's to change or to drop.
+        Self { tables: desired.iter().filter(|def| !def.read_only).filter_map(table).collect() }
     }
 }
 

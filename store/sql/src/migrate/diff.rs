@@ -3,7 +3,7 @@
 //! Only what an apply made is ever dropped: a column or an index that somebody else added stays where it is.
 
 use super::applied::{Applied, AppliedTable, storage_text};
-use super::found::{FoundIndex, FoundKey, FoundTable};
+use super::found::{FoundColumn, FoundIndex, FoundKey, FoundTable};
 use crate::ddl::{ColumnDef, IndexDef, KeyKind, TableDef};
 
 /// A change of the database.
@@ -11,6 +11,8 @@ use crate::ddl::{ColumnDef, IndexDef, KeyKind, TableDef};
 pub(crate) enum Change<'a> {
     Create(&'a TableDef),
     Alter(Alter<'a>),
+    /// A table or view that is only read, and why it cannot be.
+    Unfit(&'a TableDef, String),
     /// A managed table that no entity asks for any more.
     Drop(&'a FoundTable),
 }
@@ -51,8 +53,8 @@ pub(crate) trait Spelling {
     /// Whether a column of this found type holds what the wanted one does.
     fn same_type(&self, table: &TableDef, column: &ColumnDef, found: &str) -> bool;
 
-    /// How the catalogue shows the table's key.
-    fn key(&self, table: &TableDef) -> FoundKey;
+    /// Whether the catalogue shows the table's key like this.
+    fn same_key(&self, table: &TableDef, found: FoundKey) -> bool;
 }
 
 /// The changes, tables in the order of the schema.
@@ -66,6 +68,12 @@ pub(crate) fn diff<'a>(
     let mut used = Vec::new();
     let mut changes = Vec::new();
     for table in desired {
+        if table.read_only {
+            used.push(table.name.as_str());
+            let unfit = unfit(table, by_name(&table.name), spelling);
+            changes.extend(unfit.map(|why| Change::Unfit(table, why)));
+            continue;
+        }
         let former = table.renamed_from.as_deref().and_then(by_name).filter(|_| by_name(&table.name).is_none());
         match former.or_else(|| by_name(&table.name)) {
             None => changes.push(Change::Create(table)),
@@ -80,6 +88,20 @@ pub(crate) fn diff<'a>(
     let managed = applied.tables.keys().filter(|name| !used.contains(&name.as_str()));
     changes.extend(managed.filter_map(|name| by_name(name)).map(Change::Drop));
     changes
+}
+
+/// Why what was found does not hold the rows that are to be read.
+fn unfit(table: &TableDef, found: Option<&FoundTable>, spelling: &dyn Spelling) -> Option<String> {
+    let Some(found) = found else { return Some("it is not there, and only its owner makes it".to_owned()) };
+    let problem = |column: &ColumnDef| match found.column(&column.name) {
+        None => Some(format!("it has no column {}", column.name)),
+        Some(is) if !spelling.same_type(table, column, &is.sql_type) => {
+            Some(format!("its column {} is {}; write `sql_type` if that is meant", column.name, is.sql_type))
+        }
+        Some(_) => None,
+    };
+    let problems: Vec<String> = table.columns.iter().filter_map(problem).collect();
+    (!problems.is_empty()).then(|| problems.join("; "))
 }
 
 struct Differ<'a, 'f> {
@@ -131,7 +153,7 @@ impl<'a> Differ<'a, '_> {
             if !same_storage || !self.spelling.same_type(self.table, column, &found.sql_type) {
                 changes.push(ColumnChange::Convert { column, from: was });
             }
-            if found.not_null != column.not_null && !self.is_integer_key(column) {
+            if !self.same_nullability(column, found) {
                 changes.push(ColumnChange::Nullable(column));
             }
         }
@@ -141,6 +163,11 @@ impl<'a> Differ<'a, '_> {
             self.found.columns.iter().filter(|found| !kept.contains(&found.name.as_str()) && managed(&found.name));
         changes.extend(dropped.map(|found| ColumnChange::Drop(&found.name)));
         changes
+    }
+
+    fn same_nullability(&self, column: &ColumnDef, found: &FoundColumn) -> bool {
+        let stricter = found.not_null && column.always_set;
+        found.not_null == column.not_null || stricter || column.computed || self.is_integer_key(column)
     }
 
     /// Such a key is never NULL, whatever the catalogue says.
@@ -154,7 +181,8 @@ impl<'a> Differ<'a, '_> {
             column.and_then(|column| self.found_name(column)).unwrap_or_default().to_owned()
         };
         let wanted: Vec<String> = self.table.primary_key.iter().map(named).collect();
-        wanted != self.found.primary_key || self.spelling.key(self.table) != self.found.key
+        let same_columns = wanted == self.found.primary_key || self.found.is_keyed_by(&wanted);
+        !same_columns || !self.spelling.same_key(self.table, self.found.key)
     }
 
     fn indexes(&self, gone: &dyn Fn(&str) -> bool) -> (Vec<&'a FoundIndex>, Vec<&'a IndexDef>) {

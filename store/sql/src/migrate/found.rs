@@ -42,6 +42,15 @@ pub(crate) struct FoundIndex {
 }
 
 impl FoundTable {
+    /// Whether the table has no primary key, and these columns tell its rows apart all the same.
+    pub(crate) fn is_keyed_by(&self, columns: &[String]) -> bool {
+        let set = |name: &str| self.column(name).is_some_and(|column| column.not_null);
+        let of = |index: &FoundIndex| index.columns.iter().map(|(name, _)| name.as_str()).eq(columns);
+        self.primary_key.is_empty()
+            && columns.iter().all(|name| set(name))
+            && self.indexes.iter().any(|index| index.unique && !index.special && of(index))
+    }
+
     pub(crate) fn column(&self, name: &str) -> Option<&FoundColumn> {
         self.columns.iter().find(|column| column.name == name)
     }

@@ -121,6 +121,10 @@ impl Database {
         Ok(())
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(super) fn floor(&self) -> Result<u64, Error> {
         self.meta(async |control| meta::floor(control).await)
     }

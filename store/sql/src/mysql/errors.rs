@@ -82,6 +82,13 @@ pub(super) fn violated(error: &DriverError) -> Option<&str> {
     Some(name.rsplit_once('.').map_or(name, |(_, index)| index))
 }
 
+/// Whether the next number of this column is more than it holds.
+pub(super) fn counts_no_further(error: &DriverError, column: &str) -> bool {
+    let DriverError::Server(ServerError { code, message, .. }) = error else { return false };
+    // A value that does not fit may be another column's.
+    matches!(code, 167 | 1467) || (*code == 1264 && message.contains(&format!("'{column}'")))
+}
+
 /// What a failed call means for the request.
 pub(super) fn classify(error: DriverError) -> Error {
     let answer = match &error {
@@ -126,9 +133,22 @@ fn of_server(server: ServerError) -> Error {
             "the disk that holds the database is full; nothing was written",
         ),
         1153 | 1118 | 1301 => Error::new(Code::InvalidArgument, "ROW_TOO_LARGE", "the row is too large to store"),
-        1264 | 1366 | 1292 | 1406 | 1365 | 3140 | 3819 | 4025 => {
+        1048 | 1264 | 1265 | 1292 | 1365 | 1366 | 1406 | 1411 | 1416 | 1525 | 3037 | 3055 | 3140 | 3819 | 4025 => {
             let message = format!("the database refuses a value: {}", server.message);
             Error::new(Code::InvalidArgument, "VALUE_REFUSED", message)
+        }
+        1216 | 1452 => {
+            let message = "the row refers to one that does not exist, and a foreign key of the database wants it";
+            Error::new(Code::FailedPrecondition, "REFERENCE_NOT_FOUND", message)
+        }
+        1217 | 1451 => {
+            let message = "other rows refer to the row, and a foreign key of the database keeps it";
+            Error::new(Code::FailedPrecondition, "REFERENCED", message)
+        }
+        // A trigger's own word.
+        1644 => {
+            let message = format!("the database refuses the write: {}", server.message);
+            Error::new(Code::FailedPrecondition, "WRITE_REFUSED", message)
         }
         1317 | 1969 | 3024 => Error::new(
             Code::DeadlineExceeded,

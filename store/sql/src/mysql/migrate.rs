@@ -83,7 +83,9 @@ fn desired(schema: &Schema) -> Vec<TableDef> {
 }
 
 async fn plan(control: &mut Connection, dialect: Dialect, schema: &Schema, is_new: bool) -> Result<Plan, Error> {
-    let catalogue = catalogue::read(control, dialect).await?;
+    let desired = desired(schema);
+    let mut catalogue = catalogue::read(control, dialect).await?;
+    catalogue.keep_views(|name| desired.iter().any(|table| table.read_only && table.name == name));
     let (applied, broken_off) = match is_new {
         true => (Applied::default(), false),
         false => (applied(control).await?, meta::get(control, meta::MIGRATING).await?.is_some()),
@@ -93,12 +95,12 @@ async fn plan(control: &mut Connection, dialect: Dialect, schema: &Schema, is_ne
     if broken_off {
         tracing::warn!("a migration was broken off; the plan holds what it had not done");
     }
-    let desired = desired(schema);
     let mut steps = Steps::new(control, dialect, &catalogue, &drift);
     for change in diff(&desired, &catalogue.tables, &applied, &MySqlSpelling(dialect)) {
         match change {
             Change::Create(table) => steps.create(table),
             Change::Alter(alter) => steps.alter(&alter).await?,
+            Change::Unfit(table, why) => steps.unfit(table, why),
             Change::Drop(table) => steps.drop(table),
         }
     }
@@ -113,8 +115,9 @@ impl Spelling for MySqlSpelling {
         normal_type(&column_type(self.0, table, column)) == normal_type(found)
     }
 
-    fn key(&self, table: &TableDef) -> FoundKey {
-        if table.counted.is_some() { FoundKey::Counted } else { FoundKey::Plain }
+    /// A column may go on counting for others.
+    fn same_key(&self, table: &TableDef, found: FoundKey) -> bool {
+        table.counted.is_none() || found == FoundKey::Counted
     }
 }
 

@@ -7,6 +7,8 @@
 mod catalogue;
 mod database;
 mod errors;
+mod groups;
+mod import;
 mod lanes;
 mod load;
 mod meta;
@@ -23,6 +25,7 @@ mod values;
 mod writes;
 
 pub use database::{Database, Options};
+pub use import::{GivenKey, ImportOptions, Imported, import};
 pub use migrate::preview;
 pub use rowkeep_mysql::Address;
 pub use store::{MySqlStore, Stats};

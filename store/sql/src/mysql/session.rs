@@ -69,17 +69,19 @@ impl Connector {
 ///
 /// - Values that do not fit are refused. Days that no calendar has are ours to refuse, because a date without a year may
 ///   be the 29th of February; 0 is a number like any other.
-/// - Times are UTC.
+/// - Times are UTC, and what a column cannot keep of their fraction is cut off.
 /// - Reads of transactions lock what they read and the gaps where it would be, which is what `REPEATABLE READ` adds.
 /// - Long texts are sorted by more than their first kilobyte.
 /// - A table's size is asked of it, not of what MySQL remembers for a day: it decides how the table is migrated.
 fn settings(dialect: Dialect) -> String {
     format!(
         "SET NAMES utf8mb4 COLLATE {}, \
-         SESSION sql_mode = 'STRICT_ALL_TABLES,ALLOW_INVALID_DATES,ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION', \
+         SESSION sql_mode = 'STRICT_ALL_TABLES,ALLOW_INVALID_DATES,ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION{}', \
          SESSION time_zone = '+00:00', SESSION autocommit = 1, SESSION {}, \
          SESSION innodb_lock_wait_timeout = {LOCK_WAIT}, SESSION max_sort_length = 16384",
         collation(dialect),
+        // MariaDB cuts off unless it is told to round.
+        if dialect == Dialect::MySql { ",TIME_TRUNCATE_FRACTIONAL" } else { "" },
         match dialect {
             Dialect::MySql => "transaction_isolation = 'REPEATABLE-READ', SESSION information_schema_stats_expiry = 0",
             Dialect::Sqlite | Dialect::MariaDb => "tx_isolation = 'REPEATABLE-READ'",

@@ -66,7 +66,13 @@ impl<'a> Steps<'a> {
 
     pub(super) fn create(&mut self, table: &TableDef) {
         let sql = vec![create_table(self.dialect, table)];
-        self.add(&table.name, Step { what: format!("create table {}", table.name), sql, ..Step::default() });
+        let refused = table.columns.iter().filter_map(|column| table.unmakeable(column)).collect();
+        self.add(&table.name, Step { what: format!("create table {}", table.name), sql, refused, ..Step::default() });
+    }
+
+    pub(super) fn unfit(&mut self, table: &TableDef, why: String) {
+        let what = format!("read {}", table.name);
+        self.add(&table.name, Step { what, refused: vec![why], ..Step::default() });
     }
 
     pub(super) fn drop(&mut self, table: &FoundTable) {
@@ -138,7 +144,9 @@ impl<'a> Steps<'a> {
         match change {
             ColumnChange::Add(column) => {
                 let clauses = add_column(self.dialect, definition, column);
-                self.change(changing, format!("add column {table}.{}", column.name), &clauses, Step::default()).await
+                let refused = definition.unmakeable(column).into_iter().collect();
+                let step = Step { refused, ..Step::default() };
+                self.change(changing, format!("add column {table}.{}", column.name), &clauses, step).await
             }
             ColumnChange::Rename { from, to } => {
                 let clause = format!("RENAME COLUMN {} TO {}", self.dialect.name(from), self.dialect.name(&to.name));

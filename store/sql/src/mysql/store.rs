@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use kit_core::{Code, Error, Reply};
 use rowkeep_engine::{Capabilities, LoadBatch, LoadOutcome, Outcome, Program, Remembered, Rows, Scan, View};
-use rowkeep_mysql::Param;
+use rowkeep_mysql::{Error as DriverError, Param};
 use rowkeep_record::{Codecs, Key, Record};
 use rowkeep_schema::{ColumnId, Entity, EntityId, Schema};
 
 use super::database::{Background, Database};
+use super::errors::counts_no_further;
+use super::groups::{self, Groups};
 use super::lanes::Lanes;
 use super::pool::Pool;
 use super::reads::{Found, Read};
@@ -62,6 +64,7 @@ pub(super) struct Shared {
     pub(super) points: Lanes,
     pub(super) scans: Lanes,
     pub(super) writers: Pool,
+    pub(super) groups: Groups,
     /// Counts commits.
     pub(super) position: AtomicU64,
     /// Versions up to this one may be given.
@@ -92,6 +95,12 @@ impl Shared {
     pub(super) fn unique(&self, entity: EntityId, name: &str) -> Option<u16> {
         let indexes = &self.schema.entity(entity).indexes;
         indexes.iter().position(|index| index.name == name).and_then(|at| u16::try_from(at).ok())
+    }
+
+    /// Whether an insert failed because the next number is none.
+    pub(super) fn counts_no_further(&self, entity: EntityId, error: &DriverError) -> bool {
+        let name = self.counted(entity).map(|column| self.schema.entity(entity).column(column).name.as_str());
+        name.is_some_and(|name| counts_no_further(error, name))
     }
 
     pub(super) fn used_up(&self, entity: EntityId) -> Error {
@@ -130,6 +139,7 @@ impl MySqlStore {
             sweeps: schema.entities.iter().filter_map(|entity| sweep_statement(connector.dialect, entity)).collect(),
             points: Lanes::new(&runtime, &connector, &lost, POINT_LANES, false),
             scans: Lanes::new(&runtime, &connector, &lost, SCAN_LANES, true),
+            groups: Groups::default(),
             position: AtomicU64::new(floor),
             reserved: AtomicU64::new(floor),
             reserving: tokio::sync::Mutex::default(),
@@ -237,6 +247,9 @@ impl Rows for MySqlStore {
     }
 
     fn transact(&self, program: Program) -> Reply<'static, Result<Outcome, Error>> {
+        if program.only_adds() {
+            return groups::join(&self.shared, &self.runtime, program);
+        }
         self.spawn(writes::transact(Arc::clone(&self.shared), program))
     }
 

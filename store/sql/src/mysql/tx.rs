@@ -145,7 +145,7 @@ impl<'a> MySqlTx<'a> {
             // A number that the server gave cannot clash, unless it can count no further.
             Some(None) if counting => WriteError::Other(self.shared.used_up(entity)),
             Some(index) => WriteError::Duplicate(index),
-            None if counting && matches!(error.code(), Some(167 | 1467 | 1264)) => {
+            None if counting && self.shared.counts_no_further(entity, &error) => {
                 WriteError::Other(self.shared.used_up(entity))
             }
             None => WriteError::Other(Failed::Driver(error).into()),
@@ -266,8 +266,8 @@ pub(super) fn row_params<'a>(sql: &EntitySql, entity: &Entity, row: &'a Stored) 
         Deleted::Shown(column) if column == selected.column => deleted_at(row),
         _ => param(row.values[selected.column.index()].as_ref(), selected.storage),
     };
-    let mut params: Vec<Param<'a>> = sql.stored.iter().map(value).collect();
-    debug_assert!(sql.stored.iter().all(|selected| entity.column(selected.column).storage == selected.storage));
+    let mut params: Vec<Param<'a>> = sql.written.iter().map(value).collect();
+    debug_assert!(sql.written.iter().all(|selected| entity.column(selected.column).storage == selected.storage));
     if sql.versioned {
         params.push(version(row.version)?);
     }

@@ -79,12 +79,22 @@ pub(super) fn read<T>(
         (Raw::Bytes(bytes), Storage::Text | Storage::Json) => {
             take(ValueRef::Text(std::str::from_utf8(bytes).map_err(Error::internal)?))
         }
+        // `BIT`.
+        (Raw::Bytes(bits), Storage::Bool | Storage::Uint64) => take(bit_value(bits, storage)),
+        // `0000-00-00`: no moment in time.
+        (Raw::DateTime(DateTime { month: 0, .. } | DateTime { day: 0, .. }), Storage::Timestamp) => {
+            take(ValueRef::Null)
+        }
         (Raw::DateTime(time), Storage::Timestamp) => take(ValueRef::Int(micros(time))),
+        (Raw::DateTime(date), Storage::Text) => take(ValueRef::Text(&date_text(date))),
+        (Raw::Time(time), Storage::Text) => take(ValueRef::Text(&time_text(time))),
         (Raw::DateTime(date), Storage::Date) => {
             take(ValueRef::Int(i64::from(date.year) * 10_000 + i64::from(date.month) * 100 + i64::from(date.day)))
         }
         (Raw::Float(number), Storage::Float | Storage::Double) => take(ValueRef::Real(number.into())),
         (Raw::Double(number), Storage::Float | Storage::Double) => take(ValueRef::Real(number)),
+        (Raw::Int(number), Storage::Bool) => take(ValueRef::Int((number != 0).into())),
+        (Raw::Uint(number), Storage::Bool) => take(ValueRef::Int((number != 0).into())),
         (Raw::Int(number), Storage::Uint64) => take(ValueRef::Uint(u64::try_from(number).map_err(Error::internal)?)),
         (Raw::Uint(number), Storage::Uint64) => take(ValueRef::Uint(number)),
         (Raw::Int(number), _) => take(ValueRef::Int(number)),
@@ -122,6 +132,32 @@ fn micros(time: DateTime) -> i64 {
     .to_micros()
 }
 
+/// Bits, the highest first.
+fn bit_value(bits: &[u8], storage: Storage) -> ValueRef<'static> {
+    let number = bits.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
+    match storage {
+        Storage::Bool => ValueRef::Int((number != 0).into()),
+        _ => ValueRef::Uint(number),
+    }
+}
+
+/// A `DATE` where a text is wanted, as in a key.
+fn date_text(date: DateTime) -> String {
+    format!("{:04}-{:02}-{:02}", date.year, date.month, date.day)
+}
+
+/// A `TIME`, which is negative or longer than a day at times: `-838:59:59.5`.
+fn time_text(time: i64) -> String {
+    let (sign, micros) = (if time < 0 { "-" } else { "" }, time.unsigned_abs());
+    let seconds = micros / 1_000_000;
+    let mut text = format!("{sign}{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60);
+    if micros % 1_000_000 > 0 {
+        text.push_str(&format!(".{:06}", micros % 1_000_000));
+        text.truncate(text.trim_end_matches('0').len());
+    }
+    text
+}
+
 /// The stored form of a decimal that is written out with all digits of its scale.
 fn decimal(digits: &[u8], precision: u8, scale: u8) -> Option<Value> {
     let (negative, digits) = match digits {
@@ -152,6 +188,24 @@ fn unexpected(raw: Raw<'_>, storage: Storage) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_written_as_the_server_writes_them() {
+        assert_eq!(time_text(0), "00:00:00");
+        assert_eq!(time_text(-(838 * 3600 + 59 * 60 + 59) * 1_000_000), "-838:59:59");
+        assert_eq!(time_text(90_500_000), "00:01:30.5");
+    }
+
+    #[test]
+    fn what_has_no_other_form_is_read_as_a_number_or_a_text() {
+        let of = |raw, storage| read_owned(raw, storage).unwrap();
+        assert_eq!(of(Raw::Bytes(&[1, 0]), Storage::Uint64), Value::Uint(256));
+        assert_eq!(of(Raw::Bytes(&[1]), Storage::Bool), Value::Int(1));
+        assert_eq!(of(Raw::Int(-3), Storage::Bool), Value::Int(1));
+        let day = DateTime { year: 2024, month: 2, day: 1, ..DateTime::default() };
+        assert_eq!(of(Raw::DateTime(day), Storage::Text), Value::Text("2024-02-01".into()));
+        assert_eq!(of(Raw::DateTime(DateTime::default()), Storage::Timestamp), Value::Null);
+    }
 
     #[test]
     fn times_that_cannot_be_stored_lie_around_those_that_can() {

@@ -36,8 +36,8 @@ pub(super) async fn transact(shared: Arc<Shared>, mut program: Program) -> Resul
             Run::Answer(answer) => return answer,
             Run::Again(error, fate) => (error, fate),
             // Run again, it finds its own answer, or that there is none.
-            Run::Unknown(error) if program.is_remembered() => (unknown(error), Fate::Lost),
-            Run::Unknown(error) => return Err(unknown(error)),
+            Run::Unknown(error) if program.is_remembered() => (unknown().with_source(error), Fate::Lost),
+            Run::Unknown(error) => return Err(unknown().with_source(error)),
         };
         if attempt >= ATTEMPTS {
             return Err(error);
@@ -115,10 +115,10 @@ fn conflict(error: Error) -> Error {
         .with_source(error)
 }
 
-fn unknown(error: DriverError) -> Error {
+pub(super) fn unknown() -> Error {
     let message = "the connection to the database was lost while the write was committed; whether it happened is not \
          known: read, or send the request again with the request id it had";
-    Error::new(Code::Unavailable, "COMMIT_UNKNOWN", message).with_applied(Applied::Unknown).with_source(error)
+    Error::new(Code::Unavailable, "COMMIT_UNKNOWN", message).with_applied(Applied::Unknown)
 }
 
 /// Makes sure that no later start of any instance gives a version up to this one again.

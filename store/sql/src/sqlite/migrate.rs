@@ -1,5 +1,6 @@
 //! Plans and applies on SQLite. Its DDL is transactional, so a migration that is killed has not happened.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use kit_core::{Code, Error};
@@ -85,16 +86,36 @@ fn plan(connection: &Connection, schema: &Schema) -> Result<Plan, Error> {
     let found = catalogue(connection)?;
     let applied = applied(connection)?;
     let desired = tables(schema);
+    check_names(&desired)?;
     let drift = drift(&applied, &found);
     let mut steps = Steps::new(connection, &drift);
     for change in diff(&desired, &found, &applied, &SqliteSpelling) {
         match change {
             Change::Create(table) => steps.create(table),
             Change::Alter(alter) => steps.alter(&alter)?,
+            Change::Unfit(table, why) => steps.unfit(table, why),
             Change::Drop(table) => steps.drop(table)?,
         }
     }
     Ok(Plan { steps: steps.done, drift })
+}
+
+/// Tables and indexes share one space of names here.
+fn check_names(tables: &[TableDef]) -> Result<(), Error> {
+    let mut seen: HashSet<String> = tables.iter().map(|table| table.name.to_ascii_lowercase()).collect();
+    for table in tables {
+        for index in &table.indexes {
+            if !seen.insert(index.name.to_ascii_lowercase()) {
+                let message = format!(
+                    "the name of index {} of {} is taken by another table or index, and SQLite has one space for all; \
+                     set another `name`",
+                    index.name, table.name
+                );
+                return Err(Error::new(Code::FailedPrecondition, "INDEX_NAME_TAKEN", message));
+            }
+        }
+    }
+    Ok(())
 }
 
 struct SqliteSpelling;
@@ -106,12 +127,13 @@ impl Spelling for SqliteSpelling {
         wanted == found || sqlite_affinity(wanted) == sqlite_affinity(found)
     }
 
-    fn key(&self, table: &TableDef) -> FoundKey {
-        match table.key {
+    fn same_key(&self, table: &TableDef, found: FoundKey) -> bool {
+        let wanted = match table.key {
             KeyKind::Integer => FoundKey::Integer,
             KeyKind::Counted => FoundKey::Counted,
             KeyKind::Plain => FoundKey::Plain,
-        }
+        };
+        wanted == found
     }
 }
 

@@ -138,7 +138,7 @@ fn record(row: &Row<'_>, sql: &EntitySql, codec: &RowCodec, capacity: usize) -> 
         let raw = row.get_ref(at + 1).map_err(failed)?;
         writer.column(selected.column, read(raw, selected.storage)?)?;
     }
-    writer.finish();
+    let version = writer.finish();
     Ok(Record::from_reserved(buffer, version))
 }
 

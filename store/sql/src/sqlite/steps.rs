@@ -36,7 +36,13 @@ impl<'a> Steps<'a> {
     pub(super) fn create(&mut self, table: &TableDef) {
         let mut sql = vec![create_table(SQLITE, table, &table.name)];
         sql.extend(table.indexes.iter().map(|index| create_index(SQLITE, &table.name, index)));
-        self.add(&table.name, Step { what: format!("create table {}", table.name), sql, ..Step::default() });
+        let refused = table.columns.iter().filter_map(|column| table.unmakeable(column)).collect();
+        self.add(&table.name, Step { what: format!("create table {}", table.name), sql, refused, ..Step::default() });
+    }
+
+    pub(super) fn unfit(&mut self, table: &TableDef, why: String) {
+        let what = format!("read {}", table.name);
+        self.add(&table.name, Step { what, refused: vec![why], ..Step::default() });
     }
 
     pub(super) fn drop(&mut self, table: &FoundTable) -> Result<(), Error> {
@@ -88,6 +94,7 @@ impl<'a> Steps<'a> {
             ColumnChange::Add(column) => Step {
                 what: format!("add column {table}.{}", column.name),
                 sql: vec![add_column(SQLITE, table, column)],
+                refused: alter.table.unmakeable(column).into_iter().collect(),
                 ..step
             },
             ColumnChange::Rename { from, to } => Step {

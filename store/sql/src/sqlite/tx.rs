@@ -195,7 +195,7 @@ impl Tx for SqliteTx<'_> {
 
 /// Binds a whole row, in the order of [`EntitySql::insert`].
 pub(super) fn bind_row(statement: &mut Statement<'_>, sql: &EntitySql, row: &Stored) -> Result<(), Error> {
-    for (at, selected) in sql.stored.iter().enumerate() {
+    for (at, selected) in sql.written.iter().enumerate() {
         if sql.deleted == Deleted::Shown(selected.column) {
             statement.raw_bind_parameter(at + 1, row.deleted_at).map_err(failed)?;
         } else {
@@ -203,7 +203,7 @@ pub(super) fn bind_row(statement: &mut Statement<'_>, sql: &EntitySql, row: &Sto
             statement.raw_bind_parameter(at + 1, Bound(value)).map_err(failed)?;
         }
     }
-    let mut next = sql.stored.len() + 1;
+    let mut next = sql.written.len() + 1;
     if sql.versioned {
         bind_version(statement, next, row.version)?;
         next += 1;
@@ -221,7 +221,7 @@ pub(super) fn bind_number(
     column: ColumnId,
     number: &Value,
 ) -> Result<(), Error> {
-    let at = sql.stored.iter().position(|selected| selected.column == column).unwrap_or_default();
+    let at = sql.written.iter().position(|selected| selected.column == column).unwrap_or_default();
     statement.raw_bind_parameter(at + 1, Bound(number.as_ref())).map_err(failed)
 }
 

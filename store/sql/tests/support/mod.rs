@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "clippy knows tests only by their attribute")]
 #![allow(dead_code, reason = "each test uses some of them")]
 
+pub(crate) mod adopted;
+pub(crate) mod rows;
 pub(crate) mod servers;
 
 use std::sync::Arc;

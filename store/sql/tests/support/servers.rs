@@ -14,7 +14,7 @@ const FAST: [&str; 4] =
     ["--innodb-flush-log-at-trx-commit=0", "--sync-binlog=0", "--innodb-doublewrite=0", "--skip-log-bin"];
 
 /// The server that a test executable talks to: the first caller's product.
-fn server(product: Product) -> &'static DatabaseServer {
+pub(crate) fn server(product: Product) -> &'static DatabaseServer {
     static SERVER: OnceLock<DatabaseServer> = OnceLock::new();
     let server = SERVER.get_or_init(|| DatabaseServer::start_with(product, &FAST));
     assert_eq!(server.product(), product, "a test executable has one server");
@@ -30,25 +30,35 @@ pub(crate) struct Lease {
 /// Databases that no test uses now.
 static FREE: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
+impl Lease {
+    pub(crate) fn new(product: Product) -> Self {
+        let free = FREE.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        Self { product, name: free.unwrap_or_else(|| make(product)) }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        server(self.product).url_of(&self.name)
+    }
+}
+
 /// An empty store of the suite's schema, and its database.
 pub(crate) fn store(product: Product) -> (Arc<MySqlStore>, Lease) {
-    let free = FREE.lock().unwrap_or_else(PoisonError::into_inner).pop();
-    let lease = Lease { product, name: free.unwrap_or_else(|| make(product)) };
+    let lease = Lease::new(product);
     let schema = schema();
-    let database = Database::open(&options(product, &lease.name)).unwrap();
+    let database = Database::open(&options(&lease.url())).unwrap();
     let plan = database.plan(&schema).unwrap();
     database.apply(&plan, &schema, b"snapshot", &Allow::default()).unwrap();
     let store = MySqlStore::start(database, Arc::clone(&schema), Arc::new(Codecs::new(&schema))).unwrap();
     (store, lease)
 }
 
-fn options(product: Product, database: &str) -> Options {
-    let mut options = Options::new(server(product).url_of(database).parse().unwrap());
+pub(crate) fn options(url: &str) -> Options {
+    let mut options = Options::new(url.parse().unwrap());
     options.write_connections = 8;
     options
 }
 
-fn make(product: Product) -> String {
+pub(crate) fn make(product: Product) -> String {
     static MADE: Mutex<u32> = Mutex::new(0);
     let mut made = MADE.lock().unwrap();
     *made += 1;
@@ -58,7 +68,7 @@ fn make(product: Product) -> String {
 }
 
 /// Runs statements on a connection of their own; the first column of what they answer.
-fn run(product: Product, database: &str, statements: &[String]) -> Vec<String> {
+pub(crate) fn run(product: Product, database: &str, statements: &[String]) -> Vec<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mut connection = Connection::open(&server(product).url_of(database).parse().unwrap()).await.unwrap();

@@ -1,0 +1,145 @@
+//! New rows that arrive together share a transaction: the server's work for a commit, and its flush to disk, is then done
+//! once for many. Each has its own answer.
+//!
+//! Only programs that add one row and read nothing on their way are put together ([`Program::only_adds`]). They need no
+//! savepoints, because a statement that fails has done nothing, and lock nothing that others want, so that those who share
+//! a transaction do not wait for each other's neighbours. Whatever goes wrong with the transaction itself, each program is
+//! then run alone, as if there had been no group.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use kit_core::{Error, Reply};
+use rowkeep_engine::{Outcome, Program};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use super::errors::{Fate, classify, fate};
+use super::store::Shared;
+use super::tx::MySqlTx;
+use super::writes::{reserve, transact, unknown};
+
+/// Groups that run at the same time: while one is flushed, others are filled.
+const AT_ONCE: usize = 3;
+/// Programs of a group.
+const MOST: usize = 64;
+
+/// Programs that wait for a group, and how many groups run.
+#[derive(Default)]
+pub(super) struct Groups(Mutex<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    programs: VecDeque<Member>,
+    running: usize,
+}
+
+struct Member {
+    program: Program,
+    answer: oneshot::Sender<Result<Outcome, Error>>,
+}
+
+impl Groups {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next group, or none: whoever asks then stops.
+    fn next(&self) -> Option<Vec<Member>> {
+        let mut waiting = self.lock();
+        let count = waiting.programs.len().min(MOST);
+        if count == 0 {
+            waiting.running -= 1;
+            return None;
+        }
+        Some(waiting.programs.drain(..count).collect())
+    }
+}
+
+/// Runs a program with others.
+pub(super) fn join(shared: &Arc<Shared>, runtime: &Handle, program: Program) -> Reply<'static, Result<Outcome, Error>> {
+    let (answer, answered) = oneshot::channel();
+    let mut waiting = shared.groups.lock();
+    waiting.programs.push_back(Member { program, answer });
+    let starts = waiting.running < AT_ONCE;
+    waiting.running += usize::from(starts);
+    drop(waiting);
+    if starts {
+        runtime.spawn(work(Arc::clone(shared)));
+    }
+    Reply::later(async move { answered.await.unwrap_or_else(|_| Err(Error::internal("a write panicked"))) })
+}
+
+async fn work(shared: Arc<Shared>) {
+    while let Some(mut members) = shared.groups.next() {
+        // A caller who went away before anything was done wants nothing done.
+        members.retain(|member| !member.answer.is_closed());
+        let group = tokio::spawn(run(Arc::clone(&shared), members)).await;
+        if let Err(error) = group {
+            tracing::error!(%error, "a group of writes panicked");
+        }
+    }
+}
+
+async fn run(shared: Arc<Shared>, mut members: Vec<Member>) {
+    match together(&shared, &mut members).await {
+        Ok(results) => {
+            for (member, result) in members.into_iter().zip(results) {
+                let _ = member.answer.send(result);
+            }
+        }
+        Err(error) => {
+            tracing::debug!(error = &error as &dyn std::error::Error, "a group of writes is run one by one");
+            for Member { program, answer } in members {
+                let shared = Arc::clone(&shared);
+                tokio::spawn(async move { drop(answer.send(transact(shared, program).await)) });
+            }
+        }
+    }
+}
+
+/// What each program answers, once what they wrote is durable. An error means that nothing was.
+async fn together(shared: &Arc<Shared>, members: &mut [Member]) -> Result<Vec<Result<Outcome, Error>>, Error> {
+    let mut held = shared.writers.take(false).await?;
+    let connection = held.connection();
+    let mut tx = MySqlTx::new(shared, connection);
+    let mut results = Vec::with_capacity(members.len());
+    for member in members {
+        let result = member.program.run(&mut tx).await;
+        if tx.fate.is_some() {
+            let lost = tx.fate == Some(Fate::Lost);
+            if lost {
+                shared.writers.forget();
+            } else {
+                connection.command("ROLLBACK").await.map_err(classify)?;
+            }
+            return Err(result.err().unwrap_or_else(|| Error::internal("a failure without an error")));
+        }
+        results.push(result);
+    }
+    let (begun, version) = (tx.has_begun(), tx.version);
+    if !begun {
+        return Ok(results);
+    }
+    if let Err(error) = reserve(shared, version).await {
+        connection.command("ROLLBACK").await.map_err(classify)?;
+        return Err(error);
+    }
+    match connection.command("COMMIT").await {
+        Ok(_) => {
+            shared.position.fetch_add(1, Ordering::Release);
+            Ok(results)
+        }
+        Err(error) if fate(&error) == Fate::Lost => {
+            shared.writers.forget();
+            let doubt = |result: Result<Outcome, Error>| result.and_then(|_| Err(unknown()));
+            tracing::warn!(%error, "the connection was lost while writes were committed");
+            Ok(results.into_iter().map(doubt).collect())
+        }
+        Err(error) => {
+            let _ = connection.command("ROLLBACK").await;
+            Err(classify(error))
+        }
+    }
+}
