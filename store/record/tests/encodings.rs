@@ -4,6 +4,7 @@
 
 mod support;
 
+use rowkeep_record::Value;
 use serde_json::{Value as Json, json};
 use support::fixture;
 
@@ -45,6 +46,19 @@ fn a_list_goes_on_behind_an_unknown_field() {
     assert_eq!(fixture().json(&wire), json!({"strings": ["a", "b"]}));
     let nested = bytes(35, &[uint(2, 1), uint(5000, 1), uint(2, 2)].concat());
     assert_eq!(stored(&nested), json!({"aNested": {"numbers": [1, 2]}}));
+}
+
+#[test]
+fn null_is_stored_for_a_list_or_a_map_without_anything_in_it() {
+    let row = fixture().row();
+    let empty = row.empty();
+    let as_null = |value: &Value| match value {
+        Value::Text(text) if matches!(&**text, "[]" | "{}") => Value::Text("null".into()),
+        value => value.clone(),
+    };
+    let nulls: Vec<Value> = empty.iter().map(as_null).collect();
+    assert_ne!(nulls, empty);
+    assert_eq!(row.encode(&nulls, 0).unwrap().wire(), row.encode(&empty, 0).unwrap().wire());
 }
 
 #[test]

@@ -14,9 +14,12 @@ use testkit::Product;
 const CLIENTS: u64 = 32;
 const ROUNDS: u64 = 20;
 
-#[test]
-fn of_rows_with_one_key_one_is_stored_and_the_others_are_told() {
-    let (store, database) = support::servers::store(Product::MariaDb);
+testkit::on_both_products! {
+    of_rows_with_one_key_one_is_stored_and_the_others_are_told
+}
+
+fn of_rows_with_one_key_one_is_stored_and_the_others_are_told(product: Product) {
+    let (store, database) = support::servers::store(product);
     let subject = Subject::over(Arc::clone(&store) as _, database);
     let (stored, refused) = (AtomicU64::new(0), AtomicU64::new(0));
     let work = |client: u64| {

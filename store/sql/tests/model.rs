@@ -1,4 +1,4 @@
-//! Random requests on SQLite and on the model in memory at once: every answer and all that is stored must be equal.
+//! Random requests on a database and on the model in memory at once: every answer and all that is stored must be equal.
 //!
 //! A run is made of its seed alone. Values are drawn from few, so that rows meet: keys and unique values clash, rows
 //! refer to each other, etags are old, sessions end. When the two differ, the seed is printed; put it into [`FOUND`]
@@ -13,6 +13,7 @@ use requests::{Dice, ENTITIES, Request};
 use rowkeep_engine::MemoryRows;
 use rowkeep_engine::conformance::{Answer, Failure, Lab, SECOND, Subject, schema};
 use serde_json::{Value as Json, json};
+use testkit::Product;
 
 /// Seeds that once told the two apart.
 const FOUND: &[u64] = &[];
@@ -24,31 +25,54 @@ const STEPS: usize = 120;
 /// The two stores, whose clocks show the same.
 struct Pair {
     model: Lab,
-    sqlite: Lab,
+    tested: Lab,
     apis: [Subject; 2],
 }
 
+/// What the model is held against.
+#[derive(Debug, Clone, Copy)]
+enum Tested {
+    Sqlite,
+    Server(Product),
+}
+
+const ALL: [Tested; 3] = [Tested::Sqlite, Tested::Server(Product::MariaDb), Tested::Server(Product::MySql)];
+
+impl Tested {
+    fn lab(self) -> Lab {
+        match self {
+            Self::Sqlite => {
+                let (rows, directory) = support::sqlite();
+                Lab::new(rows, directory)
+            }
+            Self::Server(product) => {
+                let (rows, database) = support::servers::store(product);
+                Lab::new(rows, database)
+            }
+        }
+    }
+}
+
 impl Pair {
-    fn new() -> Self {
-        let (rows, directory) = support::sqlite();
-        let (model, sqlite) = (Lab::new(MemoryRows::new(&schema()), ()), Lab::new(rows, directory));
-        let apis = [model.api(), sqlite.api()];
-        Self { model, sqlite, apis }
+    fn new(tested: Tested) -> Self {
+        let (model, tested) = (Lab::new(MemoryRows::new(&schema()), ()), tested.lab());
+        let apis = [model.api(), tested.api()];
+        Self { model, tested, apis }
     }
 
     fn advance(&self, seconds: i64) {
         self.model.clock.advance(seconds * SECOND);
-        self.sqlite.clock.advance(seconds * SECOND);
+        self.tested.clock.advance(seconds * SECOND);
     }
 
     fn sweep(&self) {
-        assert_eq!(self.model.sweep(), self.sqlite.sweep(), "rows swept");
+        assert_eq!(self.model.sweep(), self.tested.sweep(), "rows swept");
     }
 
     /// What both answer.
     fn call(&self, request: &Request) -> Result<Answer, Box<Failure>> {
-        let [model, sqlite] = self.apis.each_ref().map(|api| api.try_call(&request.method, &request.body));
-        assert_eq!(essence(&model), essence(&sqlite), "left is the model, right is SQLite");
+        let [model, tested] = self.apis.each_ref().map(|api| api.try_call(&request.method, &request.body));
+        assert_eq!(essence(&model), essence(&tested), "left is the model");
         model
     }
 
@@ -77,6 +101,7 @@ fn essence(answered: &Result<Answer, Box<Failure>>) -> Essence {
 
 /// Says which run it was and how it came to its end.
 struct Report {
+    tested: Tested,
     seed: u64,
     history: Vec<String>,
 }
@@ -86,15 +111,19 @@ impl Drop for Report {
         if std::thread::panicking() {
             let from = self.history.len().saturating_sub(12);
             println!("the last steps:\n{}", self.history[from..].join("\n"));
-            println!("seed {} tells SQLite and the model apart", self.seed);
+            println!("seed {} tells {:?} and the model apart", self.seed, self.tested);
         }
     }
 }
 
-fn run(seed: u64) -> (usize, usize) {
-    let pair = Pair::new();
+fn run(tested: Tested, seed: u64) -> (usize, usize) {
+    let pair = Pair::new(tested);
     let mut dice = Dice::new(seed);
-    let mut report = Report { seed, history: Vec::new() };
+    if matches!(tested, Tested::Server(_)) {
+        // A server does not take back a number whose row was not committed after all.
+        dice.give_ids();
+    }
+    let mut report = Report { tested, seed, history: Vec::new() };
     let mut done = (0, 0);
     for _ in 0..STEPS {
         if dice.one_in(12) {
@@ -125,11 +154,10 @@ fn run(seed: u64) -> (usize, usize) {
     done
 }
 
-#[test]
-fn sqlite_answers_random_requests_as_the_model_does() {
+fn answers_as_the_model_does(tested: Tested, runs: u64) {
     let (mut fine, mut refused) = (0, 0);
-    for _ in 0..RUNS {
-        let done = run(rand::random());
+    for _ in 0..runs {
+        let done = run(tested, rand::random());
         (fine, refused) = (fine + done.0, refused + done.1);
     }
     // A run that does nothing, or that nothing refuses, compares nothing.
@@ -137,16 +165,33 @@ fn sqlite_answers_random_requests_as_the_model_does() {
 }
 
 #[test]
+fn sqlite_answers_random_requests_as_the_model_does() {
+    answers_as_the_model_does(Tested::Sqlite, RUNS);
+}
+
+#[test]
+fn mariadb_answers_random_requests_as_the_model_does() {
+    answers_as_the_model_does(Tested::Server(Product::MariaDb), RUNS);
+}
+
+#[test]
+fn mysql_answers_random_requests_as_the_model_does() {
+    answers_as_the_model_does(Tested::Server(Product::MySql), RUNS);
+}
+
+#[test]
 fn seeds_that_found_something_stay_found() {
     for seed in FOUND {
-        run(*seed);
+        for tested in ALL {
+            run(tested, *seed);
+        }
     }
 }
 
 #[test]
-#[ignore = "long: three hundred runs"]
-fn sqlite_answers_many_random_requests_as_the_model_does() {
-    for _ in 0..300 {
-        run(rand::random());
+#[ignore = "long: three hundred runs on each database"]
+fn many_random_requests_are_answered_as_by_the_model() {
+    for tested in ALL {
+        answers_as_the_model_does(tested, 300);
     }
 }

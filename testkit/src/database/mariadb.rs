@@ -30,20 +30,18 @@ pub(super) fn prepare(data: &Path) {
     static TEMPLATE: OnceLock<TempDir> = OnceLock::new();
     let template = TEMPLATE.get_or_init(|| {
         let directory = scratch::directory();
-        install(&directory.path().join("data"), directory.path());
+        install(directory.path());
         directory
     });
     scratch::copy(&template.path().join("data"), data).expect("copy a data directory");
 }
 
-/// `temporary` is this caller's alone: a server that starts removes the temporary tables that it finds, also those of
-/// another that is starting.
-fn install(data: &Path, temporary: &Path) {
+/// Temporary tables of several servers in one place remove each other, so this one's lie in its own directory.
+fn install(directory: &Path) {
     let mut command = Command::new("mariadb-install-db");
     command.args(["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db", "--user=root"]);
-    command.arg(format!("--datadir={}", data.display())).arg(AIO);
-    command.env("TMPDIR", temporary);
-    let output = command.stdin(Stdio::null()).output();
+    command.arg(format!("--datadir={}", directory.join("data").display())).arg(AIO);
+    let output = command.env("TMPDIR", directory).stdin(Stdio::null()).output();
     let output = output.unwrap_or_else(|error| panic!("mariadb-install-db (package mariadb-server): {error}"));
     let words = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "mariadb-install-db failed\n{words}");

@@ -1,5 +1,6 @@
 //! Database servers of a test's own: MariaDB and MySQL, the same to who uses them.
 
+mod cluster;
 mod mariadb;
 pub mod mysql;
 mod scratch;
@@ -9,10 +10,13 @@ use std::{
     net::{Ipv4Addr, TcpStream},
     ops::Deref,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
     sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use tempfile::TempDir;
+
+pub use cluster::Cluster;
 
 use crate::{Log, PATIENCE, Process, free_port, wait_until};
 
@@ -94,15 +98,15 @@ impl DatabaseServer {
     /// # Panics
     /// If the product is not installed, or the server does not come up.
     pub fn start(product: Product) -> Self {
-        Self::start_with(product, &[])
+        Self::start_with(product, &[""; 0])
     }
 
     /// The same with more options, such as `--lower-case-table-names=1`.
     ///
     /// # Panics
     /// As [`start`](Self::start).
-    pub fn start_with(product: Product, options: &[&str]) -> Self {
-        let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
+    pub fn start_with(product: Product, options: &[impl AsRef<str>]) -> Self {
+        let options: Vec<String> = options.iter().map(|option| option.as_ref().to_owned()).collect();
         let directory = scratch::directory();
         product.prepare(directory.path(), &options);
         write_users(directory.path());
@@ -141,6 +145,26 @@ impl DatabaseServer {
     /// Whose server it is.
     pub fn product(&self) -> Product {
         self.product
+    }
+
+    /// Runs statements as the server's administrator; what they answer, a line for each row with tabs between its values.
+    ///
+    /// # Panics
+    /// If one fails.
+    pub fn admin(&self, statements: &str) -> String {
+        let socket = self.directory.path().join("socket");
+        let mut command = Command::new("mariadb");
+        command.args(["--no-defaults", "--user=root", "--batch", "--raw", "--skip-column-names"]);
+        command.arg(format!("--socket={}", socket.display())).arg("--execute").arg(statements);
+        let output = command.stdin(Stdio::null()).output();
+        let output = output.unwrap_or_else(|error| panic!("mariadb (package mariadb-client): {error}"));
+        assert!(output.status.success(), "{statements}\n{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    }
+
+    /// Whether it runs.
+    pub fn is_running(&self) -> bool {
+        self.lock().exited().is_none()
     }
 
     /// The port it listens on.
@@ -254,17 +278,20 @@ fn settings(directory: &Path, port: u16) -> Vec<String> {
     ]
 }
 
-/// What the server runs at each start.
+/// What the server runs at each start. Not logged: every server of a cluster does it by itself.
 fn write_users(directory: &Path) {
     let statements = format!(
-        "CREATE DATABASE IF NOT EXISTS test CHARACTER SET utf8mb4;\n\
+        "SET SESSION sql_log_bin = 0;\n\
+         CREATE DATABASE IF NOT EXISTS test CHARACTER SET utf8mb4;\n\
          CREATE USER IF NOT EXISTS app@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n\
          GRANT ALL ON test.* TO app@'127.0.0.1';\n\
          GRANT ALL ON `test\\_%`.* TO app@'127.0.0.1';\n\
          CREATE USER IF NOT EXISTS encrypted@'127.0.0.1' IDENTIFIED BY '{PASSWORD}' REQUIRE SSL;\n\
          GRANT ALL ON test.* TO encrypted@'127.0.0.1';\n\
          CREATE USER IF NOT EXISTS certified@'127.0.0.1' IDENTIFIED BY '{PASSWORD}' REQUIRE X509;\n\
-         GRANT ALL ON test.* TO certified@'127.0.0.1';\n"
+         GRANT ALL ON test.* TO certified@'127.0.0.1';\n\
+         CREATE USER IF NOT EXISTS repl@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n\
+         GRANT REPLICATION SLAVE ON *.* TO repl@'127.0.0.1';\n"
     );
     std::fs::write(directory.join("users.sql"), statements).expect("write the users");
 }

@@ -1,4 +1,4 @@
-//! What the tests need beside a Rust toolchain: programs of the distribution and a Python environment.
+//! What the tests need beside a Rust toolchain: programs of the distribution, a MySQL server and a Python environment.
 //!
 //! On Debian and Ubuntu, as root, missing packages are installed. Anywhere else they are named, with the command that
 //! installs them, and nothing runs: a test whose server or tool is missing must not pass by being left out.
@@ -26,7 +26,11 @@ const FOR_TESTS: &[Need] = &[
         reason: "what protoc's own files import",
     },
     Need { program: "curl", package: "curl", reason: "the commands in README" },
-    Need { program: "mariadb-install-db", package: "mariadb-server", reason: "the server that MySQL clients talk to" },
+    Need {
+        program: "mariadb-install-db",
+        package: "mariadb-server",
+        reason: "one of the servers that MySQL clients talk to",
+    },
     Need { program: "setpriv", package: "util-linux", reason: "ends servers with their test" },
 ];
 

@@ -37,9 +37,11 @@ impl<'t, 'a> Reader<'t, 'a> {
         self.text.end()
     }
 
-    /// The value of a field that is the whole text, tags included.
+    /// The value of a field that is the whole text, tags included. Null is a list or a map without anything in it.
     pub(crate) fn top_field(&mut self, field: &FieldTable, out: &mut Vec<u8>) -> Result<(), Fault> {
-        self.values(field, None, out)?;
+        if field.is_singular() || !self.text.eat_word("null") {
+            self.values(field, None, out)?;
+        }
         self.text.end()
     }
 

@@ -72,8 +72,8 @@ pub(crate) fn indexes(table: &TableDef) -> Vec<IndexDef> {
 /// Changes of a table, one after the other, without `ALTER TABLE`.
 ///
 /// The default stays, for instances that do not know the column yet. MySQL takes a long value's default only as an
-/// expression, and copies the table to fill rows with what an expression yields; an empty value is what it fills them with
-/// by itself, so the default is set afterwards.
+/// expression, and copies the table to fill rows with what an expression yields. By itself it fills them with an empty
+/// text, and JSON with null, which is read as an empty list or map: so where that is wanted, the default is set afterwards.
 pub(crate) fn add_column(dialect: Dialect, table: &TableDef, column: &ColumnDef) -> Vec<String> {
     let is_long = is_long(&column_type(dialect, table, column));
     let takes_expression = dialect == Dialect::MySql && is_long;
@@ -83,7 +83,7 @@ pub(crate) fn add_column(dialect: Dialect, table: &TableDef, column: &ColumnDef)
         literal => format!(" DEFAULT {literal}"),
     };
     let add = clause("ADD", dialect, table, column);
-    if takes_expression && is_empty(&column.fill) {
+    if takes_expression && is_empty(&column.fill, column.storage) {
         return vec![add, clause("MODIFY", dialect, table, column) + &default];
     }
     vec![add + &default]
@@ -101,8 +101,9 @@ fn is_long(sql_type: &str) -> bool {
     sql_type.ends_with("text") || sql_type.ends_with("blob") || sql_type == "json"
 }
 
-fn is_empty(value: &Value) -> bool {
+fn is_empty(value: &Value, storage: Storage) -> bool {
     match value {
+        Value::Text(text) if storage == Storage::Json => matches!(&**text, "[]" | "{}"),
         Value::Text(text) => text.is_empty(),
         Value::Blob(bytes) => bytes.is_empty(),
         _ => false,

@@ -39,6 +39,7 @@ pub(crate) struct Dice {
     /// Requests with an id, to be repeated.
     repeatable: Vec<Request>,
     next_id: u32,
+    gives_ids: bool,
 }
 
 /// A write, before it is put into a request.
@@ -56,7 +57,13 @@ impl Dice {
     pub(crate) fn new(seed: u64) -> Self {
         let mut random = StdRng::seed_from_u64(seed);
         let entities = GROUPS[random.random_range(0..GROUPS.len())];
-        Self { random, entities, etags: Vec::new(), pages: Vec::new(), repeatable: Vec::new(), next_id: 0 }
+        let (etags, pages, repeatable) = (Vec::new(), Vec::new(), Vec::new());
+        Self { random, entities, etags, pages, repeatable, next_id: 0, gives_ids: false }
+    }
+
+    /// Leaves no id to the database.
+    pub(crate) fn give_ids(&mut self) {
+        self.gives_ids = true;
     }
 
     pub(crate) fn one_in(&mut self, chances: u32) -> bool {
@@ -259,6 +266,11 @@ impl Dice {
         json!(self.pick(&["a", "b", "c"]))
     }
 
+    /// An id, or nothing where the database may count.
+    fn counted_id(&mut self) -> Json {
+        if self.gives_ids { self.id() } else { self.maybe_id() }
+    }
+
     /// An id, or nothing.
     fn maybe_id(&mut self) -> Json {
         if self.one_in(2) { Json::Null } else { self.id() }
@@ -283,7 +295,7 @@ impl Dice {
                 "code": self.name(), "email": self.pick(&["a@x", "b@x", "c@x"]), "handle": self.maybe_name(),
                 "team": self.pick(&["red", "blue"]), "seat": self.pick(&[json!(0), json!(1), Json::Null]),
             }),
-            "Document" => json!({ "id": self.maybe_id(), "sku": self.name(), "text": self.pick(&["x", "y"]) }),
+            "Document" => json!({ "id": self.counted_id(), "sku": self.name(), "text": self.pick(&["x", "y"]) }),
             "Draft" => json!({ "name": self.name(), "text": self.pick(&["x", "y"]) }),
             "Session" => json!({ "token": self.name(), "device": self.maybe_name(), "expiresAt": self.moment() }),
             "Visit" | "Basket" | "Trail" => json!({ "id": self.id(), "session": self.name() }),

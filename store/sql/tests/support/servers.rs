@@ -1,4 +1,4 @@
-//! One server of a product for all tests of a process, and a database of its own for each.
+//! One server of each product for all tests of a process, and a database of its own for each.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -13,12 +13,14 @@ use testkit::{DatabaseServer, Product};
 const FAST: [&str; 4] =
     ["--innodb-flush-log-at-trx-commit=0", "--sync-binlog=0", "--innodb-doublewrite=0", "--skip-log-bin"];
 
-/// The server that a test executable talks to: the first caller's product.
 pub(crate) fn server(product: Product) -> &'static DatabaseServer {
-    static SERVER: OnceLock<DatabaseServer> = OnceLock::new();
-    let server = SERVER.get_or_init(|| DatabaseServer::start_with(product, &FAST));
-    assert_eq!(server.product(), product, "a test executable has one server");
-    server
+    static MARIADB: OnceLock<DatabaseServer> = OnceLock::new();
+    static MYSQL: OnceLock<DatabaseServer> = OnceLock::new();
+    let server = match product {
+        Product::MariaDb => &MARIADB,
+        Product::MySql => &MYSQL,
+    };
+    server.get_or_init(|| DatabaseServer::start_with(product, &FAST))
 }
 
 /// An empty database with the tables of the suite's schema; emptied and used again by another test.
@@ -28,12 +30,17 @@ pub(crate) struct Lease {
 }
 
 /// Databases that no test uses now.
-static FREE: Mutex<Vec<String>> = Mutex::new(Vec::new());
+static FREE: Mutex<Vec<(Product, String)>> = Mutex::new(Vec::new());
+
+fn free(product: Product) -> Option<String> {
+    let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
+    let at = free.iter().position(|(of, _)| *of == product)?;
+    Some(free.swap_remove(at).1)
+}
 
 impl Lease {
     pub(crate) fn new(product: Product) -> Self {
-        let free = FREE.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        Self { product, name: free.unwrap_or_else(|| make(product)) }
+        Self { product, name: free(product).unwrap_or_else(|| make(product)) }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -98,8 +105,10 @@ impl Drop for Lease {
         });
         let mut used = run(self.product, &self.name, &used);
         used.extend(counted.map(|entity| entity.table.clone()));
-        let empty: Vec<String> = used.iter().map(|table| format!("TRUNCATE `{table}`")).collect();
+        let mut empty: Vec<String> = used.iter().map(|table| format!("TRUNCATE `{table}`")).collect();
+        empty.push("DELETE FROM rowkeep_meta WHERE name = 'version_floor'".to_owned());
         run(self.product, &self.name, &empty);
-        FREE.lock().unwrap_or_else(PoisonError::into_inner).push(std::mem::take(&mut self.name));
+        let name = std::mem::take(&mut self.name);
+        FREE.lock().unwrap_or_else(PoisonError::into_inner).push((self.product, name));
     }
 }
