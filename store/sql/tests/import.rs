@@ -264,6 +264,21 @@ fn a_row_is_found_by_another_spelling_of_its_key_if_the_column_says_so() {
 }
 
 #[test]
+fn what_cannot_be_named_or_rolled_back_is_said() {
+    let script = "CREATE TABLE old (id INT PRIMARY KEY, `a\tb` INT, rowkeep_version INT) ENGINE=MyISAM; \
+                  CREATE TABLE `new\nline` (id INT PRIMARY KEY); CREATE TABLE sqlite_x (id INT PRIMARY KEY);";
+    let warned = Adopted::new(Product::MariaDb, script).imported.warnings;
+    let expected = [
+        "new\nline is left out: there is a control character in its name",
+        "old is kept by MyISAM, which knows no transactions: a commit that fails leaves half of it behind",
+        "old.a\tb is left out: there is a control character in its name",
+        "old.rowkeep_version is left out: its name begins with what is kept for the store",
+        "sqlite_x is left out: its name begins with what is kept for the store",
+    ];
+    assert_eq!(warned, expected);
+}
+
+#[test]
 fn texts_are_compared_as_their_column_says() {
     let adopted = Adopted::new(
         Product::MariaDb,

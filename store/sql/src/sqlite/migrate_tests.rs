@@ -281,3 +281,13 @@ fn a_migration_that_fails_half_way_has_not_happened() {
     assert!(plan(&given.database, &schema(&[users()])).is_empty());
     assert_eq!(given.database.applied_schema().unwrap().as_deref(), Some(&b"snapshot"[..]));
 }
+
+#[test]
+fn a_name_that_a_table_and_an_index_share_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::open(&OpenOptions::new(directory.path())).unwrap();
+    let first = table("a").column("id", Storage::Int64).column("b", Storage::Text).index(&["b"]);
+    let second = table("a_b").column("id", Storage::Int64);
+    let refused = database.plan(&schema(&[first, second])).unwrap_err();
+    assert!(refused.message().contains("index a_b of a is taken"), "{refused}");
+}

@@ -132,7 +132,7 @@ impl<'a> Draft<'a> {
     fn can_index(&self, index: &FoundIndex) -> bool {
         let takes = |name: &str| self.field(name).is_some_and(|field| field.storage() != Storage::Json);
         !index.special
-            && !is_kept(&index.name)
+            && unnameable(&index.name).is_none()
             && index.columns.len() <= MAX_KEY_COLUMNS
             && index.columns.iter().all(|(name, _)| takes(name))
     }
@@ -165,14 +165,18 @@ fn has(index: &FoundIndex, column: &str) -> bool {
     index.columns.iter().any(|(name, _)| name == column)
 }
 
-fn is_kept(name: &str) -> bool {
-    KEPT.iter().any(|kept| name.to_ascii_lowercase().starts_with(kept))
+/// Why a schema cannot name what is called so.
+fn unnameable(name: &str) -> Option<String> {
+    if KEPT.iter().any(|kept| name.to_ascii_lowercase().starts_with(kept)) {
+        return Some("its name begins with what is kept for the store".to_owned());
+    }
+    name.chars().any(char::is_control).then(|| "there is a control character in its name".to_owned())
 }
 
 fn kind(table: &Table, key: &[String], column: &Column) -> Result<FieldType, String> {
     let keyed = key.contains(&column.name);
-    if is_kept(&column.name) {
-        return Err("its name begins with what is kept for the store".to_owned());
+    if let Some(why) = unnameable(&column.name) {
+        return Err(why);
     }
     if keyed && column.computed {
         return Err(format!("{} is computed", table.name));
@@ -184,10 +188,7 @@ fn check_name(table: &Table) -> Result<(), String> {
     if table.kind == TableKind::Other {
         return Err("it is no table".to_owned());
     }
-    if is_kept(&table.name) {
-        return Err("its name begins with what is kept for the store".to_owned());
-    }
-    Ok(())
+    unnameable(&table.name).map_or(Ok(()), Err)
 }
 
 /// Why nothing tells the rows of a table apart, and what to do.

@@ -133,12 +133,15 @@ fn warnings((table, draft): &(&Table, Result<Draft<'_>, String>)) -> Vec<String>
         Ok(draft) => draft,
         Err(why) => return vec![format!("{name} is left out: {why}")],
     };
+    let untransacted = table.untransacted.iter().filter(|_| draft.read_only.is_none()).map(|engine| {
+        format!("{name} is kept by {engine}, which knows no transactions: a commit that fails leaves half of it behind")
+    });
     let read_only = draft.read_only.iter().map(|why| format!("{name} ({}): {why}", draft.key.join(", ")));
     let column = |column: &draft::DraftColumn<'_>| {
         let why = column.field.as_ref().err()?;
         Some(format!("{name}.{} is left out: {why}", column.column.name))
     };
-    read_only.chain(draft.columns.iter().filter_map(column)).collect()
+    untransacted.chain(read_only).chain(draft.columns.iter().filter_map(column)).collect()
 }
 
 /// The files that the fields' types are in, and the annotations.

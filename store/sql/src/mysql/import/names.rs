@@ -101,7 +101,10 @@ fn singular(snake: &str) -> String {
 
 /// The package of a database.
 pub(super) fn package(database: &str) -> String {
-    format!("{}.v1", identifier(database, "db"))
+    let name = identifier(database, "db");
+    // Packages that every schema imports.
+    let is_taken = matches!(name.as_str(), "rowkeep" | "google");
+    if is_taken { format!("{name}_db.v1") } else { format!("{name}.v1") }
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ pub(super) struct Table {
     pub(super) name: String,
     pub(super) comment: String,
     pub(super) kind: TableKind,
+    /// What keeps it, if that knows no transactions.
+    pub(super) untransacted: Option<String>,
     pub(super) columns: Vec<Column>,
     pub(super) primary_key: Vec<String>,
     /// Unique ones first.
@@ -91,20 +93,30 @@ async fn ask(connection: &mut Connection, sql: &str) -> Result<Vec<TextRow>, Err
 }
 
 async fn tables(connection: &mut Connection) -> Result<Tables, Error> {
-    let sql = format!("SELECT TABLE_NAME, TABLE_TYPE, TABLE_COMMENT FROM information_schema.TABLES WHERE {OURS}");
-    let table = |row: TextRow| {
-        let kind = match text(&row, 1).as_str() {
-            "BASE TABLE" | "SYSTEM VERSIONED" => TableKind::Table,
-            "VIEW" => TableKind::View,
-            _ => TableKind::Other,
-        };
-        // The comment of a view is what it is.
-        let comment = if kind == TableKind::Table { text(&row, 2) } else { String::new() };
-        let name = text(&row, 0);
-        let (columns, primary_key, indexes, foreign_keys) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        (name.clone(), Table { name, comment, kind, columns, primary_key, indexes, foreign_keys })
+    let sql = format!(
+        "SELECT TABLE_NAME, TABLE_TYPE, TABLE_COMMENT, IF(TRANSACTIONS = 'NO', t.ENGINE, NULL) \
+         FROM information_schema.TABLES t LEFT JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE WHERE {OURS}"
+    );
+    Ok(ask(connection, &sql).await?.iter().map(table).map(|table| (table.name.clone(), table)).collect())
+}
+
+fn table(row: &TextRow) -> Table {
+    let kind = match text(row, 1).as_str() {
+        "BASE TABLE" | "SYSTEM VERSIONED" => TableKind::Table,
+        "VIEW" => TableKind::View,
+        _ => TableKind::Other,
     };
-    Ok(ask(connection, &sql).await?.into_iter().map(table).collect())
+    Table {
+        name: text(row, 0),
+        // The comment of a view is what it is.
+        comment: if kind == TableKind::Table { text(row, 2) } else { String::new() },
+        kind,
+        untransacted: row.get(3).cloned().flatten(),
+        columns: Vec::new(),
+        primary_key: Vec::new(),
+        indexes: Vec::new(),
+        foreign_keys: Vec::new(),
+    }
 }
 
 /// Table and column of each `JSON` of MariaDB.
