@@ -69,8 +69,8 @@ impl Connection {
     /// Connects and logs in.
     ///
     /// # Errors
-    /// [`Error::ConnectTimeout`], what the network says, [`Error::Tls`], what the server says ([`Error::Server`] with 1045 for a wrong
-    /// password, 1049 for a database that is not there, 1040 when it is full).
+    /// [`Error::ConnectTimeout`], what the network says, [`Error::Tls`], what the server says ([`Error::Server`] with 1045
+    /// for a wrong password, 1049 for a database that is not there, 1040 when it is full).
     pub async fn open(address: &Address) -> Result<Self, Error> {
         let limit = address.connect_timeout;
         timeout(limit, Self::connect(address)).await.map_err(|_| Error::ConnectTimeout(limit))?

@@ -4,8 +4,8 @@
 //! the receive buffer ([`Row`]), values are read from it one by one, nothing is copied on the way. Commands can be queued
 //! and sent together ([`Connection::send_execute`], [`Connection::flush`]), their answers are received in order.
 //!
-//! Left to `mysql_common`: authentication and the packets of the handshake. Left to `rustls`: encryption. Left out: multi-statements, cursors,
-//! `LOAD DATA LOCAL` (a server that asks for a file is refused), compression.
+//! Left to `mysql_common`: authentication and the packets of the handshake. Left to `rustls`: encryption. Left out:
+//! multi-statements, cursors, `LOAD DATA LOCAL` (a server that asks for a file is refused), compression.
 
 mod address;
 mod auth;

@@ -19,7 +19,7 @@ use super::verifier::{AnyName, Anybody};
 use super::{Tls, TlsError, TlsMode};
 use crate::{Address, Error};
 
-/// Encrypts a stream on which both ends have agreed to.
+/// Encrypts a stream; the server waits for it.
 pub(crate) async fn encrypt(address: &Address, stream: TcpStream) -> Result<TlsStream<TcpStream>, Error> {
     let name = server_name(address)?;
     let config = config(&address.tls).await?;
