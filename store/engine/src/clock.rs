@@ -64,6 +64,13 @@ impl Versions {
         let at_least = u64::try_from(now_micros).unwrap_or(0).max(floor.saturating_add(1));
         advance(&self.last, at_least)
     }
+
+    /// Gives no version up to this one any more: a row that is written twice in one commit (by a request, and by the
+    /// delete of what it refers to) is ahead of the commit's own, and the next row with its key must not come to have the
+    /// same.
+    pub(crate) fn seen(&self, version: u64) {
+        self.last.fetch_max(version, Ordering::AcqRel);
+    }
 }
 
 /// Stores and answers the larger of `at_least` and the last value plus one.
@@ -86,5 +93,14 @@ mod tests {
         assert_eq!(versions.next(5000, 0), 5000);
         assert_eq!(versions.next(5000, 9000), 9001);
         assert_eq!(versions.next(-1, 0), 9002);
+    }
+
+    #[test]
+    fn a_version_that_was_seen_is_not_given() {
+        let versions = Versions::default();
+        assert_eq!(versions.next(1000, 0), 1000);
+        versions.seen(1001);
+        versions.seen(7);
+        assert_eq!(versions.next(1000, 0), 1002);
     }
 }

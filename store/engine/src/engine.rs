@@ -95,6 +95,10 @@ impl Shared {
         View { now, deleted }
     }
 
+    pub(crate) fn seen_version(&self, version: u64) {
+        self.versions.seen(version);
+    }
+
     pub(crate) fn next_version(&self, now: i64) -> u64 {
         self.versions.next(now, self.rows.version_floor())
     }

@@ -1,10 +1,13 @@
 //! Where a server is and who asks: `mysql://user:password@host:port/database`.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
+
+use crate::Tls;
 
 /// A server, a user and a database.
 #[derive(Clone, PartialEq, Eq)]
@@ -21,6 +24,8 @@ pub struct Address {
     pub database: Option<String>,
     /// Time for connecting and logging in.
     pub connect_timeout: Duration,
+    /// How the way to the server is protected.
+    pub tls: Tls,
 }
 
 /// Never shows the password.
@@ -61,6 +66,7 @@ impl FromStr for Address {
             password: decode(password)?,
             database: Some(decode(database)?).filter(|database| !database.is_empty()),
             connect_timeout: Duration::from_secs(5),
+            tls: Tls::default(),
         };
         address.set(query)?;
         Ok(address)
@@ -72,17 +78,32 @@ impl Address {
         for setting in query.split('&').filter(|setting| !setting.is_empty()) {
             let (name, value) = setting.split_once('=').unwrap_or((setting, ""));
             match name {
-                "connect_timeout" => {
-                    let seconds: u16 = value.parse().ok().filter(|seconds| *seconds > 0).ok_or_else(|| {
-                        format!("connect_timeout is a number of seconds from 1 to 65535, not {value:?}")
-                    })?;
-                    self.connect_timeout = Duration::from_secs(seconds.into());
-                }
-                _ => return Err(format!("the address has an unknown setting {name:?}; there is: connect_timeout")),
+                "connect_timeout" => self.connect_timeout = seconds(value)?,
+                "tls" => self.tls.mode = Some(value.parse()?),
+                "tls_ca" => self.tls.ca = Some(file(name, value)?),
+                "tls_cert" => self.tls.certificate = Some(file(name, value)?),
+                "tls_key" => self.tls.key = Some(file(name, value)?),
+                _ => return Err(format!("the address has an unknown setting {name:?}; there is: {SETTINGS}")),
             }
+        }
+        if self.tls.key.is_some() && self.tls.certificate.is_none() {
+            return Err("tls_key is the key of a certificate, which tls_cert names".to_owned());
         }
         Ok(())
     }
+}
+
+const SETTINGS: &str = "connect_timeout, tls, tls_ca, tls_cert, tls_key";
+
+fn seconds(value: &str) -> Result<Duration, String> {
+    let seconds = value.parse().ok().filter(|seconds: &u16| *seconds > 0);
+    let seconds =
+        seconds.ok_or_else(|| format!("connect_timeout is a number of seconds from 1 to 65535, not {value:?}"))?;
+    Ok(Duration::from_secs(seconds.into()))
+}
+
+fn file(name: &str, value: &str) -> Result<PathBuf, String> {
+    if value.is_empty() { Err(format!("{name} is the name of a file")) } else { Ok(decode(value)?.into()) }
 }
 
 fn host_and_port(place: &str) -> Result<(String, u16), String> {
@@ -111,6 +132,7 @@ fn decode(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::TlsMode;
 
     #[test]
     fn an_address_is_read_whole() {
@@ -121,6 +143,16 @@ mod tests {
         assert_eq!(address.connect_timeout, Duration::from_secs(2));
         let address: Address = "mariadb://root@[::1]".parse().unwrap();
         assert_eq!((address.host.as_str(), address.port, address.database), ("::1", 3306, None));
+    }
+
+    #[test]
+    fn encryption_is_taken_where_offered_and_an_authority_that_is_named_is_asked() {
+        let tls = |query: &str| format!("mysql://u@h/d{query}").parse::<Address>().unwrap().tls;
+        assert_eq!(tls("").mode(), TlsMode::Preferred);
+        assert_eq!(tls("?tls_ca=ca.pem").mode(), TlsMode::Verify);
+        let asked = tls("?tls=required&tls_ca=%2Fa%26b/ca.pem&tls_cert=me.pem");
+        assert_eq!((asked.mode(), asked.ca), (TlsMode::Required, Some(PathBuf::from("/a&b/ca.pem"))));
+        assert_eq!((asked.certificate, asked.key), (Some(PathBuf::from("me.pem")), None));
     }
 
     #[test]
@@ -138,6 +170,9 @@ mod tests {
             ("mysql://u:secret@h:99999/d", "not a port"),
             ("mysql://u:secret@h/d?ssl=1", "unknown setting \"ssl\""),
             ("mysql://u:secret@h/d?connect_timeout=0", "number of seconds"),
+            ("mysql://u:secret@h/d?tls=yes", "there is: off, preferred, required, verify"),
+            ("mysql://u:secret@h/d?tls_ca=", "name of a file"),
+            ("mysql://u:secret@h/d?tls_key=key.pem", "which tls_cert names"),
         ] {
             let message = text.parse::<Address>().unwrap_err();
             assert!(message.contains(part) && !message.contains("secret"), "{text}: {message}");

@@ -4,17 +4,19 @@ use std::io;
 
 use mysql_common::constants::CapabilityFlags;
 use mysql_common::io::ParseBuf;
-use mysql_common::packets::{AuthPlugin, HandshakePacket, HandshakeResponse};
+use mysql_common::packets::{AuthPlugin, HandshakePacket, HandshakeResponse, SslRequest};
 use mysql_common::proto::MySerialize;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::auth::Login;
 use crate::packets::Packets;
-use crate::{Address, Connection, Error, ServerError};
+use crate::stream::Stream;
+use crate::tls::{Protection, encrypt};
+use crate::{Address, Connection, Error, ServerError, TlsError, TlsMode};
 
 /// Most bytes of one packet, both ways; the largest that the products allow.
-const MAX_PACKET: usize = 1 << 30;
+const MAX_PACKET: u32 = 1 << 30;
 
 /// What the server said of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +49,9 @@ impl Server {
     }
 }
 
+/// `utf8mb4_general_ci`, until the session sets its own.
+const COLLATION: u8 = 45;
+
 /// What is asked for. Without the first six the rest of this crate does not work.
 const NEEDED: CapabilityFlags = CapabilityFlags::CLIENT_PROTOCOL_41
     .union(CapabilityFlags::CLIENT_SECURE_CONNECTION)
@@ -64,7 +69,7 @@ impl Connection {
     /// Connects and logs in.
     ///
     /// # Errors
-    /// [`Error::ConnectTimeout`], what the network says, what the server says ([`Error::Server`] with 1045 for a wrong
+    /// [`Error::ConnectTimeout`], what the network says, [`Error::Tls`], what the server says ([`Error::Server`] with 1045 for a wrong
     /// password, 1049 for a database that is not there, 1040 when it is full).
     pub async fn open(address: &Address) -> Result<Self, Error> {
         let limit = address.connect_timeout;
@@ -74,34 +79,83 @@ impl Connection {
     async fn connect(address: &Address) -> Result<Self, Error> {
         let stream = TcpStream::connect((address.host.as_str(), address.port)).await?;
         stream.set_nodelay(true)?;
-        let mut packets = Packets::new(stream, MAX_PACKET);
-        let place = packets.next().await?;
-        let greeting = packets.payload(&place);
-        if greeting.first() == Some(&0xff) {
-            return Err(ServerError::read(greeting).into());
-        }
-        let greeting = ParseBuf(greeting).parse::<HandshakePacket<'_>>(())?.into_owned();
-        if !greeting.capabilities().contains(NEEDED) {
-            return Err(io::Error::other("the server is too old: MySQL 5.7 or MariaDB 10.2 is the least").into());
-        }
-        let server = server(&greeting);
-        let plugin = greeting.auth_plugin().unwrap_or(AuthPlugin::MysqlNativePassword);
-        let mut login = Login::new(address, &plugin, greeting.nonce(), false)?;
-        let answer = HandshakeResponse::new(
-            Some(login.first()?),
-            server.numbers(),
-            Some(address.user.as_bytes()),
-            address.database.as_ref().map(String::as_bytes),
-            Some(plugin),
-            greeting.capabilities() & WANTED,
-            None,
-            u32::try_from(MAX_PACKET).unwrap_or(u32::MAX),
-        );
-        packets.answer(|buffer| answer.serialize(buffer));
-        packets.flush().await?;
-        login.convince(&mut packets).await?;
-        Ok(Self::new(packets, server))
+        let mut packets = Packets::new(stream, MAX_PACKET as usize);
+        let greeting = receive_greeting(&mut packets).await?;
+        let (mut packets, protection) = protect(address, &greeting, packets).await?;
+        log_in(address, &greeting, &mut packets, protection).await?;
+        Ok(Self::new(packets, server(&greeting)))
     }
+}
+
+async fn receive_greeting(packets: &mut Packets<TcpStream>) -> Result<HandshakePacket<'static>, Error> {
+    let place = packets.next().await?;
+    let greeting = packets.payload(&place);
+    if greeting.first() == Some(&0xff) {
+        return Err(ServerError::read(greeting).into());
+    }
+    let greeting = ParseBuf(greeting).parse::<HandshakePacket<'_>>(())?.into_owned();
+    if !greeting.capabilities().contains(NEEDED) {
+        return Err(io::Error::other("the server is too old: MySQL 5.7 or MariaDB 10.2 is the least").into());
+    }
+    Ok(greeting)
+}
+
+/// Goes over to an encrypted stream, if the address asks for one and the server has it.
+async fn protect(
+    address: &Address,
+    greeting: &HandshakePacket<'_>,
+    mut packets: Packets<TcpStream>,
+) -> Result<(Packets<Stream>, Protection), Error> {
+    let is_offered = greeting.capabilities().contains(CapabilityFlags::CLIENT_SSL);
+    match address.tls.mode() {
+        TlsMode::Preferred | TlsMode::Required | TlsMode::Verify if is_offered => {}
+        TlsMode::Off | TlsMode::Preferred => {
+            let (stream, packets) = packets.take();
+            return Ok((packets.put(Stream::Plain(stream)), Protection::Open));
+        }
+        TlsMode::Required | TlsMode::Verify => return Err(TlsError::NotOffered.into()),
+    }
+    let request = SslRequest::new(capabilities(address, greeting, true), MAX_PACKET, COLLATION);
+    packets.answer(|buffer| request.serialize(buffer));
+    packets.flush().await?;
+    if packets.has_more() {
+        return Err(TlsError::Injected.into());
+    }
+    let (stream, packets) = packets.take();
+    let stream = Stream::Tls(Box::new(encrypt(address, stream).await?));
+    let protection = if address.tls.checks_chain() { Protection::Verified } else { Protection::Encrypted };
+    Ok((packets.put(stream), protection))
+}
+
+/// The same in the request for encryption and in the answer to the greeting, as the servers expect it.
+fn capabilities(address: &Address, greeting: &HandshakePacket<'_>, encrypted: bool) -> CapabilityFlags {
+    let mut capabilities = greeting.capabilities() & WANTED;
+    capabilities.set(CapabilityFlags::CLIENT_CONNECT_WITH_DB, address.database.is_some());
+    capabilities.set(CapabilityFlags::CLIENT_SSL, encrypted);
+    capabilities
+}
+
+async fn log_in(
+    address: &Address,
+    greeting: &HandshakePacket<'_>,
+    packets: &mut Packets<Stream>,
+    protection: Protection,
+) -> Result<(), Error> {
+    let plugin = greeting.auth_plugin().unwrap_or(AuthPlugin::MysqlNativePassword);
+    let mut login = Login::new(address, &plugin, greeting.nonce(), protection)?;
+    let answer = HandshakeResponse::new(
+        Some(login.first()?),
+        server(greeting).numbers(),
+        Some(address.user.as_bytes()),
+        address.database.as_ref().map(String::as_bytes),
+        Some(plugin),
+        capabilities(address, greeting, protection != Protection::Open),
+        None,
+        MAX_PACKET,
+    );
+    packets.answer(|buffer| answer.serialize(buffer));
+    packets.flush().await?;
+    login.convince(packets).await
 }
 
 fn server(greeting: &HandshakePacket<'_>) -> Server {
@@ -113,7 +167,53 @@ fn server(greeting: &HandshakePacket<'_>) -> Server {
 
 #[cfg(test)]
 mod tests {
+    use mysql_common::constants::StatusFlags;
+    use tokio::io::AsyncReadExt;
+    use tokio::net::TcpListener;
+
     use super::*;
+
+    /// A server that says this, then nothing. What it heard when the client is gone.
+    async fn greets(offer: CapabilityFlags, behind: &'static [u8], settings: &str) -> (Error, Vec<u8>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("mysql://u:secret@{}?{settings}", listener.local_addr().unwrap()).parse().unwrap();
+        let served = tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut packets = Packets::new(stream, 1 << 10);
+            let (scramble, status) = (Some(&[1; 13][..]), StatusFlags::empty());
+            let plugin = Some(&b"mysql_clear_password"[..]);
+            let greeting =
+                HandshakePacket::new(10, &b"9.4.0"[..], 1, [1; 8], scramble, NEEDED | offer, 45, status, plugin);
+            packets.command(|buffer| greeting.serialize(buffer));
+            if !behind.is_empty() {
+                packets.answer(|buffer| buffer.extend_from_slice(behind));
+            }
+            packets.flush().await.unwrap();
+            let mut heard = Vec::new();
+            let _ = packets.take().0.read_to_end(&mut heard).await;
+            heard
+        });
+        (Connection::open(&address).await.unwrap_err(), served.await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn what_is_slipped_in_before_encryption_begins_is_not_taken_for_an_answer() {
+        let (error, heard) = greets(CapabilityFlags::CLIENT_SSL, b"\0\0\0\x02\0\0\0", "tls=required").await;
+        assert!(matches!(error, Error::Tls(TlsError::Injected)), "{error}");
+        assert_eq!(heard.len(), 36, "the request for encryption and nothing else");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_sent_to_a_server_that_offers_less_than_is_asked() {
+        for settings in ["tls=required", "tls=verify"] {
+            let (error, heard) = greets(CapabilityFlags::empty(), b"", settings).await;
+            assert!(matches!(error, Error::Tls(TlsError::NotOffered)), "{error}");
+            assert!(heard.is_empty(), "{heard:?}");
+        }
+        let (error, heard) = greets(CapabilityFlags::empty(), b"", "tls=preferred").await;
+        assert!(matches!(error, Error::Authentication(_)), "{error}");
+        assert!(heard.is_empty(), "the password was asked for as it is");
+    }
 
     #[test]
     fn a_version_has_three_numbers() {

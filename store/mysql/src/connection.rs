@@ -2,12 +2,11 @@
 
 use std::collections::VecDeque;
 
-use tokio::net::TcpStream;
-
 use crate::packets::{Packets, Place};
 use crate::params::push_params;
 use crate::row::{Layout, text_row};
 use crate::statements::Statements;
+use crate::stream::Stream;
 use crate::values::Cursor;
 use crate::{Done, Error, Param, Row, Server, ServerError, Statement, TextRow};
 
@@ -32,7 +31,7 @@ enum Awaited {
 /// false for good, and the connection is to be thrown away.
 #[derive(Debug)]
 pub struct Connection {
-    packets: Packets<TcpStream>,
+    packets: Packets<Stream>,
     server: Server,
     statements: Statements,
     awaited: VecDeque<Awaited>,
@@ -42,7 +41,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    pub(crate) fn new(packets: Packets<TcpStream>, server: Server) -> Self {
+    pub(crate) fn new(packets: Packets<Stream>, server: Server) -> Self {
         Self {
             packets,
             server,

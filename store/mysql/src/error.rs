@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::TlsError;
+
 /// Why a call failed. After anything but [`Error::Server`] the connection is of no further use.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -14,6 +16,9 @@ pub enum Error {
     /// Connecting and logging in took too long.
     #[error("no answer within {0:?}")]
     ConnectTimeout(std::time::Duration),
+    /// The way to the server could not be protected as the address asks.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The server wants to be convinced in a way that is not known here, or not done.
     #[error("authentication: {0}")]
     Authentication(String),

@@ -4,7 +4,7 @@
 //! the receive buffer ([`Row`]), values are read from it one by one, nothing is copied on the way. Commands can be queued
 //! and sent together ([`Connection::send_execute`], [`Connection::flush`]), their answers are received in order.
 //!
-//! Left to `mysql_common`: authentication and the packets of the handshake. Left out: multi-statements, cursors,
+//! Left to `mysql_common`: authentication and the packets of the handshake. Left to `rustls`: encryption. Left out: multi-statements, cursors,
 //! `LOAD DATA LOCAL` (a server that asks for a file is refused), compression.
 
 mod address;
@@ -17,6 +17,8 @@ mod params;
 mod response;
 mod row;
 mod statements;
+mod stream;
+mod tls;
 mod values;
 
 // For its back end: mysql_common leaves the choice to whoever uses it.
@@ -30,3 +32,4 @@ pub use params::{DateTime, Param};
 pub use response::Done;
 pub use row::{Raw, Row, TextRow};
 pub use statements::Statement;
+pub use tls::{Tls, TlsError, TlsMode};

@@ -33,6 +33,25 @@ pub(crate) struct Packets<S> {
 /// Where a payload lies, until the next packet is read.
 pub(crate) type Place = Range<usize>;
 
+impl<S> Packets<S> {
+    /// Takes the stream out, for [`put`](Self::put) to go on with another in the same exchange.
+    pub(crate) fn take(self) -> (S, Packets<()>) {
+        let Self { stream, input, consumed, output, sequence, limit } = self;
+        (stream, Packets { stream: (), input, consumed, output, sequence, limit })
+    }
+
+    /// Puts another stream in.
+    pub(crate) fn put<T>(self, stream: T) -> Packets<T> {
+        let Self { input, consumed, output, sequence, limit, .. } = self;
+        Packets { stream, input, consumed, output, sequence, limit }
+    }
+
+    /// Something was received that was not handed out yet.
+    pub(crate) fn has_more(&self) -> bool {
+        self.input.len() > self.consumed
+    }
+}
+
 impl<S: AsyncRead + AsyncWrite + Unpin> Packets<S> {
     pub(crate) fn new(stream: S, limit: usize) -> Self {
         Self { stream, input: BytesMut::with_capacity(READ), consumed: 0, output: Vec::new(), sequence: 0, limit }

@@ -7,6 +7,7 @@ mod servers;
 mod support;
 
 use rowkeep_engine::conformance::Subject;
+use rowkeep_mysql as _;
 use support::config;
 use testkit::Product;
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use kit_core::{Applied, Code};
 use rowkeep_engine::conformance::{Subject, schema};
+use rowkeep_mysql::{Tls, TlsMode};
 use rowkeep_record::Codecs;
 use rowkeep_sql::Allow;
 use rowkeep_sql::mysql::{Address, Database, MySqlStore, Options};
@@ -88,7 +89,9 @@ fn copy(mut from: &TcpStream, mut to: &TcpStream, goes_on: impl Fn(&[u8]) -> boo
 
 fn through(server: &DatabaseServer) -> (Proxy, Subject) {
     let proxy = Proxy::to(server.port());
-    let address = Address { port: proxy.port, ..address(server) };
+    // The proxy has to read what passes.
+    let tls = Tls { mode: Some(TlsMode::Off), ..Tls::default() };
+    let address = Address { port: proxy.port, tls, ..address(server) };
     let subject = Subject::over(store(address), ());
     // What is prepared and reserved once is behind us.
     subject.create("Line", json!({ "order_id": "0", "line": 0 }));

@@ -20,7 +20,7 @@ pub use cluster::Cluster;
 
 use crate::{Log, PATIENCE, Process, free_port, wait_until};
 
-/// Of the users `app` and `repl`.
+/// Of all users.
 const PASSWORD: &str = "pass/word";
 
 /// Whose server it is.
@@ -131,7 +131,8 @@ impl DatabaseServer {
         server.get_or_init(|| Self::start(product))
     }
 
-    /// `mysql://user:password@127.0.0.1:port/test`, for a user who may do everything in `test`.
+    /// `mysql://user:password@127.0.0.1:port/test`, for a user who may do everything in `test`. Two more users with the
+    /// same password are let in only as their names say: `encrypted` over TLS, `certified` with a certificate of their own.
     pub fn url(&self) -> String {
         self.url_of("test")
     }
@@ -285,6 +286,10 @@ fn write_users(directory: &Path) {
          CREATE USER IF NOT EXISTS app@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n\
          GRANT ALL ON test.* TO app@'127.0.0.1';\n\
          GRANT ALL ON `test\\_%`.* TO app@'127.0.0.1';\n\
+         CREATE USER IF NOT EXISTS encrypted@'127.0.0.1' IDENTIFIED BY '{PASSWORD}' REQUIRE SSL;\n\
+         GRANT ALL ON test.* TO encrypted@'127.0.0.1';\n\
+         CREATE USER IF NOT EXISTS certified@'127.0.0.1' IDENTIFIED BY '{PASSWORD}' REQUIRE X509;\n\
+         GRANT ALL ON test.* TO certified@'127.0.0.1';\n\
          CREATE USER IF NOT EXISTS repl@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n\
          GRANT REPLICATION SLAVE ON *.* TO repl@'127.0.0.1';\n"
     );

@@ -89,6 +89,7 @@ impl<'a> Commit<'a> {
     fn stamp(&self, entity: EntityId, row: &mut Stored) {
         if self.entity(entity).versioned {
             row.version = self.version.max(row.version.saturating_add(1));
+            self.shared.seen_version(row.version);
         }
         let plan = self.plan(entity);
         for column in &plan.update_times {

@@ -93,7 +93,7 @@ pub(super) fn counts_no_further(error: &DriverError, column: &str) -> bool {
 pub(super) fn classify(error: DriverError) -> Error {
     let answer = match &error {
         DriverError::Server(server) => return of_server(server.clone()),
-        DriverError::Io(_) | DriverError::ConnectTimeout(_) | DriverError::Abandoned => {
+        DriverError::Io(_) | DriverError::ConnectTimeout(_) | DriverError::Abandoned | DriverError::Tls(_) => {
             unreachable("the database cannot be reached")
         }
         DriverError::Authentication(_) => unreachable("the database does not let rowkeep in"),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kit_core::{Code, Error};
-use rowkeep_mysql::{Address, Connection, Error as DriverError, Product, Server};
+use rowkeep_mysql::{Address, Connection, Error as DriverError, Product, Server, TlsMode};
 
 use super::errors::classify;
 use crate::ddl::mysql::collation;
@@ -106,19 +106,20 @@ fn check_version(server: &Server) -> Result<(), Error> {
 
 /// Why a server cannot be used at start, with what to do.
 fn refused(address: &Address, error: DriverError) -> Error {
-    let advice = match error.code() {
-        Some(1045) => "check user and password in the address".to_owned(),
-        Some(1049) => {
-            let name = address.database.as_deref().unwrap_or_default();
-            format!("make it first: CREATE DATABASE `{name}` CHARACTER SET utf8mb4")
+    let name = address.database.as_deref().unwrap_or_default();
+    let advice = match (&error, error.code()) {
+        // A user may have to come encrypted, and the server then says no more than to a wrong password.
+        (_, Some(1045)) if address.tls.mode() == TlsMode::Off => {
+            "; check user and password in the address, and that the user may come without TLS".to_owned()
         }
-        Some(1044) => {
-            let name = address.database.as_deref().unwrap_or_default();
-            format!("GRANT ALL ON `{name}`.* TO the user, or check the database's name")
-        }
-        Some(_) => return classify(error),
-        None => "check host and port, and that the server runs".to_owned(),
+        (_, Some(1045)) => "; check user and password in the address".to_owned(),
+        (_, Some(1049)) => format!("; make it first: CREATE DATABASE `{name}` CHARACTER SET utf8mb4"),
+        (_, Some(1044)) => format!("; GRANT ALL ON `{name}`.* TO the user, or check the database's name"),
+        (_, Some(_)) => return classify(error),
+        // It says itself what to do.
+        (DriverError::Tls(_), None) => String::new(),
+        (_, None) => "; check host and port, and that the server runs".to_owned(),
     };
-    let message = format!("{address}: {error}; {advice}");
+    let message = format!("{address}: {error}{advice}");
     Error::new(Code::FailedPrecondition, "DATABASE_REFUSED", message)
 }
