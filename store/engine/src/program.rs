@@ -43,8 +43,8 @@ impl Program {
     }
 
     /// Whether it adds one row and neither reads nor locks anything else: no reference to check, no precondition, nothing
-    /// to remember, no expired or hidden row that may be in the way. Such programs can share a transaction without
-    /// getting in each other's way.
+    /// to remember, no expired or hidden row that may be in the way, no row to read back afterwards. Such programs can
+    /// share a transaction without getting in each other's way.
     pub fn only_adds(&self) -> bool {
         let [write] = self.writes.as_slice() else { return false };
         let entity = self.shared.entity(write.entity);
@@ -52,6 +52,7 @@ impl Program {
             && write.precondition.is_empty()
             && self.request.is_none()
             && !self.validate_only
+            && entity.versioned
             && self.shared.plan(write.entity).references.is_empty()
             && entity.expire.is_none()
             && entity.soft_delete.is_none()
