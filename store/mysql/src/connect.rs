@@ -1,11 +1,13 @@
 //! From an address to a connection that is logged in.
 
 use std::io;
+use std::time::Duration;
 
 use mysql_common::constants::CapabilityFlags;
 use mysql_common::io::ParseBuf;
 use mysql_common::packets::{AuthPlugin, HandshakePacket, HandshakeResponse, SslRequest};
 use mysql_common::proto::MySerialize;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -65,6 +67,11 @@ const WANTED: CapabilityFlags = NEEDED
     .union(CapabilityFlags::CLIENT_FOUND_ROWS)
     .union(CapabilityFlags::CLIENT_PLUGIN_AUTH_LENENC_CLIENT_DATA);
 
+/// A connection this long without a word is asked whether it is there.
+const SILENCE: Duration = Duration::from_secs(15);
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+const ASKED: u32 = 3;
+
 impl Connection {
     /// Connects and logs in.
     ///
@@ -79,12 +86,21 @@ impl Connection {
     async fn connect(address: &Address) -> Result<Self, Error> {
         let stream = TcpStream::connect((address.host.as_str(), address.port)).await?;
         stream.set_nodelay(true)?;
+        notice_silence(&stream)?;
         let mut packets = Packets::new(stream, MAX_PACKET as usize);
         let greeting = receive_greeting(&mut packets).await?;
         let (mut packets, protection) = protect(address, &greeting, packets).await?;
         log_in(address, &greeting, &mut packets, protection).await?;
         Ok(Self::new(packets, server(&greeting)))
     }
+}
+
+/// A machine that is gone says nothing, and neither does a network that is cut: the kernel asks, and gives the connection
+/// up after half a minute.
+fn notice_silence(stream: &TcpStream) -> io::Result<()> {
+    let socket = SockRef::from(stream);
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(SILENCE).with_interval(ASK_AGAIN).with_retries(ASKED))?;
+    socket.set_tcp_user_timeout(Some(SILENCE + ASK_AGAIN * ASKED))
 }
 
 async fn receive_greeting(packets: &mut Packets<TcpStream>) -> Result<HandshakePacket<'static>, Error> {

@@ -20,6 +20,7 @@ testkit::on_both_products! {
     a_commit_whose_answer_is_lost_is_looked_up_by_its_request_id
     a_commit_whose_answer_is_lost_without_a_request_id_is_not_known
     a_server_that_is_gone_is_said_to_be_and_found_again
+    a_server_that_hangs_for_a_while_is_waited_for
     connections_that_the_server_ended_for_idleness_are_replaced
     every_acknowledged_write_survives_the_server
     a_database_that_cannot_be_used_is_refused_at_start_with_what_to_do
@@ -118,6 +119,26 @@ fn a_commit_whose_answer_is_lost_without_a_request_id_is_not_known(product: Prod
     assert_eq!((failure.reason.as_str(), failure.applied), ("COMMIT_UNKNOWN", Applied::Unknown), "{failure:?}");
     let listed = subject.call("ListNotes", json!({}));
     assert_eq!(listed["notes"].as_array().map(Vec::len), Some(1), "it happened: {listed}");
+}
+
+fn a_server_that_hangs_for_a_while_is_waited_for(product: Product) {
+    let server = DatabaseServer::start(product);
+    let subject = Subject::over(store(address(&server)), ());
+    subject.create("Line", json!({ "order_id": "1", "line": 0 }));
+    server.suspend();
+    std::thread::scope(|scope| {
+        for line in 1..=8 {
+            let subject = &subject;
+            scope.spawn(move || {
+                assert_eq!(subject.get("Line", json!({ "orderId": "1", "line": 0 }))["orderId"], "1");
+                subject.create("Line", json!({ "order_id": "1", "line": line }));
+            });
+        }
+        std::thread::sleep(Duration::from_millis(700));
+        server.resume();
+    });
+    let listed = subject.call("ListLines", json!({}));
+    assert_eq!(listed["lines"].as_array().map(Vec::len), Some(9), "{listed}");
 }
 
 fn a_server_that_is_gone_is_said_to_be_and_found_again(product: Product) {

@@ -177,6 +177,21 @@ impl DatabaseServer {
         self.lock().id()
     }
 
+    /// `SIGSTOP`: it keeps its connections and says nothing.
+    pub fn suspend(&self) {
+        self.signal("STOP");
+    }
+
+    /// `SIGCONT`.
+    pub fn resume(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.id().to_string()]).status();
+        assert!(status.is_ok_and(|status| status.success()), "send SIG{name}");
+    }
+
     /// `SIGKILL`: what was not flushed is lost.
     pub fn kill9(&self) {
         self.lock().kill9();

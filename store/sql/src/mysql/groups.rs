@@ -16,6 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::errors::{Fate, classify, fate};
+use super::session::patiently;
 use super::store::Shared;
 use super::tx::MySqlTx;
 use super::writes::{reserve, transact, unknown};
@@ -112,7 +113,7 @@ async fn together(shared: &Arc<Shared>, members: &mut [Member]) -> Result<Vec<Re
             if lost {
                 shared.writers.forget();
             } else {
-                connection.command("ROLLBACK").await.map_err(classify)?;
+                patiently(connection.command("ROLLBACK")).await.map_err(classify)?;
             }
             return Err(result.err().unwrap_or_else(|| Error::internal("a failure without an error")));
         }
@@ -123,10 +124,10 @@ async fn together(shared: &Arc<Shared>, members: &mut [Member]) -> Result<Vec<Re
         return Ok(results);
     }
     if let Err(error) = reserve(shared, version).await {
-        connection.command("ROLLBACK").await.map_err(classify)?;
+        patiently(connection.command("ROLLBACK")).await.map_err(classify)?;
         return Err(error);
     }
-    match connection.command("COMMIT").await {
+    match patiently(connection.command("COMMIT")).await {
         Ok(_) => {
             shared.position.fetch_add(1, Ordering::Release);
             Ok(results)
@@ -138,7 +139,7 @@ async fn together(shared: &Arc<Shared>, members: &mut [Member]) -> Result<Vec<Re
             Ok(results.into_iter().map(doubt).collect())
         }
         Err(error) => {
-            let _ = connection.command("ROLLBACK").await;
+            let _ = patiently(connection.command("ROLLBACK")).await;
             Err(classify(error))
         }
     }

@@ -6,6 +6,7 @@ use rowkeep_mysql::{Connection, Done, Param};
 use rowkeep_schema::EntityId;
 
 use super::errors::{Failed, classify, violated};
+use super::session::patiently;
 use super::store::Shared;
 use super::tx::row_params;
 use super::{meta, writes};
@@ -29,7 +30,7 @@ pub(super) async fn run(shared: &Shared, batch: LoadBatch) -> Result<LoadOutcome
     }
     let version = batch.rows.iter().map(|row| row.version).max().unwrap_or(0);
     writes::reserve(shared, version).await?;
-    connection.command("COMMIT").await.map_err(classify)?;
+    patiently(connection.command("COMMIT")).await.map_err(classify)?;
     outcome.map_err(Error::from)
 }
 

@@ -1,9 +1,12 @@
 //! Connections with the settings that everything else here relies on.
 
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use kit_core::{Code, Error};
 use rowkeep_mysql::{Address, Connection, Error as DriverError, Product, Server, TlsMode};
+use tokio::time::timeout;
 
 use super::errors::classify;
 use crate::ddl::mysql::collation;
@@ -11,6 +14,16 @@ use crate::dialect::Dialect;
 
 /// How long a statement waits for a row that another transaction holds, in seconds.
 const LOCK_WAIT: u32 = 5;
+
+/// How long a transaction waits for the answer to a statement. A server that is stopped, or whose disk is, keeps its
+/// connections and says nothing; whoever waits longer would only fill the pool. Lock waits end well before.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits for an answer, but not for ever. A connection that is given up here is closed.
+pub(super) async fn patiently<T, E: From<DriverError>>(answer: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    let silent = || DriverError::Io(io::Error::new(io::ErrorKind::TimedOut, "the database does not answer"));
+    timeout(PATIENCE, answer).await.unwrap_or_else(|_| Err(silent().into()))
+}
 
 /// Opens connections to one server.
 #[derive(Debug, Clone)]

@@ -8,6 +8,7 @@ use rowkeep_schema::{ColumnId, Entity, EntityId, Storage};
 
 use super::errors::{Failed, Fate, fate, violated};
 use super::meta;
+use super::session::patiently;
 use super::store::Shared;
 use super::values::{number, param, read_owned};
 use crate::statements::{Deleted, EntitySql};
@@ -45,7 +46,7 @@ impl<'a> MySqlTx<'a> {
         params: &[Param<'_>],
         row: impl FnMut(&mut Row<'_>) -> Result<(), Failed> + Send,
     ) -> Result<Done, Failed> {
-        let done = self.try_execute(sql, params, row).await;
+        let done = patiently(self.try_execute(sql, params, row)).await;
         if let Err(Failed::Driver(error)) = &done {
             let fate = fate(error);
             if fate != Fate::Refused {

@@ -10,6 +10,7 @@ use rowkeep_mysql::{Error as DriverError, Param};
 
 use super::errors::{Failed, Fate, classify, fate};
 use super::meta;
+use super::session::patiently;
 use super::store::Shared;
 use super::tx::MySqlTx;
 
@@ -73,7 +74,7 @@ async fn run(shared: &Arc<Shared>, program: &mut Program, fresh: bool) -> Run {
     let result = match result {
         Ok(outcome) if outcome.keep && begun => Ok(outcome),
         other => {
-            if begun && fate != Some(Fate::Lost) && connection.command("ROLLBACK").await.is_err() {
+            if begun && fate != Some(Fate::Lost) && patiently(connection.command("ROLLBACK")).await.is_err() {
                 tracing::debug!("a transaction was not rolled back by hand; its connection is closed");
             }
             return match (other, fate) {
@@ -85,10 +86,10 @@ async fn run(shared: &Arc<Shared>, program: &mut Program, fresh: bool) -> Run {
         }
     };
     if let Err(error) = reserve(shared, version).await {
-        let _ = connection.command("ROLLBACK").await;
+        let _ = patiently(connection.command("ROLLBACK")).await;
         return Run::Answer(Err(error));
     }
-    match connection.command("COMMIT").await {
+    match patiently(connection.command("COMMIT")).await {
         Ok(_) => {
             shared.position.fetch_add(1, Ordering::Release);
             Run::Answer(result)
@@ -98,7 +99,7 @@ async fn run(shared: &Arc<Shared>, program: &mut Program, fresh: bool) -> Run {
             Fate::Lost => Run::Unknown(error),
             // A commit that is refused has been rolled back.
             Fate::Refused => {
-                let _ = connection.command("ROLLBACK").await;
+                let _ = patiently(connection.command("ROLLBACK")).await;
                 Run::Answer(Err(classify(error)))
             }
         },
