@@ -59,7 +59,7 @@ fn run_block(session: &mut Session, block: &Block) -> Result<(), String> {
 
 #[test]
 fn readme_does_what_it_says() {
-    run("README.md");
+    run_in(Session::beside_database(), "README.md");
 }
 
 #[test]

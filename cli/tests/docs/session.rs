@@ -39,6 +39,8 @@ pub(crate) struct Session {
     server: Option<Rowkeep>,
     /// What every command finds in its environment.
     database: Option<MariaDb>,
+    /// Every command finds its address in the environment; else the page says it where it is wanted.
+    is_everywhere: bool,
     // Declared last: the server is gone before its directory.
     scratch: tempfile::TempDir,
 }
@@ -55,11 +57,16 @@ impl Session {
     pub(crate) fn new() -> Self {
         let scratch = tempfile::tempdir().unwrap();
         symlink(testkit::workspace_root().join("examples"), scratch.path().join("examples")).unwrap();
-        Self { server: None, database: None, scratch }
+        Self { server: None, database: None, is_everywhere: false, scratch }
+    }
+
+    /// With a database server in which every command keeps its data.
+    pub(crate) fn with_database() -> Self {
+        Self { is_everywhere: true, ..Self::beside_database() }
     }
 
     /// With a database server, whose login the client finds where it looks for one.
-    pub(crate) fn with_database() -> Self {
+    pub(crate) fn beside_database() -> Self {
         let database = MariaDb::start();
         let Address { host, port, user, password, .. } = database.url().parse().unwrap();
         let login = format!("host={host}\nport={port}\nuser={user}\npassword={password}\n");
@@ -103,11 +110,16 @@ impl Session {
     fn start(&mut self, block: &Block, step: &Step<'_>, words: &[String]) -> Result<(), String> {
         self.server = None;
         let mut builder = Rowkeep::builder();
-        let mut data = "rowkeep-data";
+        let (mut data, mut in_database) = ("rowkeep-data", false);
         let mut words = words.iter().map(String::as_str);
         while let Some(word) = words.next() {
             let here = self.scratch.path().join(word);
             builder = match word {
+                "--database" => {
+                    words.next();
+                    in_database = true;
+                    builder
+                }
                 "--data" => {
                     data = words.next().unwrap_or_default();
                     builder
@@ -118,8 +130,8 @@ impl Session {
             };
         }
         builder = match &self.database {
-            Some(database) => builder.env(DATABASE, &database.url()),
-            None => builder.data(self.scratch.path().join(data)),
+            Some(database) if self.is_everywhere || in_database => builder.env(DATABASE, &database.url()),
+            _ => builder.data(self.scratch.path().join(data)),
         };
         let server = builder.start();
         // The last line of the greeting.
@@ -187,7 +199,7 @@ impl Session {
             .stdin(Stdio::null())
             .env("PATH", path())
             .env("HOME", self.scratch.path());
-        if let Some(database) = &self.database {
+        if let Some(database) = self.database.as_ref().filter(|_| self.is_everywhere) {
             command.env(DATABASE, database.url());
         }
         command
