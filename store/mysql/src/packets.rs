@@ -12,7 +12,7 @@ const HEADER: usize = 4;
 /// The payload of a packet that is continued by the next one.
 const FULL: usize = 0xff_ffff;
 /// What is read at once, and kept when nothing larger is needed.
-const READ: usize = 16 * 1024;
+const READ: usize = 32 * 1024;
 /// A buffer that one large answer has grown is given back.
 const KEEP: usize = 1 << 20;
 

@@ -19,10 +19,7 @@ impl Record {
     /// # Panics
     /// If the buffer is shorter than the prefix or the row longer than 4 GiB, which no adapter can produce.
     pub fn from_reserved(mut buffer: Vec<u8>, version: u64) -> Self {
-        #[expect(clippy::expect_used, reason = "databases limit rows far below 4 GiB")]
-        let length = u32::try_from(buffer.len() - PREFIX).expect("a row is shorter than 4 GiB");
-        buffer[0] = 0;
-        buffer[1..PREFIX].copy_from_slice(&length.to_be_bytes());
+        put_prefix(&mut buffer);
         Self { framed: buffer.into(), version }
     }
 
@@ -46,5 +43,101 @@ impl Record {
     /// The row's version; where the table keeps none, a number that changes with the content.
     pub fn version(&self) -> u64 {
         self.version
+    }
+}
+
+/// Writes the prefix of a row that lies behind it.
+fn put_prefix(framed: &mut [u8]) {
+    #[expect(clippy::expect_used, reason = "databases limit rows far below 4 GiB")]
+    let length = u32::try_from(framed.len() - PREFIX).expect("a row is shorter than 4 GiB");
+    framed[0] = 0;
+    framed[1..PREFIX].copy_from_slice(&length.to_be_bytes());
+}
+
+/// Rows that are read together: one buffer for all of them, cut into records at the end. A record that is kept keeps the
+/// whole buffer.
+#[derive(Debug, Default)]
+pub struct RecordBatch {
+    buffer: Vec<u8>,
+    /// Where each row ends, and its version.
+    rows: Vec<(usize, u64)>,
+}
+
+impl RecordBatch {
+    /// With room for some rows of 200 bytes.
+    pub fn with_capacity(rows: usize) -> Self {
+        Self { buffer: Vec::with_capacity(rows * (200 + PREFIX)), rows: Vec::with_capacity(rows) }
+    }
+
+    /// Where the wire form of the next row goes: behind what is there.
+    pub fn begin(&mut self) -> &mut Vec<u8> {
+        self.buffer.resize(self.end() + PREFIX, 0);
+        &mut self.buffer
+    }
+
+    /// Ends the row that was begun.
+    ///
+    /// # Panics
+    /// If none was begun, or it is longer than 4 GiB, which no adapter can produce.
+    pub fn finish(&mut self, version: u64) {
+        let start = self.end();
+        put_prefix(&mut self.buffer[start..]);
+        self.rows.push((self.buffer.len(), version));
+    }
+
+    /// Rows so far.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// Bytes of the wire forms so far.
+    pub fn wire_bytes(&self) -> usize {
+        self.end() - self.rows.len() * PREFIX
+    }
+
+    /// The rows, in order.
+    pub fn into_records(mut self) -> Vec<Record> {
+        // Of a row that was begun and given up.
+        self.buffer.truncate(self.end());
+        let buffer = Bytes::from(self.buffer);
+        let mut start = 0;
+        let record = |(end, version)| {
+            let framed = buffer.slice(start..end);
+            start = end;
+            Record { framed, version }
+        };
+        self.rows.into_iter().map(record).collect()
+    }
+
+    fn end(&self) -> usize {
+        self.rows.last().map_or(0, |(end, _)| *end)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_a_batch_are_those_that_were_made_alone() {
+        let rows: [&[u8]; 4] = [b"one", b"", b"three", &[7; 1000]];
+        let mut batch = RecordBatch::with_capacity(2);
+        let mut alone = Vec::new();
+        for (version, row) in (1..).zip(rows) {
+            batch.begin().extend_from_slice(row);
+            batch.finish(version);
+            let mut buffer = Record::reserve(row.len());
+            buffer.extend_from_slice(row);
+            alone.push(Record::from_reserved(buffer, version));
+        }
+        batch.begin().extend_from_slice(b"given up");
+        assert_eq!((batch.len(), batch.wire_bytes()), (4, 1008));
+        assert_eq!(batch.into_records(), alone);
+        assert!(RecordBatch::default().into_records().is_empty());
     }
 }

@@ -28,7 +28,7 @@ use rowkeep_schema::{EntityId, Schema};
 
 pub use columns::ColumnSet;
 pub use decimal::{from_unscaled as decimal_from_unscaled, unscaled as decimal_unscaled};
-pub use frame::{PREFIX, Record};
+pub use frame::{PREFIX, Record, RecordBatch};
 pub use mask::{NestedPath, ReadMask, UpdateMask};
 pub use row::{DecodedRow, RowCodec, RowWriter};
 pub use time::Civil;

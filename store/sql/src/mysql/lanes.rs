@@ -17,8 +17,6 @@ use super::errors::{Failed, Fate, classify, fate};
 use super::reads::{Found, Read};
 use super::session::Connector;
 
-/// Reads that are sent together.
-const TOGETHER: usize = 64;
 /// Bytes that are sent before answers are read: a server that is not read from stops reading.
 const QUEUED_BYTES: usize = 32 * 1024;
 /// Reads that may wait in a lane.
@@ -39,16 +37,15 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
-    /// As many lanes; their connections are opened when they are needed. `alone`: a lane sends one read at a time, because
-    /// each may be long. `lost` counts the connections that break.
+    /// As many lanes; their connections are opened when they are needed. `together`: reads that a lane
+    /// sends before it waits for answers; fewer where each may be long. `lost` counts the connections that break.
     pub(super) fn new(
         runtime: &tokio::runtime::Handle,
         connector: &Connector,
         lost: &Arc<AtomicU64>,
         count: usize,
-        alone: bool,
+        together: usize,
     ) -> Self {
-        let together = if alone { 1 } else { TOGETHER };
         let lane = |_| {
             let (sender, jobs) = mpsc::channel(WAITING);
             runtime.spawn(

@@ -8,7 +8,7 @@ use kit_core::Error;
 use rowkeep_engine::{Remembered, Scan, Stored, View};
 use rowkeep_mysql::{Connection, Error as DriverError, Param, Row, Statement};
 use rowkeep_record::query::{Filter, matches};
-use rowkeep_record::{Key, Record, Value, ValueRef};
+use rowkeep_record::{Key, Record, RecordBatch, Value, ValueRef};
 use rowkeep_schema::{ColumnId, Entity, EntityId, Storage};
 
 use super::errors::Failed;
@@ -17,8 +17,8 @@ use super::values::{number, param, read};
 use super::{meta, tx};
 use crate::filter_sql::{Bind, Condition};
 
-/// What a row's buffer starts with; grown to the last row's size when rows follow each other.
-const ROW_BYTES: usize = 256;
+/// Rows that a buffer starts with room for, at most.
+const ROOM: usize = 100;
 /// Keys that are asked for in one statement.
 const MANY: usize = 512;
 /// Rows that are looked at together where the server cannot tell which of them match.
@@ -30,6 +30,8 @@ pub(super) struct Read {
     sql: Sql,
     params: Vec<(Value, Storage)>,
     shape: Shape,
+    /// As many are expected.
+    rows: usize,
     max_bytes: usize,
     pub(super) deadline: Option<Instant>,
 }
@@ -53,9 +55,9 @@ enum Shape {
 
 /// What was found.
 pub(super) enum Found {
-    /// With the bytes of their wire forms.
-    Records(Vec<Record>, usize),
-    Keyed(BTreeMap<Key, Record>),
+    Records(RecordBatch),
+    /// With the place of each key's row.
+    Keyed(RecordBatch, BTreeMap<Key, usize>),
     Stored(Vec<Stored>),
     Number(u64),
     Remembered(Option<Remembered>),
@@ -67,11 +69,11 @@ impl Found {
     }
 
     pub(super) fn records(self) -> Vec<Record> {
-        if let Self::Records(records, _) = self { records } else { Vec::new() }
+        if let Self::Records(records) = self { records.into_records() } else { Vec::new() }
     }
 
-    pub(super) fn keyed(self) -> BTreeMap<Key, Record> {
-        if let Self::Keyed(records) = self { records } else { BTreeMap::new() }
+    pub(super) fn keyed(self) -> (Vec<Record>, BTreeMap<Key, usize>) {
+        if let Self::Keyed(records, places) = self { (records.into_records(), places) } else { Default::default() }
     }
 
     fn stored(self) -> Vec<Stored> {
@@ -89,7 +91,7 @@ impl Found {
 
 impl Read {
     fn new(shared: &Arc<Shared>, sql: Sql, params: Vec<(Value, Storage)>, shape: Shape) -> Self {
-        Self { shared: Arc::clone(shared), sql, params, shape, max_bytes: usize::MAX, deadline: None }
+        Self { shared: Arc::clone(shared), sql, params, shape, rows: 1, max_bytes: usize::MAX, deadline: None }
     }
 
     pub(super) fn get(shared: &Arc<Shared>, entity: EntityId, key: &Key, view: View) -> Self {
@@ -110,7 +112,8 @@ impl Read {
             params.extend(key.values().iter().cloned().zip(storages.iter().copied()));
         }
         params.extend(entity.expire.map(|_| (Value::Int(view.now), Storage::Timestamp)));
-        Self::new(shared, Sql::Text(sql.many(asked, view.deleted)), params, Shape::Keyed(id))
+        let read = Self::new(shared, Sql::Text(sql.many(asked, view.deleted)), params, Shape::Keyed(id));
+        Self { rows: keys.len().min(ROOM), ..read }
     }
 
     pub(super) fn lookup(shared: &Arc<Shared>, entity: EntityId, index: u16, key: &Key, view: View) -> Self {
@@ -130,7 +133,7 @@ impl Read {
         let mut condition = Condition::of_scan(sql, entity, text, scan, scan.filter.as_deref(), true);
         limit(&mut condition, scan, scan.limit);
         let read = Self::new(shared, Sql::Text(condition.sql), params(condition.binds), Shape::Records(scan.entity));
-        Self { max_bytes: scan.max_bytes, deadline: scan.deadline, ..read }
+        Self { rows: (scan.limit as usize).min(ROOM), max_bytes: scan.max_bytes, deadline: scan.deadline, ..read }
     }
 
     /// Rows that may match: what the server can tell of the filter holds for them.
@@ -172,8 +175,8 @@ impl Read {
     /// What a result without rows means.
     pub(super) fn nothing(&self) -> Found {
         match self.shape {
-            Shape::Records(_) => Found::Records(Vec::new(), 0),
-            Shape::Keyed(_) => Found::Keyed(BTreeMap::new()),
+            Shape::Records(_) => Found::Records(RecordBatch::with_capacity(self.rows)),
+            Shape::Keyed(_) => Found::Keyed(RecordBatch::with_capacity(self.rows), BTreeMap::new()),
             Shape::Stored(_) => Found::Stored(Vec::new()),
             Shape::Number => Found::Number(0),
             Shape::Remembered => Found::Remembered(None),
@@ -183,25 +186,18 @@ impl Read {
     /// Takes a row in.
     pub(super) fn row(&self, found: &mut Found, row: &mut Row<'_>) -> Result<(), Failed> {
         match (self.shape, found) {
-            (Shape::Records(entity), Found::Records(records, bytes)) => {
-                // The rest of the rows is on its way already, and passed over.
-                if *bytes >= self.max_bytes {
-                    return Ok(());
-                }
-                let size = records.last().map_or(ROW_BYTES, |record| record.wire().len());
-                let record = self.shared.record(entity, row, size, |_, _| {})?;
-                *bytes += record.wire().len();
-                records.push(record);
-            }
-            (Shape::Keyed(entity), Found::Keyed(records)) => {
+            // The rest of the rows is on its way already, and passed over.
+            (Shape::Records(_), Found::Records(records)) if records.wire_bytes() >= self.max_bytes => {}
+            (Shape::Records(entity), Found::Records(records)) => self.shared.put(entity, row, records, |_, _| {})?,
+            (Shape::Keyed(entity), Found::Keyed(records, places)) => {
                 let columns = &self.shared.schema.entity(entity).primary_key;
-                let mut key = vec![Value::Null; columns.len()];
-                let record = self.shared.record(entity, row, ROW_BYTES, |column, value| {
+                let mut key: Key = columns.iter().map(|_| Value::Null).collect();
+                self.shared.put(entity, row, records, |column, value| {
                     if let Some(at) = columns.iter().position(|part| *part == column) {
-                        key[at] = value.to_value();
+                        key.0[at] = value.to_value();
                     }
                 })?;
-                records.insert(key.into_iter().collect(), record);
+                places.insert(key, records.len() - 1);
             }
             (Shape::Stored(entity), Found::Stored(stored)) => stored.push(tx::stored(&self.shared, entity, row)?),
             (Shape::Number, Found::Number(count)) => {
@@ -228,18 +224,17 @@ impl Shared {
         values.chain(expiry).collect()
     }
 
-    /// A row as wire bytes; each value is shown to `see` on its way.
-    fn record(
+    /// Appends a row as wire bytes; each value is shown to `see` on its way.
+    fn put(
         &self,
         entity: EntityId,
         row: &mut Row<'_>,
-        capacity: usize,
+        records: &mut RecordBatch,
         mut see: impl FnMut(ColumnId, ValueRef<'_>),
-    ) -> Result<Record, Failed> {
+    ) -> Result<(), Failed> {
         let (sql, codec) = (self.sql(entity), self.codecs.row(entity));
         let version = number(row.value()?)?.unwrap_or_default().unsigned_abs();
-        let mut buffer = Record::reserve(capacity);
-        let mut writer = codec.writer(&mut buffer, version);
+        let mut writer = codec.writer(records.begin(), version);
         for selected in &sql.wire {
             read(row.value()?, selected.storage, |value| {
                 see(selected.column, value);
@@ -247,7 +242,8 @@ impl Shared {
             })?;
         }
         let version = writer.finish();
-        Ok(Record::from_reserved(buffer, version))
+        records.finish(version);
+        Ok(())
     }
 }
 
@@ -262,8 +258,8 @@ pub(super) async fn get_many(
     }
     let mut records = Vec::with_capacity(keys.len());
     for keys in keys.chunks(MANY) {
-        let found = shared.points.ask(Read::many(&shared, entity, keys, view)).await?.keyed();
-        records.extend(keys.iter().map(|key| found.get(key).cloned()));
+        let (found, places) = shared.points.ask(Read::many(&shared, entity, keys, view)).await?.keyed();
+        records.extend(keys.iter().map(|key| places.get(key).map(|place| found[*place].clone())));
     }
     Ok(records)
 }

@@ -22,8 +22,12 @@ use crate::statements::EntitySql;
 
 /// Connections for reads by key: two, so that one is sent to while the other is answered.
 const POINT_LANES: usize = 2;
+/// Reads by key that are sent together.
+const POINTS_TOGETHER: usize = 64;
 /// Connections for lists and counts.
 const SCAN_LANES: usize = 8;
+/// Lists that are sent together: enough to spare wake-ups, and few, since those behind a long one wait for it.
+const SCANS_TOGETHER: usize = 1;
 /// Expired rows that a sweep removes per table.
 const SWEPT: i64 = 1000;
 /// How long a stop waits for transactions that run.
@@ -137,8 +141,8 @@ impl MySqlStore {
         let shared = Arc::new(Shared {
             entities: schema.entities.iter().map(entity).collect(),
             sweeps: schema.entities.iter().filter_map(|entity| sweep_statement(connector.dialect, entity)).collect(),
-            points: Lanes::new(&runtime, &connector, &lost, POINT_LANES, false),
-            scans: Lanes::new(&runtime, &connector, &lost, SCAN_LANES, true),
+            points: Lanes::new(&runtime, &connector, &lost, POINT_LANES, POINTS_TOGETHER),
+            scans: Lanes::new(&runtime, &connector, &lost, SCAN_LANES, SCANS_TOGETHER),
             groups: Groups::default(),
             position: AtomicU64::new(floor),
             reserved: AtomicU64::new(floor),

@@ -2,7 +2,7 @@
 
 use kit_core::Error;
 use rowkeep_engine::{Scan, View};
-use rowkeep_record::{Key, Record, RowCodec, Value};
+use rowkeep_record::{Key, Record, RecordBatch, RowCodec, Value};
 use rowkeep_schema::EntityId;
 use rusqlite::{Row, Statement};
 
@@ -13,8 +13,10 @@ use super::values::{Bound, read};
 use crate::filter_sql::{Bind, Condition};
 use crate::statements::EntitySql;
 
-/// What a row's buffer starts with; grown to the last row's size when rows follow each other.
+/// What a row's buffer starts with.
 const ROW_BYTES: usize = 256;
+/// Rows that a list's buffer starts with room for, at most.
+const MANY: u32 = 100;
 
 impl Shared {
     pub(super) fn get(
@@ -81,7 +83,11 @@ impl Shared {
         let mut rows = statement.raw_query();
         match rows.next().map_err(failed)? {
             None => Ok(None),
-            Some(row) => record(row, sql, codec, ROW_BYTES).map(Some),
+            Some(row) => {
+                let mut buffer = Record::reserve(ROW_BYTES);
+                let version = put(row, sql, codec, &mut buffer)?;
+                Ok(Some(Record::from_reserved(buffer, version)))
+            }
         }
     }
 
@@ -99,18 +105,15 @@ impl Shared {
         let mut statement = reader.connection.prepare_cached(&condition.sql).map_err(failed)?;
         bind_all(&mut statement, &condition.binds)?;
         let mut rows = statement.raw_query();
-        let mut records = Vec::with_capacity(scan.limit.min(1000) as usize);
-        let (mut size, mut total) = (ROW_BYTES, 0);
+        let mut records = RecordBatch::with_capacity(scan.limit.min(MANY) as usize);
         while let Some(row) = rows.next().map_err(failed)? {
-            let record = record(row, sql, codec, size)?;
-            size = record.wire().len();
-            total += size;
-            records.push(record);
-            if total >= scan.max_bytes {
+            let version = put(row, sql, codec, records.begin())?;
+            records.finish(version);
+            if records.wire_bytes() >= scan.max_bytes {
                 break;
             }
         }
-        Ok(records)
+        Ok(records.into_records())
     }
 
     pub(super) fn count(&self, reader: &Reader, scan: &Scan) -> Result<u64, Error> {
@@ -129,17 +132,15 @@ impl Shared {
     }
 }
 
-fn record(row: &Row<'_>, sql: &EntitySql, codec: &RowCodec, capacity: usize) -> Result<Record, Error> {
+/// Appends a row's wire form and tells its version.
+fn put(row: &Row<'_>, sql: &EntitySql, codec: &RowCodec, out: &mut Vec<u8>) -> Result<u64, Error> {
     let version: i64 = row.get(0).map_err(failed)?;
-    let version = version.unsigned_abs();
-    let mut buffer = Record::reserve(capacity);
-    let mut writer = codec.writer(&mut buffer, version);
+    let mut writer = codec.writer(out, version.unsigned_abs());
     for (at, selected) in sql.wire.iter().enumerate() {
         let raw = row.get_ref(at + 1).map_err(failed)?;
         writer.column(selected.column, read(raw, selected.storage)?)?;
     }
-    let version = writer.finish();
-    Ok(Record::from_reserved(buffer, version))
+    Ok(writer.finish())
 }
 
 /// Binds values from this place on.
