@@ -105,6 +105,11 @@ impl Shared {
 }
 
 impl Engine {
+    /// Tells the storage that this thread will read much; see [`Rows::attach`].
+    pub fn attach(&self) {
+        self.shared.rows.attach();
+    }
+
     /// An engine over a storage that holds the schema's tables.
     ///
     /// # Errors

@@ -86,6 +86,10 @@ pub trait Rows: Send + Sync + 'static {
     /// What this storage can do.
     fn capabilities(&self) -> &Capabilities;
 
+    /// Called on a thread that will read much, inside the runtime that drives it until the storage is stopped: the storage
+    /// may keep there what reads need.
+    fn attach(&self) {}
+
     /// One row by primary key.
     fn get(&self, entity: EntityId, key: &Key, view: View) -> Reply<'_, Result<Option<Record>, Error>>;
 

@@ -52,6 +52,7 @@ pub(crate) struct Worker {
 impl Worker {
     fn new(shared: Arc<Shared>, index: usize) -> Self {
         let schema = &shared.api.schema;
+        shared.api.engine.attach();
         let observer = Observer::new(schema, &shared.metrics, &shared.access, shared.tracing.as_ref(), index);
         Self { sessions: Sessions::new(shared.session_key), observer, shared }
     }

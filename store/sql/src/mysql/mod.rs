@@ -16,6 +16,7 @@ mod migrate;
 #[cfg(test)]
 mod migrate_tests;
 mod pool;
+mod readers;
 mod reads;
 mod session;
 mod steps;

@@ -258,7 +258,7 @@ pub(super) async fn get_many(
     }
     let mut records = Vec::with_capacity(keys.len());
     for keys in keys.chunks(MANY) {
-        let (found, places) = shared.points.ask(Read::many(&shared, entity, keys, view)).await?.keyed();
+        let (found, places) = shared.readers.point(Read::many(&shared, entity, keys, view)).await?.keyed();
         records.extend(keys.iter().map(|key| places.get(key).map(|place| found[*place].clone())));
     }
     Ok(records)
@@ -276,7 +276,7 @@ async fn get_each(
     keys: &[Key],
     view: View,
 ) -> Result<Vec<Option<Record>>, Error> {
-    let asked: Vec<_> = keys.iter().map(|key| shared.points.ask(Read::get(shared, entity, key, view))).collect();
+    let asked: Vec<_> = keys.iter().map(|key| shared.readers.point(Read::get(shared, entity, key, view))).collect();
     let mut records = Vec::with_capacity(keys.len());
     for found in asked {
         records.push(found.await?.record());
@@ -286,14 +286,14 @@ async fn get_each(
 
 pub(super) async fn scan(shared: Arc<Shared>, scan: Scan) -> Result<Vec<Record>, Error> {
     match scan.filter.as_deref().filter(|filter| asks_json(filter)) {
-        None => shared.scans.ask(Read::scan(&shared, &scan)).await.map(Found::records),
+        None => shared.readers.scan(Read::scan(&shared, &scan)).await.map(Found::records),
         Some(_) => scan_looking(&shared, scan).await,
     }
 }
 
 pub(super) async fn count(shared: Arc<Shared>, scan: Scan) -> Result<u64, Error> {
     if !scan.filter.as_deref().is_some_and(asks_json) {
-        return shared.scans.ask(Read::count(&shared, &scan)).await.map(Found::number);
+        return shared.readers.scan(Read::count(&shared, &scan)).await.map(Found::number);
     }
     let mut count = 0;
     let scan = Scan { after: None, ..scan };
@@ -330,7 +330,7 @@ async fn look(
     let Some(filter) = scan.filter.clone() else { return Ok(()) };
     let told = without_json(&filter);
     loop {
-        let rows = shared.scans.ask(Read::candidates(shared, &scan, told.as_ref())).await?.stored();
+        let rows = shared.readers.scan(Read::candidates(shared, &scan, told.as_ref())).await?.stored();
         let is_last = rows.len() < LOOKED_AT as usize;
         if let Some(last) = rows.last() {
             scan.after = Some(scan.order.iter().map(|(column, _)| last.values[column.index()].clone()).collect());

@@ -13,21 +13,13 @@ use rowkeep_schema::{ColumnId, Entity, EntityId, Schema};
 use super::database::{Background, Database};
 use super::errors::counts_no_further;
 use super::groups::{self, Groups};
-use super::lanes::Lanes;
 use super::pool::Pool;
+use super::readers::Readers;
 use super::reads::{Found, Read};
 use super::{load, meta, reads, writes};
 use crate::dialect::Dialect;
 use crate::statements::EntitySql;
 
-/// Connections for reads by key: two, so that one is sent to while the other is answered.
-const POINT_LANES: usize = 2;
-/// Reads by key that are sent together.
-const POINTS_TOGETHER: usize = 64;
-/// Connections for lists and counts.
-const SCAN_LANES: usize = 8;
-/// Lists that are sent together: enough to spare wake-ups, and few, since those behind a long one wait for it.
-const SCANS_TOGETHER: usize = 1;
 /// Expired rows that a sweep removes per table.
 const SWEPT: i64 = 1000;
 /// How long a stop waits for transactions that run.
@@ -65,8 +57,7 @@ pub(super) struct Shared {
     pub(super) codecs: Arc<Codecs>,
     entities: Vec<EntityParts>,
     sweeps: Vec<String>,
-    pub(super) points: Lanes,
-    pub(super) scans: Lanes,
+    pub(super) readers: Readers,
     pub(super) writers: Pool,
     pub(super) groups: Groups,
     /// Counts commits.
@@ -133,7 +124,7 @@ impl MySqlStore {
         let floor = database.floor()?;
         let Database { connector, background, write_connections, .. } = database;
         let runtime = background.handle().clone();
-        let lost = Arc::new(AtomicU64::new(0));
+        let readers = Readers::new(&runtime, &connector);
         let entity = |entity: &Entity| EntityParts {
             sql: EntitySql::new(connector.dialect, entity, codecs.row(entity.id)),
             counted: crate::ddl::counted(entity),
@@ -141,14 +132,13 @@ impl MySqlStore {
         let shared = Arc::new(Shared {
             entities: schema.entities.iter().map(entity).collect(),
             sweeps: schema.entities.iter().filter_map(|entity| sweep_statement(connector.dialect, entity)).collect(),
-            points: Lanes::new(&runtime, &connector, &lost, POINT_LANES, POINTS_TOGETHER),
-            scans: Lanes::new(&runtime, &connector, &lost, SCAN_LANES, SCANS_TOGETHER),
+            lost: Arc::clone(&readers.lost),
+            readers,
             groups: Groups::default(),
             position: AtomicU64::new(floor),
             reserved: AtomicU64::new(floor),
             reserving: tokio::sync::Mutex::default(),
             conflicts: AtomicU64::new(0),
-            lost,
             floor,
             capabilities: Capabilities {
                 name: if connector.dialect == Dialect::MySql { "mysql" } else { "mariadb" },
@@ -173,7 +163,7 @@ impl MySqlStore {
             lost: shared.lost.load(Ordering::Relaxed),
             write_connections: size,
             write_connections_used: size.saturating_sub(shared.writers.free()),
-            reads_waiting: shared.points.waiting() + shared.scans.waiting(),
+            reads_waiting: shared.readers.waiting(),
         }
     }
 
@@ -184,6 +174,7 @@ impl MySqlStore {
         if !drained {
             tracing::warn!("transactions were still running when the store was stopped");
         }
+        self.shared.readers.close();
         self.shared.writers.close();
     }
 
@@ -215,12 +206,16 @@ impl std::fmt::Debug for MySqlStore {
 }
 
 impl Rows for MySqlStore {
+    fn attach(&self) {
+        self.shared.readers.attach();
+    }
+
     fn capabilities(&self) -> &Capabilities {
         &self.shared.capabilities
     }
 
     fn get(&self, entity: EntityId, key: &Key, view: View) -> Reply<'_, Result<Option<Record>, Error>> {
-        let found = self.shared.points.ask(Read::get(&self.shared, entity, key, view));
+        let found = self.shared.readers.point(Read::get(&self.shared, entity, key, view));
         found.map(|found| found.map(Found::record))
     }
 
@@ -238,7 +233,7 @@ impl Rows for MySqlStore {
         values: &Key,
         view: View,
     ) -> Reply<'_, Result<Option<Record>, Error>> {
-        let found = self.shared.points.ask(Read::lookup(&self.shared, entity, index, values, view));
+        let found = self.shared.readers.point(Read::lookup(&self.shared, entity, index, values, view));
         found.map(|found| found.map(Found::record))
     }
 
@@ -263,7 +258,7 @@ impl Rows for MySqlStore {
     }
 
     fn recall(&self, id: &str) -> Reply<'_, Result<Option<Remembered>, Error>> {
-        let found = self.shared.points.ask(Read::recall(&self.shared, id));
+        let found = self.shared.readers.point(Read::recall(&self.shared, id));
         found.map(|found| found.map(Found::remembered))
     }
 
