@@ -82,6 +82,7 @@ struct CreateRequest {
     item: Option<Item>,
 }
 
+/// Texts unchecked: sqlx takes a text that is compared by code point for bytes.
 fn item(row: &MySqlRow) -> Result<Item, sqlx_core::Error> {
     let created: Option<PrimitiveDateTime> = row.try_get(8)?;
     let timestamp = |time: PrimitiveDateTime| {
@@ -90,15 +91,15 @@ fn item(row: &MySqlRow) -> Result<Item, sqlx_core::Error> {
     };
     Ok(Item {
         id: row.try_get(0)?,
-        name: row.try_get(1)?,
-        email: row.try_get(2)?,
+        name: row.try_get_unchecked(1)?,
+        email: row.try_get_unchecked(2)?,
         category: row.try_get(3)?,
-        city: row.try_get(4)?,
+        city: row.try_get_unchecked(4)?,
         price: row.try_get(5)?,
         stock: row.try_get(6)?,
         active: row.try_get(7)?,
         created_at: created.map(timestamp),
-        description: row.try_get(9)?,
+        description: row.try_get_unchecked(9)?,
     })
 }
 
