@@ -101,7 +101,10 @@ impl Lane {
         waiting.reverse();
         for attempt in 0..2 {
             waiting.retain(|job| !job.answer.is_closed());
-            let Some(deadline) = waiting.iter().map(|job| job.read.deadline).min() else { return };
+            if waiting.is_empty() {
+                return;
+            }
+            let deadline = waiting.iter().filter_map(|job| job.read.deadline).min();
             let deadline = deadline.unwrap_or_else(|| Instant::now() + PATIENCE);
             let failed = match timeout_at(deadline.into(), self.all(waiting)).await {
                 Ok(Ok(())) => return,
@@ -109,9 +112,9 @@ impl Lane {
                 Err(_) => late(),
             };
             self.leave();
-            let is_late = failed.code() == Code::DeadlineExceeded;
-            if is_late || attempt > 0 {
-                self.refuse(waiting, &failed, is_late);
+            let (is_late, is_last) = (failed.code() == Code::DeadlineExceeded, attempt > 0);
+            if is_late || is_last {
+                self.refuse(waiting, &failed, !is_last);
             }
         }
     }
