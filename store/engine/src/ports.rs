@@ -165,37 +165,37 @@ impl From<Error> for WriteError {
 /// One transaction, in the hands of a [`Program`]. Rows read are locked for it; expired and soft-deleted rows are seen.
 pub trait Tx: Send {
     /// One row by primary key.
-    fn get(&mut self, entity: EntityId, key: &Key) -> Reply<'_, Result<Option<Stored>, Error>>;
+    fn get<'a>(&'a mut self, entity: EntityId, key: &'a Key) -> Reply<'a, Result<Option<Stored>, Error>>;
 
     /// Rows whose columns have these values, `limit` at most.
-    fn find(
-        &mut self,
+    fn find<'a>(
+        &'a mut self,
         entity: EntityId,
-        columns: &[ColumnId],
-        values: &[Value],
+        columns: &'a [ColumnId],
+        values: &'a [Value],
         limit: u32,
-    ) -> Reply<'_, Result<Vec<Stored>, Error>>;
+    ) -> Reply<'a, Result<Vec<Stored>, Error>>;
 
     /// Adds a row. A NULL in an auto-increment column is replaced by the next number, which is answered.
-    fn insert(&mut self, entity: EntityId, row: &Stored) -> Reply<'_, Result<Option<i64>, WriteError>>;
+    fn insert<'a>(&'a mut self, entity: EntityId, row: &'a Stored) -> Reply<'a, Result<Option<i64>, WriteError>>;
 
     /// Replaces the listed columns, the version and the time of deletion of the row with this key.
-    fn update(
-        &mut self,
+    fn update<'a>(
+        &'a mut self,
         entity: EntityId,
-        key: &Key,
-        changed: &[ColumnId],
-        row: &Stored,
-    ) -> Reply<'_, Result<(), WriteError>>;
+        key: &'a Key,
+        changed: &'a [ColumnId],
+        row: &'a Stored,
+    ) -> Reply<'a, Result<(), WriteError>>;
 
     /// Removes the row. Answers whether there was one.
-    fn delete(&mut self, entity: EntityId, key: &Key) -> Reply<'_, Result<bool, Error>>;
+    fn delete<'a>(&'a mut self, entity: EntityId, key: &'a Key) -> Reply<'a, Result<bool, Error>>;
 
     /// What was remembered under a request id.
-    fn recall(&mut self, request_id: &str) -> Reply<'_, Result<Option<Remembered>, Error>>;
+    fn recall<'a>(&'a mut self, request_id: &'a str) -> Reply<'a, Result<Option<Remembered>, Error>>;
 
     /// Remembers an answer under a request id, in the same transaction.
-    fn remember(&mut self, request_id: &str, remembered: &Remembered) -> Reply<'_, Result<(), Error>>;
+    fn remember<'a>(&'a mut self, request_id: &'a str, remembered: &'a Remembered) -> Reply<'a, Result<(), Error>>;
 }
 
 /// What is kept of an answered request so that its repetition is answered alike.

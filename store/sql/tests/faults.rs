@@ -19,6 +19,7 @@ use testkit::{DatabaseServer, Product};
 testkit::on_both_products! {
     a_commit_whose_answer_is_lost_is_looked_up_by_its_request_id
     a_commit_whose_answer_is_lost_without_a_request_id_is_not_known
+    a_commit_that_cannot_be_looked_up_is_not_known
     a_server_that_is_gone_is_said_to_be_and_found_again
     a_server_that_hangs_for_a_while_is_waited_for
     connections_that_the_server_ended_for_idleness_are_replaced
@@ -44,6 +45,8 @@ struct Proxy {
     port: u16,
     /// Set: the next COMMIT goes through, its answer does not.
     lose_commit: Arc<AtomicBool>,
+    /// Set: once an answer is lost, nobody gets through any more.
+    then_cut: Arc<AtomicBool>,
 }
 
 impl Proxy {
@@ -51,14 +54,18 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let lose_commit = Arc::new(AtomicBool::new(false));
-        let lose = Arc::clone(&lose_commit);
+        let then_cut = Arc::new(AtomicBool::new(false));
+        let (lose, cut) = (Arc::clone(&lose_commit), Arc::clone(&then_cut));
         std::thread::spawn(move || {
             for client in listener.incoming() {
+                if cut.load(Ordering::Acquire) && !lose.load(Ordering::Acquire) {
+                    continue;
+                }
                 let (client, lose) = (client.unwrap(), Arc::clone(&lose));
                 std::thread::spawn(move || pass(&client, &TcpStream::connect(("127.0.0.1", server)).unwrap(), &lose));
             }
         });
-        Self { port, lose_commit }
+        Self { port, lose_commit, then_cut }
     }
 }
 
@@ -121,6 +128,20 @@ fn a_commit_whose_answer_is_lost_without_a_request_id_is_not_known(product: Prod
     assert_eq!(listed["notes"].as_array().map(Vec::len), Some(1), "it happened: {listed}");
 }
 
+fn a_commit_that_cannot_be_looked_up_is_not_known(product: Product) {
+    let server = DatabaseServer::start(product);
+    let (proxy, subject) = through(&server);
+    proxy.then_cut.store(true, Ordering::Release);
+    proxy.lose_commit.store(true, Ordering::Release);
+    let request = json!({ "note": { "title": "perhaps" }, "requestId": "2d3c8f8e-0b7c-4d3a-9d0e-1f2a3b4c5d6e" });
+    let failure = subject.try_call("CreateNote", &request).unwrap_err();
+    assert_eq!((failure.reason.as_str(), failure.applied), ("COMMIT_UNKNOWN", Applied::Unknown), "{failure:?}");
+    proxy.then_cut.store(false, Ordering::Release);
+    subject.call("CreateNote", request);
+    let listed = subject.call("ListNotes", json!({}));
+    assert_eq!(listed["notes"].as_array().map(Vec::len), Some(1), "{listed}");
+}
+
 fn a_server_that_hangs_for_a_while_is_waited_for(product: Product) {
     let server = DatabaseServer::start(product);
     let subject = Subject::over(store(address(&server)), ());
@@ -166,8 +187,8 @@ fn connections_that_the_server_ended_for_idleness_are_replaced(product: Product)
         assert_eq!(subject.get("Line", json!({ "orderId": "1", "line": line }))["line"], line);
         let listed = subject.call("ListLines", json!({}));
         assert_eq!(listed["lines"].as_array().map(Vec::len), Some(line), "{listed}");
-        // Longer than the server keeps a connection that asks nothing.
-        std::thread::sleep(Duration::from_millis(1500));
+        let ours = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER = 'app'";
+        testkit::wait_until("the server to end the connections that ask nothing", || server.admin(ours) == "0");
     }
 }
 

@@ -19,7 +19,7 @@ use super::errors::{Fate, classify, fate};
 use super::session::patiently;
 use super::store::Shared;
 use super::tx::MySqlTx;
-use super::writes::{reserve, transact, unknown};
+use super::writes::{reserve, roll_back, transact, unknown};
 
 /// Groups that run at the same time: while one is flushed, others are filled.
 const AT_ONCE: usize = 3;
@@ -108,12 +108,12 @@ async fn together(shared: &Arc<Shared>, members: &mut [Member]) -> Result<Vec<Re
     let mut results = Vec::with_capacity(members.len());
     for member in members {
         let result = member.program.run(&mut tx).await;
-        if tx.fate.is_some() {
-            let lost = tx.fate == Some(Fate::Lost);
-            if lost {
-                shared.writers.forget();
+        if let Some(fate) = tx.fate {
+            shared.count(fate);
+            if fate == Fate::Conflict {
+                roll_back(connection).await;
             } else {
-                patiently(connection.command("ROLLBACK")).await.map_err(classify)?;
+                shared.writers.forget();
             }
             return Err(result.err().unwrap_or_else(|| Error::internal("a failure without an error")));
         }
@@ -124,7 +124,7 @@ async fn together(shared: &Arc<Shared>, members: &mut [Member]) -> Result<Vec<Re
         return Ok(results);
     }
     if let Err(error) = reserve(shared, version).await {
-        patiently(connection.command("ROLLBACK")).await.map_err(classify)?;
+        roll_back(connection).await;
         return Err(error);
     }
     match patiently(connection.command("COMMIT")).await {
@@ -133,13 +133,14 @@ async fn together(shared: &Arc<Shared>, members: &mut [Member]) -> Result<Vec<Re
             Ok(results)
         }
         Err(error) if fate(&error) == Fate::Lost => {
+            shared.count(Fate::Lost);
             shared.writers.forget();
             let doubt = |result: Result<Outcome, Error>| result.and_then(|_| Err(unknown()));
             tracing::warn!(%error, "the connection was lost while writes were committed");
             Ok(results.into_iter().map(doubt).collect())
         }
         Err(error) => {
-            let _ = patiently(connection.command("ROLLBACK")).await;
+            roll_back(connection).await;
             Err(classify(error))
         }
     }

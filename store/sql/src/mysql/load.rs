@@ -5,11 +5,13 @@ use rowkeep_engine::{LoadBatch, LoadOutcome, OnConflict, Stored};
 use rowkeep_mysql::{Connection, Done, Param};
 use rowkeep_schema::EntityId;
 
-use super::errors::{Failed, classify, violated};
+use super::errors::{Failed, Fate, classify, fate, violated};
+use super::meta;
 use super::session::patiently;
 use super::store::Shared;
 use super::tx::row_params;
-use super::{meta, writes};
+use super::values::param;
+use super::writes::{reserve, roll_back, unknown};
 
 /// Rows that are sent before their answers are read.
 const TOGETHER: usize = 256;
@@ -20,18 +22,23 @@ pub(super) async fn run(shared: &Shared, batch: LoadBatch) -> Result<LoadOutcome
     let mut held = shared.writers.take(false).await?;
     let connection = held.connection();
     connection.command("START TRANSACTION").await.map_err(classify)?;
-    let outcome = insert(shared, connection, &batch).await;
-    let keeps = outcome.as_ref().is_ok_and(|o| batch.on_conflict != OnConflict::Fail || o.conflicts.is_empty());
-    if !keeps {
-        connection.command("ROLLBACK").await.map_err(classify)?;
-        let mut outcome = outcome?;
-        outcome.stored = 0;
-        return Ok(outcome);
-    }
+    let outcome = match insert(shared, connection, &batch).await {
+        Ok(outcome) if batch.on_conflict != OnConflict::Fail || outcome.conflicts.is_empty() => outcome,
+        refused => {
+            roll_back(connection).await;
+            return Ok(LoadOutcome { stored: 0, ..refused? });
+        }
+    };
     let version = batch.rows.iter().map(|row| row.version).max().unwrap_or(0);
-    writes::reserve(shared, version).await?;
-    patiently(connection.command("COMMIT")).await.map_err(classify)?;
-    outcome.map_err(Error::from)
+    if let Err(error) = reserve(shared, version).await {
+        roll_back(connection).await;
+        return Err(error);
+    }
+    match patiently(connection.command("COMMIT")).await {
+        Ok(_) => Ok(outcome),
+        Err(error) if fate(&error) == Fate::Lost => Err(unknown().with_source(error)),
+        Err(error) => Err(classify(error)),
+    }
 }
 
 async fn insert(shared: &Shared, connection: &mut Connection, batch: &LoadBatch) -> Result<LoadOutcome, Failed> {
@@ -150,9 +157,9 @@ async fn each(
             let mut params = row_params(sql, definition, row)?;
             if matches!(statement, Statement::Replace) {
                 let key = definition.primary_key.iter();
-                params.extend(key.map(|column| {
-                    super::values::param(row.values[column.index()].as_ref(), definition.column(*column).storage)
-                }));
+                params.extend(
+                    key.map(|column| param(row.values[column.index()].as_ref(), definition.column(*column).storage)),
+                );
             }
             connection.send_execute(prepared, &params)?;
             sent += 1;
@@ -161,7 +168,7 @@ async fn each(
         while answers.len() < sent {
             let answer = connection.receive(|_| Ok::<(), Failed>(())).await;
             if let Err(Failed::Driver(error)) = &answer
-                && super::errors::fate(error) != super::errors::Fate::Refused
+                && fate(error) != Fate::Refused
             {
                 return Err(answer.err().unwrap_or_else(|| Error::internal("an error that is none").into()));
             }

@@ -16,6 +16,7 @@ const QUEUE: Duration = Duration::from_secs(5);
 
 pub(super) struct Pool {
     pub(super) connector: Connector,
+    pub(super) size: u32,
     idle: Mutex<Vec<Connection>>,
     permits: Semaphore,
 }
@@ -28,8 +29,8 @@ pub(super) struct Held<'a> {
 }
 
 impl Pool {
-    pub(super) fn new(connector: Connector, size: usize) -> Self {
-        Self { connector, idle: Mutex::default(), permits: Semaphore::new(size) }
+    pub(super) fn new(connector: Connector, size: u32) -> Self {
+        Self { connector, size, idle: Mutex::default(), permits: Semaphore::new(size as usize) }
     }
 
     /// A connection: one that was used before unless `fresh`.
@@ -54,8 +55,8 @@ impl Pool {
     }
 
     /// Waits until nothing runs any more, for a while. Whether nothing does.
-    pub(super) async fn drain(&self, size: u32, patience: Duration) -> bool {
-        timeout(patience, self.permits.acquire_many(size)).await.is_ok()
+    pub(super) async fn drain(&self, patience: Duration) -> bool {
+        timeout(patience, self.permits.acquire_many(self.size)).await.is_ok()
     }
 
     /// Refuses whoever comes from now on.

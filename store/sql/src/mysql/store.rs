@@ -11,7 +11,7 @@ use rowkeep_record::{Codecs, Key, Record};
 use rowkeep_schema::{ColumnId, Entity, EntityId, Schema};
 
 use super::database::{Background, Database};
-use super::errors::counts_no_further;
+use super::errors::{Fate, counts_no_further};
 use super::groups::{self, Groups};
 use super::pool::Pool;
 use super::readers::Readers;
@@ -48,7 +48,6 @@ pub struct MySqlStore {
     /// Until it is stopped.
     background: Mutex<Option<Background>>,
     runtime: tokio::runtime::Handle,
-    write_connections: u32,
 }
 
 /// What reads and transactions share.
@@ -96,6 +95,12 @@ impl Shared {
     pub(super) fn counts_no_further(&self, entity: EntityId, error: &DriverError) -> bool {
         let name = self.counted(entity).map(|column| self.schema.entity(entity).column(column).name.as_str());
         name.is_some_and(|name| counts_no_further(error, name))
+    }
+
+    /// Counts a run that is repeated.
+    pub(super) fn count(&self, fate: Fate) {
+        let counter = if fate == Fate::Conflict { &self.conflicts } else { &*self.lost };
+        counter.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn used_up(&self, entity: EntityId) -> Error {
@@ -146,17 +151,17 @@ impl MySqlStore {
                 durable: true,
                 max_writes: 10_000,
             },
-            writers: Pool::new(connector, write_connections as usize),
+            writers: Pool::new(connector, write_connections),
             schema,
             codecs,
         });
-        Ok(Arc::new(Self { shared, background: Mutex::new(Some(background)), runtime, write_connections }))
+        Ok(Arc::new(Self { shared, background: Mutex::new(Some(background)), runtime }))
     }
 
     /// Counters for an operator.
     pub fn stats(&self) -> Stats {
         let shared = &self.shared;
-        let size = u64::from(self.write_connections);
+        let size = u64::from(shared.writers.size);
         Stats {
             commits: shared.position.load(Ordering::Relaxed) - shared.floor,
             conflicts: shared.conflicts.load(Ordering::Relaxed),
@@ -170,7 +175,7 @@ impl MySqlStore {
     /// Finishes what was begun and closes the connections. Later writes are refused.
     pub fn stop(&self) {
         let Some(background) = self.background.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
-        let drained = background.wait(self.shared.writers.drain(self.write_connections, DRAIN));
+        let drained = background.wait(self.shared.writers.drain(DRAIN));
         if !drained {
             tracing::warn!("transactions were still running when the store was stopped");
         }

@@ -191,60 +191,53 @@ impl<'a> MySqlTx<'a> {
 }
 
 impl Tx for MySqlTx<'_> {
-    fn get(&mut self, entity: EntityId, key: &Key) -> Reply<'_, Result<Option<Stored>, Error>> {
-        let key = key.clone();
+    fn get<'a>(&'a mut self, entity: EntityId, key: &'a Key) -> Reply<'a, Result<Option<Stored>, Error>> {
         Reply::later(async move {
             let (sql, definition) = self.entity(entity);
-            let params: Vec<Param<'_>> = key_params(definition, &key).collect();
+            let params: Vec<Param<'_>> = key_params(definition, key).collect();
             self.rows(entity, &sql.get_stored, &params).await.map(|mut rows| rows.pop())
         })
     }
 
-    fn find(
-        &mut self,
+    fn find<'a>(
+        &'a mut self,
         entity: EntityId,
-        columns: &[ColumnId],
-        values: &[Value],
+        columns: &'a [ColumnId],
+        values: &'a [Value],
         limit: u32,
-    ) -> Reply<'_, Result<Vec<Stored>, Error>> {
-        let (columns, values) = (columns.to_vec(), values.to_vec());
-        Reply::later(async move { self.read_matching(entity, &columns, &values, limit).await })
+    ) -> Reply<'a, Result<Vec<Stored>, Error>> {
+        Reply::later(self.read_matching(entity, columns, values, limit))
     }
 
-    fn insert(&mut self, entity: EntityId, row: &Stored) -> Reply<'_, Result<Option<i64>, WriteError>> {
-        let row = row.clone();
-        Reply::later(async move { self.add(entity, &row).await })
+    fn insert<'a>(&'a mut self, entity: EntityId, row: &'a Stored) -> Reply<'a, Result<Option<i64>, WriteError>> {
+        Reply::later(self.add(entity, row))
     }
 
-    fn update(
-        &mut self,
+    fn update<'a>(
+        &'a mut self,
         entity: EntityId,
-        key: &Key,
-        changed: &[ColumnId],
-        row: &Stored,
-    ) -> Reply<'_, Result<(), WriteError>> {
-        let (key, changed, row) = (key.clone(), changed.to_vec(), row.clone());
-        Reply::later(async move { self.change(entity, &key, &changed, &row).await })
+        key: &'a Key,
+        changed: &'a [ColumnId],
+        row: &'a Stored,
+    ) -> Reply<'a, Result<(), WriteError>> {
+        Reply::later(self.change(entity, key, changed, row))
     }
 
-    fn delete(&mut self, entity: EntityId, key: &Key) -> Reply<'_, Result<bool, Error>> {
-        let key = key.clone();
+    fn delete<'a>(&'a mut self, entity: EntityId, key: &'a Key) -> Reply<'a, Result<bool, Error>> {
         Reply::later(async move {
             let (sql, definition) = self.entity(entity);
-            let params: Vec<Param<'_>> = key_params(definition, &key).collect();
+            let params: Vec<Param<'_>> = key_params(definition, key).collect();
             let done = self.execute(&sql.delete, &params, |_| Ok(())).await?;
             Ok(done.affected > 0)
         })
     }
 
-    fn recall(&mut self, request_id: &str) -> Reply<'_, Result<Option<Remembered>, Error>> {
-        let request_id = request_id.to_owned();
-        Reply::later(async move { self.remembered(&request_id).await })
+    fn recall<'a>(&'a mut self, request_id: &'a str) -> Reply<'a, Result<Option<Remembered>, Error>> {
+        Reply::later(self.remembered(request_id))
     }
 
-    fn remember(&mut self, request_id: &str, remembered: &Remembered) -> Reply<'_, Result<(), Error>> {
-        let (request_id, remembered) = (request_id.to_owned(), remembered.clone());
-        Reply::later(async move { self.keep(&request_id, &remembered).await })
+    fn remember<'a>(&'a mut self, request_id: &'a str, remembered: &'a Remembered) -> Reply<'a, Result<(), Error>> {
+        Reply::later(self.keep(request_id, remembered))
     }
 }
 

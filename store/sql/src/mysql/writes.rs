@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use kit_core::{Applied, Code, Error};
 use rowkeep_engine::{Outcome, Program};
-use rowkeep_mysql::{Error as DriverError, Param};
+use rowkeep_mysql::{Connection, Error as DriverError, Param};
 
-use super::errors::{Failed, Fate, classify, fate};
+use super::errors::{Fate, classify, fate as fate_of};
 use super::meta;
 use super::session::patiently;
 use super::store::Shared;
@@ -21,33 +21,40 @@ const FLOOR_STEP: u64 = 600_000_000;
 
 /// What came of one run.
 enum Run {
-    /// The answer, whatever it is.
+    /// The program's own answer.
     Answer(Result<Outcome, Error>),
-    /// It did not happen, and may be tried again.
-    Again(Error, Fate),
+    /// It did not happen. Run again, it may.
+    Failed(Error, Fate),
     /// Nobody knows whether it happened.
     Unknown(DriverError),
 }
 
 /// Runs a program until it has an answer.
 pub(super) async fn transact(shared: Arc<Shared>, mut program: Program) -> Result<Outcome, Error> {
-    let mut fresh = false;
-    for attempt in 1.. {
+    // Set once an earlier run may have happened: no error says then that nothing was written, unless the program itself
+    // found that it had not.
+    let (mut in_doubt, mut looked_again, mut fresh) = (false, false, false);
+    for attempt in 1..=ATTEMPTS {
         let (error, fate) = match run(&shared, &mut program, fresh).await {
+            // It may have been refused for what the earlier run was about to commit; now that one has ended.
+            Run::Answer(Err(error)) if in_doubt && !looked_again => {
+                looked_again = true;
+                (error, Fate::Conflict)
+            }
             Run::Answer(answer) => return answer,
-            Run::Again(error, fate) => (error, fate),
+            Run::Failed(error, fate) => (error, fate),
             // Run again, it finds its own answer, or that there is none.
-            Run::Unknown(error) if program.is_remembered() => (unknown().with_source(error), Fate::Lost),
-            Run::Unknown(error) => return Err(unknown().with_source(error)),
+            Run::Unknown(error) => {
+                in_doubt = true;
+                (unknown().with_source(error), if program.is_remembered() { Fate::Lost } else { Fate::Refused })
+            }
         };
-        if attempt >= ATTEMPTS {
-            return Err(error);
+        if fate == Fate::Refused || attempt == ATTEMPTS {
+            return Err(if in_doubt { unknown().with_source(error) } else { error });
         }
-        if fate == Fate::Conflict {
-            shared.conflicts.fetch_add(1, Ordering::Relaxed);
-        } else {
+        shared.count(fate);
+        if fate == Fate::Lost {
             fresh = true;
-            shared.lost.fetch_add(1, Ordering::Relaxed);
             shared.writers.forget();
         }
         tokio::time::sleep(pause(attempt)).await;
@@ -64,56 +71,65 @@ fn pause(attempt: u32) -> Duration {
 async fn run(shared: &Arc<Shared>, program: &mut Program, fresh: bool) -> Run {
     let mut held = match shared.writers.take(fresh).await {
         Ok(held) => held,
-        Err(error) if error.reason() == "STORAGE_UNREACHABLE" => return Run::Again(error, Fate::Lost),
-        Err(error) => return Run::Answer(Err(error)),
+        Err(error) => {
+            let fate = if error.reason() == "STORAGE_UNREACHABLE" { Fate::Lost } else { Fate::Refused };
+            return Run::Failed(error, fate);
+        }
     };
     let connection = held.connection();
     let mut tx = MySqlTx::new(shared, connection);
     let result = program.run(&mut tx).await;
     let (begun, version, fate) = (tx.has_begun(), tx.version, tx.fate);
-    let result = match result {
-        Ok(outcome) if outcome.keep && begun => Ok(outcome),
-        other => {
-            if begun && fate != Some(Fate::Lost) && patiently(connection.command("ROLLBACK")).await.is_err() {
-                tracing::debug!("a transaction was not rolled back by hand; its connection is closed");
-            }
-            return match (other, fate) {
-                (Err(error), Some(fate)) => {
-                    Run::Again(if fate == Fate::Conflict { conflict(error) } else { error }, fate)
-                }
-                (answer, _) => Run::Answer(answer),
-            };
+    if let Some(fate) = fate {
+        if fate == Fate::Conflict {
+            roll_back(connection).await;
         }
-    };
+        return Run::Failed(conflict(result.err(), fate), fate);
+    }
+    if !begun || !result.as_ref().is_ok_and(|outcome| outcome.keep) {
+        if begun {
+            roll_back(connection).await;
+        }
+        return Run::Answer(result);
+    }
     if let Err(error) = reserve(shared, version).await {
-        let _ = patiently(connection.command("ROLLBACK")).await;
-        return Run::Answer(Err(error));
+        roll_back(connection).await;
+        return Run::Failed(error, Fate::Refused);
     }
     match patiently(connection.command("COMMIT")).await {
         Ok(_) => {
             shared.position.fetch_add(1, Ordering::Release);
             Run::Answer(result)
         }
-        Err(error) => match super::errors::fate(&error) {
-            Fate::Conflict => Run::Again(classify(error), Fate::Conflict),
+        Err(error) => match fate_of(&error) {
             Fate::Lost => Run::Unknown(error),
-            // A commit that is refused has been rolled back.
-            Fate::Refused => {
-                let _ = patiently(connection.command("ROLLBACK")).await;
-                Run::Answer(Err(classify(error)))
+            // A commit that is refused has been rolled back, or is now.
+            fate => {
+                roll_back(connection).await;
+                Run::Failed(classify(error), fate)
             }
         },
     }
 }
 
-/// A conflict that the engine wrapped, in the words of the table.
-fn conflict(error: Error) -> Error {
-    if error.code() == Code::Aborted {
-        return error;
+/// A connection on which that fails is closed, which comes to the same.
+pub(super) async fn roll_back(connection: &mut Connection) {
+    if let Err(error) = patiently(connection.command("ROLLBACK")).await {
+        tracing::debug!(%error, "a transaction was not rolled back by hand; its connection is closed");
     }
-    Error::new(Code::Aborted, "CONFLICT", "other writes of the same rows were in the way each time; try again")
-        .with_retry_after(Duration::from_millis(50))
-        .with_source(error)
+}
+
+/// What stopped a program, in the words of the table where the engine has wrapped it.
+fn conflict(error: Option<Error>, fate: Fate) -> Error {
+    match error {
+        Some(error) if fate != Fate::Conflict || error.code() == Code::Aborted => error,
+        error => {
+            let source = error.unwrap_or_else(|| Error::internal("a program went on in a transaction that had ended"));
+            Error::new(Code::Aborted, "CONFLICT", "other writes of the same rows were in the way each time; try again")
+                .with_retry_after(Duration::from_millis(50))
+                .with_source(source)
+        }
+    }
 }
 
 pub(super) fn unknown() -> Error {
@@ -134,14 +150,8 @@ pub(super) async fn reserve(shared: &Shared, version: u64) -> Result<(), Error> 
     let reserved = version.saturating_add(FLOOR_STEP);
     // On a connection of its own: the row would else be locked until the transaction ends.
     let mut connection = shared.writers.connector.open().await.map_err(classify)?;
-    let raised = meta::run(&mut connection, meta::RAISE_FLOOR, &[Param::Bytes(&reserved.to_be_bytes())]).await;
-    raised.map_err(|failed| match failed {
-        Failed::Driver(error) => {
-            debug_assert!(fate(&error) != Fate::Conflict || error.code().is_some());
-            classify(error)
-        }
-        Failed::Other(error) => error,
-    })?;
+    let floor = reserved.to_be_bytes();
+    patiently(meta::run(&mut connection, meta::RAISE_FLOOR, &[Param::Bytes(&floor)])).await?;
     connection.close().await;
     shared.reserved.store(reserved, Ordering::Release);
     Ok(())

@@ -151,43 +151,43 @@ impl<'a> SqliteTx<'a> {
 }
 
 impl Tx for SqliteTx<'_> {
-    fn get(&mut self, entity: EntityId, key: &Key) -> Reply<'_, Result<Option<Stored>, Error>> {
+    fn get<'a>(&'a mut self, entity: EntityId, key: &'a Key) -> Reply<'a, Result<Option<Stored>, Error>> {
         Reply::ready(self.read_one(entity, key))
     }
 
-    fn find(
-        &mut self,
+    fn find<'a>(
+        &'a mut self,
         entity: EntityId,
-        columns: &[ColumnId],
-        values: &[Value],
+        columns: &'a [ColumnId],
+        values: &'a [Value],
         limit: u32,
-    ) -> Reply<'_, Result<Vec<Stored>, Error>> {
+    ) -> Reply<'a, Result<Vec<Stored>, Error>> {
         Reply::ready(self.read_matching(entity, columns, values, limit))
     }
 
-    fn insert(&mut self, entity: EntityId, row: &Stored) -> Reply<'_, Result<Option<i64>, WriteError>> {
+    fn insert<'a>(&'a mut self, entity: EntityId, row: &'a Stored) -> Reply<'a, Result<Option<i64>, WriteError>> {
         Reply::ready(self.add(entity, row))
     }
 
-    fn update(
-        &mut self,
+    fn update<'a>(
+        &'a mut self,
         entity: EntityId,
-        key: &Key,
-        changed: &[ColumnId],
-        row: &Stored,
-    ) -> Reply<'_, Result<(), WriteError>> {
+        key: &'a Key,
+        changed: &'a [ColumnId],
+        row: &'a Stored,
+    ) -> Reply<'a, Result<(), WriteError>> {
         Reply::ready(self.change(entity, key, changed, row))
     }
 
-    fn delete(&mut self, entity: EntityId, key: &Key) -> Reply<'_, Result<bool, Error>> {
+    fn delete<'a>(&'a mut self, entity: EntityId, key: &'a Key) -> Reply<'a, Result<bool, Error>> {
         Reply::ready(self.remove(entity, key))
     }
 
-    fn recall(&mut self, request_id: &str) -> Reply<'_, Result<Option<Remembered>, Error>> {
+    fn recall<'a>(&'a mut self, request_id: &'a str) -> Reply<'a, Result<Option<Remembered>, Error>> {
         Reply::ready(meta::recall(self.connection, request_id).map_err(failed))
     }
 
-    fn remember(&mut self, request_id: &str, remembered: &Remembered) -> Reply<'_, Result<(), Error>> {
+    fn remember<'a>(&'a mut self, request_id: &'a str, remembered: &'a Remembered) -> Reply<'a, Result<(), Error>> {
         let kept = self.before_write();
         Reply::ready(kept.and_then(|()| meta::remember(self.connection, request_id, remembered).map_err(failed)))
     }
