@@ -22,6 +22,9 @@ struct Tally {
     failed: u64,
     ignored: u64,
     names: Vec<String>,
+    /// What the failed tests printed, to be said again at the end, where a reader of a long log looks first.
+    told: Vec<String>,
+    in_failures: bool,
 }
 
 /// Runs the tests and prints `N passed, N failed`.
@@ -31,6 +34,9 @@ pub(crate) fn run(args: &[&str]) -> Result<()> {
     crate::fetch::flights()?;
     let started = Instant::now();
     let (tally, completed) = run_cargo(&choice)?;
+    for line in &tally.told {
+        println!("{line}");
+    }
     for name in &tally.names {
         println!("failed: {name}");
     }
@@ -95,6 +101,12 @@ fn command(choice: &Choice) -> Command {
 impl Tally {
     /// Takes in a line such as `test result: FAILED. 3 passed; 1 failed; 0 ignored; ...` or `test a::b ... FAILED`.
     fn count(&mut self, line: &str) {
+        // What failed tests printed stands between two lines `failures:`, the second of which begins a list of names.
+        if line == "failures:" {
+            self.in_failures = !self.in_failures;
+        } else if self.in_failures {
+            self.told.push(line.to_owned());
+        }
         if let Some(name) = line.strip_prefix("test ").and_then(|rest| rest.strip_suffix(" ... FAILED")) {
             self.names.push(name.to_owned());
         }
@@ -123,11 +135,22 @@ mod tests {
         for line in [
             "test result: ok. 7 passed; 0 failed; 2 ignored; 0 measured; 0 filtered out; finished in 0.15s",
             "test reads::gives_up ... FAILED",
+            "failures:",
+            "---- reads::gives_up stdout ----",
+            "failures:",
+            "    reads::gives_up",
             "test result: FAILED. 3 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.00s",
         ] {
             tally.count(line);
         }
-        let expected = Tally { passed: 10, failed: 1, ignored: 2, names: vec!["reads::gives_up".to_owned()] };
+        let expected = Tally {
+            passed: 10,
+            failed: 1,
+            ignored: 2,
+            names: vec!["reads::gives_up".to_owned()],
+            told: vec!["---- reads::gives_up stdout ----".to_owned()],
+            in_failures: false,
+        };
         assert_eq!(tally, expected);
     }
 
