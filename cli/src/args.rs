@@ -81,6 +81,9 @@ pub(crate) struct SettingArgs {
     /// better given in ROWKEEP_DATABASE, which no list of processes shows
     #[arg(long, value_name = "URL", hide_env_values = true)]
     pub(crate) database: Option<String>,
+    /// A replica of that server, which answers reads; what the address does not say is as in --database; may be repeated
+    #[arg(long, value_name = "URL", hide_env_values = true)]
+    pub(crate) replica: Vec<String>,
     /// Accept a step of a migration that may lose data or block, by the name the refusal gives; may be repeated
     #[arg(long, value_name = "STEP")]
     pub(crate) allow: Vec<String>,

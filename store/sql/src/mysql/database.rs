@@ -17,7 +17,7 @@ const MIGRATION_WAIT: u32 = 300;
 const WRITE_CONNECTIONS: u32 = 32;
 
 /// How a database is opened.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// Of the primary, with a database.
     pub address: Address,

@@ -31,4 +31,5 @@ pub use database::{Database, Options};
 pub use import::{GivenKey, ImportOptions, Imported, import};
 pub use migrate::preview;
 pub use rowkeep_mysql::Address;
+pub use servers::{Role, ServerStatus};
 pub use store::{MySqlStore, Stats};

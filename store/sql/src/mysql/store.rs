@@ -16,7 +16,7 @@ use super::database::{Background, Database};
 use super::errors::{Fate, counts_no_further};
 use super::groups::{self, Groups};
 use super::reads::{Found, Read};
-use super::servers::{Kind, Server, Servers, ask};
+use super::servers::{Kind, Server, ServerStatus, Servers, ask};
 use super::{load, meta, reads, writes};
 use crate::dialect::Dialect;
 use crate::statements::EntitySql;
@@ -169,6 +169,11 @@ impl MySqlStore {
             write_connections_used: shared.servers.iter().map(|server| size(server) - server.pool.free()).sum(),
             reads_waiting: shared.servers.iter().map(|server| server.readers.waiting()).sum(),
         }
+    }
+
+    /// The servers as they are now, in the order they are named in.
+    pub fn servers(&self) -> Vec<ServerStatus> {
+        self.shared.servers.status()
     }
 
     /// Finishes what was begun and closes the connections. Later writes are refused.

@@ -72,9 +72,12 @@ impl Reached {
 
     /// Whether it contains everything that another contains, or is about to.
     pub(in crate::mysql) fn contains_all(&self, other: &Self) -> bool {
-        let within =
-            |run: &Run, outer: &Run| outer.source == run.source && outer.first <= run.first && run.last <= outer.last;
-        other.done.iter().all(|run| self.shown.iter().any(|outer| within(run, outer)))
+        within(&other.done, &self.shown)
+    }
+
+    /// The same for what the other may have shown.
+    pub(in crate::mysql) fn knows_all(&self, other: &Self) -> bool {
+        within(&other.shown, &self.shown)
     }
 
     /// Whether it contains everything that another may have shown.
@@ -111,6 +114,12 @@ fn runs(set: &str) -> Vec<Run> {
         }
     }
     runs
+}
+
+fn within(runs: &[Run], outer: &[Run]) -> bool {
+    let holds =
+        |outer: &Run, run: &Run| outer.source == run.source && outer.first <= run.first && run.last <= outer.last;
+    runs.iter().all(|run| outer.iter().any(|outer| holds(outer, run)))
 }
 
 /// Puts together what touches, in the order of streams and numbers.
