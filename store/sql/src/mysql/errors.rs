@@ -54,6 +54,8 @@ mod code {
     pub(super) const CHANGED: u16 = 1020;
     /// MySQL: a statement has to be prepared again.
     pub(super) const REPREPARE: u16 = 1615;
+    /// A member of a group: the others had committed something in its way, or it is no longer their primary.
+    pub(super) const OVERRULED: u16 = 3101;
     pub(super) const SHUTDOWN: u16 = 1053;
     /// MariaDB.
     pub(super) const KILLED: u16 = 1927;
@@ -66,7 +68,7 @@ mod code {
 pub(super) fn fate(error: &DriverError) -> Fate {
     match error {
         DriverError::Server(server) => match server.code {
-            code::DEADLOCK | code::LOCK_WAIT | code::CHANGED | code::REPREPARE => Fate::Conflict,
+            code::DEADLOCK | code::LOCK_WAIT | code::CHANGED | code::REPREPARE | code::OVERRULED => Fate::Conflict,
             code::SHUTDOWN | code::KILLED | code::IDLE | code::OFFLINE => Fate::Lost,
             _ => Fate::Refused,
         },
@@ -108,7 +110,7 @@ fn unreachable(message: &'static str) -> Error {
 
 fn of_server(server: ServerError) -> Error {
     let answer = match server.code {
-        code::LOCK_WAIT | code::DEADLOCK | code::CHANGED | code::REPREPARE => {
+        code::LOCK_WAIT | code::DEADLOCK | code::CHANGED | code::REPREPARE | code::OVERRULED => {
             Error::new(Code::Aborted, "CONFLICT", "other writes of the same rows were in the way each time; try again")
                 .with_retry_after(Duration::from_millis(50))
         }
@@ -144,6 +146,11 @@ fn of_server(server: ServerError) -> Error {
         1217 | 1451 => {
             let message = "other rows refer to the row, and a foreign key of the database keeps it";
             Error::new(Code::FailedPrecondition, "REFERENCED", message)
+        }
+        3098 => {
+            let message = "the database is a group of servers, which takes rows only for InnoDB tables with a primary key: \
+                           ALTER TABLE ... ENGINE = InnoDB, or ADD PRIMARY KEY";
+            Error::new(Code::FailedPrecondition, "TABLE_UNFIT_FOR_GROUP", message)
         }
         // A trigger's own word.
         1644 => {

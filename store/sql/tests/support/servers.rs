@@ -1,4 +1,4 @@
-//! One server of each product for all tests of a process, and a database of its own for each.
+//! One server of each kind for all tests of a process, and a database of its own for each.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -7,7 +7,7 @@ use rowkeep_mysql::Connection;
 use rowkeep_record::Codecs;
 use rowkeep_sql::Allow;
 use rowkeep_sql::mysql::{Database, MySqlStore, Options};
-use testkit::{DatabaseServer, Product};
+use testkit::{DatabaseServer, Group, Product};
 
 /// What is written need not survive the server.
 const FAST: [&str; 4] =
@@ -23,34 +23,67 @@ pub(crate) fn server(product: Product) -> &'static DatabaseServer {
     server.get_or_init(|| DatabaseServer::start_with(product, &FAST))
 }
 
+/// Where a test's database lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Home {
+    /// In a single server.
+    Server(Product),
+    /// In three members of MySQL's Group Replication.
+    Group,
+}
+
+impl From<Product> for Home {
+    fn from(product: Product) -> Self {
+        Self::Server(product)
+    }
+}
+
+impl Home {
+    pub(crate) fn url_of(self, database: &str) -> String {
+        match self {
+            Self::Server(product) => server(product).url_of(database),
+            Self::Group => {
+                let group = group();
+                group.server(group.primary()).url_of(database)
+            }
+        }
+    }
+}
+
+pub(crate) fn group() -> &'static Group {
+    static GROUP: OnceLock<Group> = OnceLock::new();
+    GROUP.get_or_init(Group::start)
+}
+
 /// An empty database with the tables of the suite's schema; emptied and used again by another test.
 pub(crate) struct Lease {
-    product: Product,
+    home: Home,
     name: String,
 }
 
 /// Databases that no test uses now.
-static FREE: Mutex<Vec<(Product, String)>> = Mutex::new(Vec::new());
+static FREE: Mutex<Vec<(Home, String)>> = Mutex::new(Vec::new());
 
-fn free(product: Product) -> Option<String> {
+fn free(home: Home) -> Option<String> {
     let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
-    let at = free.iter().position(|(of, _)| *of == product)?;
+    let at = free.iter().position(|(of, _)| *of == home)?;
     Some(free.swap_remove(at).1)
 }
 
 impl Lease {
-    pub(crate) fn new(product: Product) -> Self {
-        Self { product, name: free(product).unwrap_or_else(|| make(product)) }
+    pub(crate) fn new(home: impl Into<Home>) -> Self {
+        let home = home.into();
+        Self { home, name: free(home).unwrap_or_else(|| make(home)) }
     }
 
     pub(crate) fn url(&self) -> String {
-        server(self.product).url_of(&self.name)
+        self.home.url_of(&self.name)
     }
 }
 
 /// An empty store of the suite's schema, and its database.
-pub(crate) fn store(product: Product) -> (Arc<MySqlStore>, Lease) {
-    let lease = Lease::new(product);
+pub(crate) fn store(home: impl Into<Home>) -> (Arc<MySqlStore>, Lease) {
+    let lease = Lease::new(home);
     let schema = schema();
     let database = Database::open(&options(&lease.url())).unwrap();
     let plan = database.plan(&schema).unwrap();
@@ -65,20 +98,21 @@ pub(crate) fn options(url: &str) -> Options {
     options
 }
 
-pub(crate) fn make(product: Product) -> String {
+pub(crate) fn make(home: impl Into<Home>) -> String {
     static MADE: Mutex<u32> = Mutex::new(0);
     let mut made = MADE.lock().unwrap();
     *made += 1;
     let name = format!("test_{made}");
-    run(product, "test", &[format!("CREATE DATABASE {name} CHARACTER SET utf8mb4")]);
+    run(home, "test", &[format!("CREATE DATABASE {name} CHARACTER SET utf8mb4")]);
     name
 }
 
 /// Runs statements on a connection of their own; the first column of what they answer.
-pub(crate) fn run(product: Product, database: &str, statements: &[String]) -> Vec<String> {
+pub(crate) fn run(home: impl Into<Home>, database: &str, statements: &[String]) -> Vec<String> {
+    let address = home.into().url_of(database).parse().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let mut connection = Connection::open(&server(product).url_of(database).parse().unwrap()).await.unwrap();
+        let mut connection = Connection::open(&address).await.unwrap();
         let mut answered = Vec::new();
         for sql in statements {
             let rows = connection.query(sql).await.unwrap();
@@ -97,18 +131,18 @@ impl Drop for Lease {
         }
         let list = "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() \
                     AND TABLE_NAME NOT IN ('rowkeep_meta')";
-        let tables = run(self.product, &self.name, &[list.to_owned()]);
+        let tables = run(self.home, &self.name, &[list.to_owned()]);
         let used: Vec<String> = tables.iter().map(|t| format!("SELECT '{t}' FROM `{t}` LIMIT 1")).collect();
         let counted = schema();
         let counted = counted.entities.iter().filter(|entity| {
             entity.columns.iter().any(|column| column.generated == Some(rowkeep_schema::Generated::AutoIncrement))
         });
-        let mut used = run(self.product, &self.name, &used);
+        let mut used = run(self.home, &self.name, &used);
         used.extend(counted.map(|entity| entity.table.clone()));
         let mut empty: Vec<String> = used.iter().map(|table| format!("TRUNCATE `{table}`")).collect();
         empty.push("DELETE FROM rowkeep_meta WHERE name = 'version_floor'".to_owned());
-        run(self.product, &self.name, &empty);
+        run(self.home, &self.name, &empty);
         let name = std::mem::take(&mut self.name);
-        FREE.lock().unwrap_or_else(PoisonError::into_inner).push((self.product, name));
+        FREE.lock().unwrap_or_else(PoisonError::into_inner).push((self.home, name));
     }
 }
