@@ -5,6 +5,7 @@ mod group;
 mod mariadb;
 pub mod mysql;
 mod scratch;
+pub mod vitess;
 
 use std::{
     io::Read,
@@ -22,6 +23,7 @@ use tempfile::TempDir;
 
 pub use cluster::Cluster;
 pub use group::Group;
+pub use vitess::Vitess;
 
 use crate::{Log, PATIENCE, Process, free_port, wait_until};
 
