@@ -54,14 +54,15 @@ impl Server {
 /// `utf8mb4_general_ci`, until the session sets its own.
 const COLLATION: u8 = 45;
 
-/// What is asked for. Without the first six the rest of this crate does not work.
+/// What is asked for. Without these five the rest of this crate does not work.
 const NEEDED: CapabilityFlags = CapabilityFlags::CLIENT_PROTOCOL_41
     .union(CapabilityFlags::CLIENT_SECURE_CONNECTION)
     .union(CapabilityFlags::CLIENT_PLUGIN_AUTH)
     .union(CapabilityFlags::CLIENT_TRANSACTIONS)
-    .union(CapabilityFlags::CLIENT_DEPRECATE_EOF)
-    .union(CapabilityFlags::CLIENT_SESSION_TRACK);
+    .union(CapabilityFlags::CLIENT_DEPRECATE_EOF);
+/// Vitess has no changes of the session to tell.
 const WANTED: CapabilityFlags = NEEDED
+    .union(CapabilityFlags::CLIENT_SESSION_TRACK)
     .union(CapabilityFlags::CLIENT_LONG_PASSWORD)
     .union(CapabilityFlags::CLIENT_LONG_FLAG)
     .union(CapabilityFlags::CLIENT_FOUND_ROWS)

@@ -54,7 +54,12 @@ impl Vitess {
             "{} is missing: `cargo xtask test --nightly` builds it, or {PROGRAM_VARIABLE} names it elsewhere",
             program.display()
         );
-        let options = ["--innodb-flush-log-at-trx-commit=0", "--sync-binlog=0", "--innodb-doublewrite=0"];
+        let options = [
+            "--innodb-flush-log-at-trx-commit=0",
+            "--sync-binlog=0",
+            "--innodb-doublewrite=0",
+            "--max-connections=2000",
+        ];
         let server = DatabaseServer::start_with(Product::MySql, &options);
         server.admin("CREATE USER vitess@localhost; GRANT ALL ON *.* TO vitess@localhost WITH GRANT OPTION");
         let keyspaces: Vec<(String, &[&str])> = (1..=unsharded)

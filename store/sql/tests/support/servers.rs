@@ -7,7 +7,7 @@ use rowkeep_mysql::Connection;
 use rowkeep_record::Codecs;
 use rowkeep_sql::Allow;
 use rowkeep_sql::mysql::{Database, MySqlStore, Options};
-use testkit::{DatabaseServer, Group, Product};
+use testkit::{DatabaseServer, Group, Product, Vitess};
 
 /// What is written need not survive the server.
 const FAST: [&str; 4] =
@@ -30,7 +30,14 @@ pub(crate) enum Home {
     Server(Product),
     /// In three members of MySQL's Group Replication.
     Group,
+    /// In a keyspace of Vitess that has one shard.
+    Vitess,
+    /// In one of two shards.
+    Shards,
 }
+
+/// Keyspaces of a kind: as many as tests run at once on a large machine, because they are made with the gateway.
+const KEYSPACES: u32 = 4;
 
 impl From<Product> for Home {
     fn from(product: Product) -> Self {
@@ -39,6 +46,11 @@ impl From<Product> for Home {
 }
 
 impl Home {
+    /// Whether there are only as many databases as were made at the start.
+    fn is_counted(self) -> bool {
+        matches!(self, Self::Vitess | Self::Shards)
+    }
+
     pub(crate) fn url_of(self, database: &str) -> String {
         match self {
             Self::Server(product) => server(product).url_of(database),
@@ -46,8 +58,14 @@ impl Home {
                 let group = group();
                 group.server(group.primary()).url_of(database)
             }
+            Self::Vitess | Self::Shards => vitess().url_of(database),
         }
     }
+}
+
+pub(crate) fn vitess() -> &'static Vitess {
+    static VITESS: OnceLock<Vitess> = OnceLock::new();
+    VITESS.get_or_init(|| Vitess::start(KEYSPACES, KEYSPACES))
 }
 
 pub(crate) fn group() -> &'static Group {
@@ -100,9 +118,20 @@ pub(crate) fn options(url: &str) -> Options {
 
 pub(crate) fn make(home: impl Into<Home>) -> String {
     static MADE: Mutex<u32> = Mutex::new(0);
-    let mut made = MADE.lock().unwrap();
-    *made += 1;
-    let name = format!("test_{made}");
+    let home = home.into();
+    let number = {
+        let mut made = MADE.lock().unwrap();
+        *made += 1;
+        *made
+    };
+    let name = match home {
+        Home::Shards => format!("test_sharded_{number}"),
+        _ => format!("test_{number}"),
+    };
+    if home.is_counted() {
+        assert!(number <= KEYSPACES, "run with --test-threads={KEYSPACES}");
+        return name;
+    }
     run(home, "test", &[format!("CREATE DATABASE {name} CHARACTER SET utf8mb4")]);
     name
 }
@@ -125,8 +154,8 @@ pub(crate) fn run(home: impl Into<Home>, database: &str, statements: &[String]) 
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        // A test that failed may have left anything; nobody else gets it.
-        if std::thread::panicking() {
+        // A test that failed may have left anything; nobody else gets it, unless there are no more.
+        if std::thread::panicking() && !self.home.is_counted() {
             return;
         }
         let list = "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() \
