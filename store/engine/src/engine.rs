@@ -11,8 +11,8 @@ use rowkeep_schema::{Entity, EntityId, Schema};
 use crate::clock::Versions;
 use crate::ids::Ids;
 use crate::{
-    Capabilities, Clock, CommitRequest, ListPage, ListRequest, LoadReport, LoadRequest, Outcome, Rows, Sweep,
-    SystemClock, View, list, load, prepare,
+    Capabilities, Clock, CommitRequest, ListPage, ListRequest, LoadReport, LoadRequest, Outcome, Position, Rows,
+    Session, Sweep, SystemClock, View, list, load, prepare,
 };
 
 /// Limits and sources of an [`Engine`]. The default is what `serve` uses, but for the key of the page tokens.
@@ -144,17 +144,18 @@ impl Engine {
         self.shared.rows.capabilities()
     }
 
-    /// The storage's point in its commit history.
-    pub fn position(&self) -> u64 {
-        self.shared.rows.position()
+    /// How far the client of a session has seen.
+    pub fn seen(&self, session: &Session) -> Position {
+        self.shared.rows.position().unwrap_or_else(|| session.seen())
     }
 
     /// A row by primary key, also if it is soft-deleted (AIP-164).
     ///
     /// # Errors
     /// `NOT_FOUND`; what the storage says.
-    pub fn get<'a>(&'a self, entity: EntityId, key: &Key) -> Reply<'a, Result<Record, Error>> {
-        let found = self.shared.rows.get(entity, key, self.shared.view(self.shared.entity(entity), true));
+    pub fn get<'a>(&'a self, entity: EntityId, key: &Key, session: &'a Session) -> Reply<'a, Result<Record, Error>> {
+        let view = self.shared.view(self.shared.entity(entity), true);
+        let found = self.shared.rows.get(entity, key, view, session);
         match found.try_now() {
             Ok(Ok(Some(record))) => Reply::ready(Ok(record)),
             Ok(Ok(None)) => Reply::ready(Err(self.shared.not_found(entity, key))),
@@ -170,8 +171,15 @@ impl Engine {
     ///
     /// # Errors
     /// `NOT_FOUND`; what the storage says.
-    pub fn lookup<'a>(&'a self, entity: EntityId, index: u16, values: &Key) -> Reply<'a, Result<Record, Error>> {
-        let found = self.shared.rows.lookup(entity, index, values, self.shared.view(self.shared.entity(entity), false));
+    pub fn lookup<'a>(
+        &'a self,
+        entity: EntityId,
+        index: u16,
+        values: &Key,
+        session: &'a Session,
+    ) -> Reply<'a, Result<Record, Error>> {
+        let view = self.shared.view(self.shared.entity(entity), false);
+        let found = self.shared.rows.lookup(entity, index, values, view, session);
         match found.try_now() {
             Ok(Ok(Some(record))) => Reply::ready(Ok(record)),
             Ok(Ok(None)) => Reply::ready(Err(self.shared.lookup_not_found(entity, index, values))),
@@ -189,12 +197,17 @@ impl Engine {
     ///
     /// # Errors
     /// `INVALID_ARGUMENT` for too many keys; what the storage says.
-    pub fn batch_get<'a>(&'a self, entity: EntityId, keys: &[Key]) -> Reply<'a, Result<Vec<Option<Record>>, Error>> {
+    pub fn batch_get<'a>(
+        &'a self,
+        entity: EntityId,
+        keys: &[Key],
+        session: &'a Session,
+    ) -> Reply<'a, Result<Vec<Option<Record>>, Error>> {
         let max = self.shared.options.max_batch;
         if keys.len() > max {
             return Reply::ready(Err(crate::errors::batch_too_large("keys", keys.len(), max)));
         }
-        self.shared.rows.get_many(entity, keys, self.shared.view(self.shared.entity(entity), true))
+        self.shared.rows.get_many(entity, keys, self.shared.view(self.shared.entity(entity), true), session)
     }
 
     /// `NOT_FOUND` about a key, as [`Self::get`] answers it: for the rows a batch misses.
@@ -207,8 +220,13 @@ impl Engine {
     /// # Errors
     /// `INVALID_ARGUMENT` for a bad filter, order, size or token; `FAILED_PRECONDITION` `NO_INDEX` when no index serves
     /// filter and order; what the storage says.
-    pub fn list(&self, entity: EntityId, request: ListRequest) -> Reply<'_, Result<ListPage, Error>> {
-        list::list(&self.shared, entity, request)
+    pub fn list<'a>(
+        &'a self,
+        entity: EntityId,
+        request: ListRequest,
+        session: &'a Session,
+    ) -> Reply<'a, Result<ListPage, Error>> {
+        list::list(&self.shared, entity, request, session)
     }
 
     /// Applies a list of writes, all or none, and answers when they are durable.
@@ -216,11 +234,18 @@ impl Engine {
     /// # Errors
     /// What is wrong with the request, which condition does not hold, or what the storage says; `Error::applied` tells
     /// whether the commit may have happened all the same.
-    pub fn commit(&self, request: CommitRequest) -> Reply<'static, Result<Outcome, Error>> {
-        match prepare::program(&self.shared, request) {
-            Ok(program) => self.shared.rows.transact(program),
-            Err(error) => Reply::ready(Err(error)),
-        }
+    pub fn commit<'a>(&self, request: CommitRequest, session: &'a Session) -> Reply<'a, Result<Outcome, Error>> {
+        let program = match prepare::program(&self.shared, request) {
+            Ok(program) => program,
+            Err(error) => return Reply::ready(Err(error)),
+        };
+        self.shared.rows.transact(program).map(|done| {
+            // What it wrote comes after everything that could be seen before.
+            if let Ok(Outcome { position: Some(position), .. }) = &done {
+                session.saw(position, |_| true);
+            }
+            done
+        })
     }
 
     /// Stores many rows fast.

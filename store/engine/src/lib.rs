@@ -16,6 +16,7 @@ mod plan;
 mod ports;
 mod prepare;
 mod program;
+mod session;
 mod sweep;
 
 pub use api::*;
@@ -25,4 +26,5 @@ pub use ids::{MAX_INSTANCE, SNOWFLAKE_EPOCH_MILLIS};
 pub use memory::MemoryRows;
 pub use ports::*;
 pub use program::{Outcome, Program};
+pub use session::{Freshness, Point, Position, Session};
 pub use sweep::Sweep;

@@ -9,7 +9,7 @@ use rowkeep_schema::{Entity, EntityId};
 
 use crate::engine::Shared;
 use crate::plan::{Plan, plan};
-use crate::{ListPage, ListRequest, Scan};
+use crate::{ListPage, ListRequest, Scan, Session};
 
 /// What the end of a page needs.
 struct Page {
@@ -19,16 +19,21 @@ struct Page {
     size: usize,
 }
 
-pub(crate) fn list(shared: &Shared, id: EntityId, request: ListRequest) -> Reply<'_, Result<ListPage, Error>> {
+pub(crate) fn list<'a>(
+    shared: &'a Shared,
+    id: EntityId,
+    request: ListRequest,
+    session: &'a Session,
+) -> Reply<'a, Result<ListPage, Error>> {
     let (scan, page) = match prepare(shared, id, &request) {
         Ok(prepared) => prepared,
         Err(error) => return Reply::ready(Err(error)),
     };
-    let records = shared.rows.scan(&scan);
+    let records = shared.rows.scan(&scan, session);
     if !request.include_total_size {
         return records.map(move |records| page.finish(shared, records?));
     }
-    let total = shared.rows.count(&Scan { after: None, ..scan });
+    let total = shared.rows.count(&Scan { after: None, ..scan }, session);
     Reply::later(async move {
         let mut page = page.finish(shared, records.await?)?;
         page.total_size = Some(total.await?);

@@ -11,7 +11,7 @@ use rowkeep_record::{ColumnSet, Key, Value};
 use rowkeep_schema::{ColumnId, Entity, EntityId, Reference};
 
 use crate::engine::Shared;
-use crate::{LoadBatch, LoadCheckpoint, LoadReport, LoadRequest, OnConflict, Remembered, Stored, Sweep, View};
+use crate::{LoadBatch, LoadCheckpoint, LoadReport, LoadRequest, OnConflict, Remembered, Session, Stored, Sweep, View};
 
 /// Keys looked up in one call.
 const CHUNK: usize = 500;
@@ -141,12 +141,12 @@ impl<'a> Loading<'a> {
 
     async fn find_referenced(&self, reference: Reference, known: &mut BTreeMap<Key, bool>) -> Result<(), Error> {
         let (rows, target) = (&self.shared.rows, self.shared.entity(reference.entity));
-        let view = View { now: self.now, deleted: false };
+        let (view, session) = (View { now: self.now, deleted: false }, Session::strong());
         if target.primary_key == [reference.column] {
             let mut keys: Vec<Key> = known.keys().cloned().collect();
             while !keys.is_empty() {
                 let chunk: Vec<Key> = keys.drain(..keys.len().min(CHUNK)).collect();
-                let found = rows.get_many(reference.entity, &chunk, view).await?;
+                let found = rows.get_many(reference.entity, &chunk, view, &session).await?;
                 for (key, row) in chunk.into_iter().zip(found) {
                     known.insert(key, row.is_some());
                 }
@@ -160,7 +160,7 @@ impl<'a> Loading<'a> {
             return Err(Error::internal(format!("{} has no unique index for its references", target.full_name)));
         };
         for (key, is_there) in known {
-            *is_there = rows.lookup(reference.entity, at, key, view).await?.is_some();
+            *is_there = rows.lookup(reference.entity, at, key, view, &session).await?.is_some();
         }
         Ok(())
     }

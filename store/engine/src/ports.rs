@@ -8,7 +8,7 @@ use rowkeep_record::query::{Filter, OrderBy};
 use rowkeep_record::{Key, Record, Value};
 use rowkeep_schema::{ColumnId, EntityId};
 
-use crate::Program;
+use crate::{Position, Program, Session};
 
 /// What an engine can do, filled once at start.
 #[derive(Debug, Clone)]
@@ -80,7 +80,8 @@ pub enum AccessPath {
 
 /// Storage of rows.
 ///
-/// Reads answer committed state. All methods may be called from any thread; a ready [`Reply`] is preferred where the
+/// Reads answer committed state, as fresh as their session asks, and tell it what they were answered from; storage that
+/// keeps one copy of its rows need do neither. All methods may be called from any thread; a ready [`Reply`] is preferred where the
 /// answer needs no waiting.
 pub trait Rows: Send + Sync + 'static {
     /// What this storage can do.
@@ -91,25 +92,38 @@ pub trait Rows: Send + Sync + 'static {
     fn attach(&self) {}
 
     /// One row by primary key.
-    fn get(&self, entity: EntityId, key: &Key, view: View) -> Reply<'_, Result<Option<Record>, Error>>;
+    fn get<'a>(
+        &'a self,
+        entity: EntityId,
+        key: &Key,
+        view: View,
+        session: &'a Session,
+    ) -> Reply<'a, Result<Option<Record>, Error>>;
 
     /// Rows by primary key, in the order asked.
-    fn get_many(&self, entity: EntityId, keys: &[Key], view: View) -> Reply<'_, Result<Vec<Option<Record>>, Error>>;
+    fn get_many<'a>(
+        &'a self,
+        entity: EntityId,
+        keys: &[Key],
+        view: View,
+        session: &'a Session,
+    ) -> Reply<'a, Result<Vec<Option<Record>>, Error>>;
 
     /// One row by the unique index at this place in `Entity::indexes`.
-    fn lookup(
-        &self,
+    fn lookup<'a>(
+        &'a self,
         entity: EntityId,
         index: u16,
         values: &Key,
         view: View,
-    ) -> Reply<'_, Result<Option<Record>, Error>>;
+        session: &'a Session,
+    ) -> Reply<'a, Result<Option<Record>, Error>>;
 
     /// Rows in order.
-    fn scan(&self, scan: &Scan) -> Reply<'_, Result<Vec<Record>, Error>>;
+    fn scan<'a>(&'a self, scan: &Scan, session: &'a Session) -> Reply<'a, Result<Vec<Record>, Error>>;
 
     /// How many rows match, order and limit aside.
-    fn count(&self, scan: &Scan) -> Reply<'_, Result<u64, Error>>;
+    fn count<'a>(&'a self, scan: &Scan, session: &'a Session) -> Reply<'a, Result<u64, Error>>;
 
     /// Runs a program in one transaction and answers when it is durable.
     ///
@@ -132,8 +146,9 @@ pub trait Rows: Send + Sync + 'static {
     /// No version up to this one may be given to a new write.
     fn version_floor(&self) -> u64;
 
-    /// A point in the commit history, opaque and comparable only by its own engine.
-    fn position(&self) -> u64;
+    /// Where everything is answered from now, if this storage keeps one copy of its rows; `None` if it tells sessions what
+    /// each answer came from.
+    fn position(&self) -> Option<Position>;
 }
 
 /// A row inside a transaction.

@@ -8,7 +8,7 @@ use kit_core::{Code, Deadline, Error};
 use crate::commit::{Commit, replay};
 use crate::engine::Shared;
 use crate::prepare::{PreparedOperation, PreparedWrite};
-use crate::{Remembered, Tx, WriteResult};
+use crate::{Position, Remembered, Tx, WriteResult};
 
 /// A prepared commit. Cheap to move to another thread, may be run again after a conflict.
 pub struct Program {
@@ -34,6 +34,8 @@ pub struct Outcome {
     pub replayed: bool,
     /// Unset: the transaction is rolled back and the outcome answered all the same (`validate_only`).
     pub keep: bool,
+    /// A place that contains what was written or, if nothing was, what was read; set by storage that tells sessions.
+    pub position: Option<Position>,
 }
 
 impl Program {
@@ -86,7 +88,7 @@ impl Program {
             };
             tx.remember(&request.id, &remembered).await?;
         }
-        Ok(Outcome { results, replayed: false, keep: !self.validate_only })
+        Ok(Outcome { results, replayed: false, keep: !self.validate_only, position: None })
     }
 }
 
@@ -98,7 +100,7 @@ impl Request {
         }
         let results = replay::decode(&remembered.outcome)
             .ok_or_else(|| Error::internal("a remembered outcome cannot be read"))?;
-        Ok(Outcome { results, replayed: true, keep: true })
+        Ok(Outcome { results, replayed: true, keep: true, position: None })
     }
 }
 

@@ -22,7 +22,7 @@ use rowkeep_record::{Key, Value};
 use rowkeep_schema::{ColumnId, Entity, EntityId};
 
 use crate::engine::Shared;
-use crate::{Access, AccessPath, Scan, View, prepare};
+use crate::{Access, AccessPath, Scan, Session, View, prepare};
 
 /// Rows of a step.
 const STEP: u32 = 500;
@@ -96,7 +96,7 @@ impl Sweep {
             view: View { now: i64::MIN, deleted: true },
             deadline: None,
         };
-        let records = self.shared.rows.scan(&scan).await?;
+        let records = self.shared.rows.scan(&scan, &Session::strong()).await?;
         let rows = records.iter().map(|record| Ok(codec.decode(record.wire())?.values));
         let rows: Vec<Vec<Value>> = rows.collect::<Result<_, Error>>()?;
         let place = |row: &Vec<Value>| scan.order.iter().map(|(column, _)| row[column.index()].clone()).collect();

@@ -1,7 +1,6 @@
 //! What requests say about consistency, and what responses say back. The same names in HTTP headers and gRPC metadata.
 
 use std::cell::RefCell;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,51 +8,52 @@ use hmac::{Hmac, Mac};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use kit_core::config::HumanDuration;
 use kit_core::{Code, Error};
+use rowkeep_engine::{Freshness, Point, Position, Session};
+use rowkeep_schema::Entity;
 use sha2::Sha256;
 
 pub(crate) const CONSISTENCY: HeaderName = HeaderName::from_static("rowkeep-consistency");
 pub(crate) const SESSION: HeaderName = HeaderName::from_static("rowkeep-session");
 
-/// How fresh an answer must be. Reads of one embedded file are always strong, so every choice is kept by all of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Consistency {
-    Strong,
-    Session,
-    MaxStaleness(Duration),
-    Eventual,
+/// How fresh the answer to a request must be; `None` if it does not say.
+fn asked(headers: &HeaderMap) -> Result<Option<Freshness>, Error> {
+    headers.get(CONSISTENCY).map(|value| parse(value.to_str().unwrap_or("?"))).transpose()
 }
 
-impl Consistency {
-    /// Reads the header; `None` where there is none.
-    pub(crate) fn of(headers: &HeaderMap) -> Result<Option<Self>, Error> {
-        headers.get(CONSISTENCY).map(|value| Self::parse(value.to_str().unwrap_or("?"))).transpose()
-    }
-
-    fn parse(text: &str) -> Result<Self, Error> {
-        match text.trim() {
-            "strong" => Ok(Self::Strong),
-            "session" => Ok(Self::Session),
-            "eventual" => Ok(Self::Eventual),
-            other => {
-                let staleness = other.strip_prefix("max-staleness=").and_then(|text| text.parse().ok());
-                staleness.map(|HumanDuration(duration)| Self::MaxStaleness(duration)).ok_or_else(|| {
-                    let expected = "must be `strong`, `session`, `max-staleness=500ms` or `eventual`";
-                    Error::invalid_field(CONSISTENCY.as_str(), "INVALID_CONSISTENCY", expected)
-                })
-            }
+/// One of the words of `rowkeep-consistency`.
+fn parse(text: &str) -> Result<Freshness, Error> {
+    match text.trim() {
+        "strong" => Ok(Freshness::Strong),
+        "session" => Ok(Freshness::Session),
+        "eventual" => Ok(Freshness::Eventual),
+        other => {
+            let staleness = other.strip_prefix("max-staleness=").and_then(|text| text.parse().ok());
+            staleness.map(|HumanDuration(duration)| Freshness::MaxStaleness(duration)).ok_or_else(|| {
+                let expected = "must be `strong`, `session`, `max-staleness=500ms` or `eventual`";
+                Error::invalid_field(CONSISTENCY.as_str(), "INVALID_CONSISTENCY", expected)
+            })
         }
     }
 }
 
-/// Makes and checks session tokens: a position in the store's history, authenticated so that nobody can invent one.
-/// One per worker; the last token made and the last one seen are kept, since both rarely change between requests.
+/// How fresh the answers of an entity are for those who do not say.
+pub(crate) fn default_of(entity: &Entity) -> Freshness {
+    // The schema knows the words.
+    entity.default_consistency.as_deref().and_then(|text| parse(text).ok()).unwrap_or(Freshness::Session)
+}
+
+/// Opens sessions by the tokens that requests carry, and makes the tokens that answers do. A token is a [`Position`],
+/// 24 bytes for each of its points, behind it an HMAC-SHA256 cut to 12 bytes, so that nobody can invent one; all in
+/// base64url. One per worker; the last token made and the last one seen are kept, since both rarely change between
+/// requests.
 pub(crate) struct Sessions {
     mac: Hmac<Sha256>,
-    made: RefCell<Option<(u64, HeaderValue)>>,
-    seen: RefCell<Option<HeaderValue>>,
+    made: RefCell<Option<(Position, HeaderValue)>>,
+    seen: RefCell<Option<(Position, HeaderValue)>>,
 }
 
 const MAC_LENGTH: usize = 12;
+const POINT_LENGTH: usize = 24;
 
 impl Sessions {
     pub(crate) fn new(key: [u8; 32]) -> Self {
@@ -63,101 +63,137 @@ impl Sessions {
         Self { mac, made: RefCell::new(None), seen: RefCell::new(None) }
     }
 
+    /// The session of a request. `default`: how fresh answers are if it does not say.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` for a word or a token that is none.
+    pub(crate) fn open(&self, headers: &HeaderMap, default: Freshness) -> Result<Session, Error> {
+        let freshness = asked(headers)?.unwrap_or(default);
+        Ok(Session::new(freshness, headers.get(SESSION).map(|token| self.read(token)).transpose()?.unwrap_or_default()))
+    }
+
     /// The token of a position.
-    pub(crate) fn token(&self, position: u64) -> HeaderValue {
+    pub(crate) fn token(&self, position: &Position) -> HeaderValue {
         if let Some((of, token)) = &*self.made.borrow()
-            && *of == position
+            && of == position
         {
             return token.clone();
         }
         let token = self.make(position);
-        *self.made.borrow_mut() = Some((position, token.clone()));
+        *self.made.borrow_mut() = Some((position.clone(), token.clone()));
         token
     }
 
-    /// Checks the token a request carries.
-    pub(crate) fn check(&self, headers: &HeaderMap) -> Result<(), Error> {
-        let Some(token) = headers.get(SESSION) else { return Ok(()) };
-        let known = |kept: Option<&HeaderValue>| kept == Some(token);
-        if known(self.seen.borrow().as_ref()) || known(self.made.borrow().as_ref().map(|(_, token)| token)) {
-            return Ok(());
+    fn read(&self, token: &HeaderValue) -> Result<Position, Error> {
+        let kept = |kept: &RefCell<Option<(Position, HeaderValue)>>| {
+            kept.borrow().as_ref().filter(|(_, kept)| kept == token).map(|(position, _)| position.clone())
+        };
+        if let Some(position) = kept(&self.seen).or_else(|| kept(&self.made)) {
+            return Ok(position);
         }
-        let position = URL_SAFE_NO_PAD.decode(token.as_bytes()).ok().and_then(|bytes| {
-            let position = u64::from_be_bytes(*bytes.first_chunk()?);
-            self.mac(position).verify_truncated_left(&bytes[8..]).ok()?;
-            (bytes.len() == 8 + MAC_LENGTH).then_some(position)
-        });
-        position.ok_or_else(|| {
+        let position = self.verify(token.as_bytes()).ok_or_else(|| {
             let message = "rowkeep-session is not a token of this store: leave it out and use the one of the answer";
             Error::new(Code::InvalidArgument, "INVALID_SESSION", message)
         })?;
-        *self.seen.borrow_mut() = Some(token.clone());
-        Ok(())
+        *self.seen.borrow_mut() = Some((position.clone(), token.clone()));
+        Ok(position)
     }
 
-    fn make(&self, position: u64) -> HeaderValue {
-        let mut bytes = [0; 8 + MAC_LENGTH];
-        bytes[..8].copy_from_slice(&position.to_be_bytes());
-        bytes[8..].copy_from_slice(&self.mac(position).finalize().into_bytes()[..MAC_LENGTH]);
-        let text = URL_SAFE_NO_PAD.encode(bytes);
+    fn verify(&self, token: &[u8]) -> Option<Position> {
+        let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+        let (points, mac) = bytes.split_at_checked(bytes.len().checked_sub(MAC_LENGTH)?)?;
+        self.mac(points).verify_truncated_left(mac).ok()?;
+        let (points, rest) = points.as_chunks::<POINT_LENGTH>();
+        let point = |bytes: &[u8; POINT_LENGTH]| {
+            let (source, number) = bytes.split_first_chunk()?;
+            Some(Point { source: u128::from_be_bytes(*source), number: u64::from_be_bytes(*number.first_chunk()?) })
+        };
+        let points = points.iter().map(point).collect::<Option<Vec<Point>>>()?;
+        rest.is_empty().then(|| Position::of(&points))
+    }
+
+    fn make(&self, position: &Position) -> HeaderValue {
+        let mut bytes = Vec::with_capacity(position.points().len() * POINT_LENGTH + MAC_LENGTH);
+        for point in position.points() {
+            bytes.extend_from_slice(&point.source.to_be_bytes());
+            bytes.extend_from_slice(&point.number.to_be_bytes());
+        }
+        let mac = self.mac(&bytes).finalize().into_bytes();
+        bytes.extend_from_slice(&mac[..MAC_LENGTH]);
         // base64url is always a valid header value.
-        HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
+        HeaderValue::try_from(URL_SAFE_NO_PAD.encode(bytes)).unwrap_or_else(|_| HeaderValue::from_static(""))
     }
 
-    fn mac(&self, position: u64) -> Hmac<Sha256> {
+    fn mac(&self, points: &[u8]) -> Hmac<Sha256> {
         let mut mac = self.mac.clone();
-        mac.update(&position.to_be_bytes());
+        mac.update(points);
         mac
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn carrying(token: &HeaderValue) -> HeaderMap {
         HeaderMap::from_iter([(SESSION, token.clone())])
     }
 
+    fn at(number: u64) -> Position {
+        Point { source: 7 << 100, number }.into()
+    }
+
+    fn seen(sessions: &Sessions, token: &HeaderValue) -> Result<Position, Error> {
+        sessions.open(&carrying(token), Freshness::Session).map(|session| session.seen())
+    }
+
     #[test]
     fn a_token_is_accepted_by_every_worker_of_its_store_and_by_no_other_store() {
         let (one, other, foreign) = (Sessions::new([1; 32]), Sessions::new([1; 32]), Sessions::new([2; 32]));
-        let token = one.token(77);
-        assert!(other.check(&carrying(&token)).is_ok());
-        assert_eq!(foreign.check(&carrying(&token)).unwrap_err().reason(), "INVALID_SESSION");
-        assert_eq!(one.token(77), token);
-        assert_ne!(one.token(78), token);
+        for position in [at(77), Position::default(), Position::of(&[at(1).points()[0], at(2).points()[0]])] {
+            let token = one.token(&position);
+            assert_eq!(seen(&other, &token).unwrap(), position);
+            assert_eq!(seen(&other, &token).unwrap(), position, "the same again");
+            assert_eq!(seen(&foreign, &token).unwrap_err().reason(), "INVALID_SESSION");
+        }
+        assert_eq!(one.token(&at(77)), one.token(&at(77)));
+        assert_ne!(one.token(&at(78)), one.token(&at(77)));
     }
 
     #[test]
     fn no_bit_of_a_token_can_be_changed() {
         let sessions = Sessions::new([1; 32]);
-        let token = Sessions::new([1; 32]).token(77);
+        let token = Sessions::new([1; 32]).token(&at(77));
         let bytes = URL_SAFE_NO_PAD.decode(token.as_bytes()).unwrap();
         for bit in 0..bytes.len() * 8 {
             let mut forged = bytes.clone();
             forged[bit / 8] ^= 1 << (bit % 8);
             let forged = HeaderValue::from_str(&URL_SAFE_NO_PAD.encode(forged)).unwrap();
-            assert!(sessions.check(&carrying(&forged)).is_err(), "bit {bit}");
+            assert!(seen(&sessions, &forged).is_err(), "bit {bit}");
         }
         for text in ["", "x", "AAAAAAAAAAA", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"] {
-            assert!(sessions.check(&carrying(&HeaderValue::from_static(text))).is_err(), "{text}");
+            assert!(seen(&sessions, &HeaderValue::from_static(text)).is_err(), "{text}");
         }
     }
 
     #[test]
     fn consistency_is_one_of_four_words() {
+        let sessions = Sessions::new([1; 32]);
         let parse = |text: &'static str| {
-            Consistency::of(&HeaderMap::from_iter([(CONSISTENCY, HeaderValue::from_static(text))]))
+            let headers = HeaderMap::from_iter([(CONSISTENCY, HeaderValue::from_static(text))]);
+            sessions.open(&headers, Freshness::Eventual).map(|session| session.freshness())
         };
-        assert_eq!(parse("strong").unwrap(), Some(Consistency::Strong));
-        assert_eq!(parse("session").unwrap(), Some(Consistency::Session));
-        assert_eq!(parse("eventual").unwrap(), Some(Consistency::Eventual));
-        let bounded = Consistency::MaxStaleness(Duration::from_millis(500));
-        assert_eq!(parse("max-staleness=500ms").unwrap(), Some(bounded));
+        assert_eq!(parse("strong").unwrap(), Freshness::Strong);
+        assert_eq!(parse("session").unwrap(), Freshness::Session);
+        assert_eq!(parse("eventual").unwrap(), Freshness::Eventual);
+        let bounded = Freshness::MaxStaleness(Duration::from_millis(500));
+        assert_eq!(parse("max-staleness=500ms").unwrap(), bounded);
         for text in ["", "weak", "max-staleness=", "max-staleness=-1s", "strong, eventual"] {
             assert_eq!(parse(text).unwrap_err().reason(), "INVALID_FIELDS", "{text}");
         }
-        assert_eq!(Consistency::of(&HeaderMap::new()).unwrap(), None);
+        let silent = sessions.open(&HeaderMap::new(), bounded).unwrap();
+        assert_eq!(silent.freshness(), bounded);
     }
 }

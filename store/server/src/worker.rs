@@ -13,8 +13,9 @@ use kit_rpc::{HealthService, Reflection};
 use kit_telemetry::metrics::{Registry, RequestMetrics};
 use kit_telemetry::{AccessLog, Tracing};
 use kit_web::Cors;
+use rowkeep_engine::Session;
 
-use crate::api::Api;
+use crate::api::{Api, MethodRef};
 use crate::config::ServerConfig;
 use crate::context::{SESSION, Sessions};
 use crate::grpc::{self, Paths};
@@ -57,9 +58,17 @@ impl Worker {
         Self { sessions: Sessions::new(shared.session_key), observer, shared }
     }
 
+    /// The session of a request.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` if its headers do not say what they should.
+    pub(crate) fn session(&self, method: MethodRef, headers: &HeaderMap) -> Result<Session, Error> {
+        self.sessions.open(headers, self.shared.api.default_freshness(method))
+    }
+
     /// Says how far the client has seen.
-    pub(crate) fn put_session(&self, headers: &mut HeaderMap) {
-        headers.insert(SESSION, self.sessions.token(self.shared.api.engine.position()));
+    pub(crate) fn put_session(&self, session: &Session, headers: &mut HeaderMap) {
+        headers.insert(SESSION, self.sessions.token(&self.shared.api.engine.seen(session)));
     }
 
     async fn handle(&self, request: Request, peer: SocketAddr) -> Response {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rowkeep_engine::{Stored, View};
+use rowkeep_engine::{Session, Stored, View};
 use rowkeep_record::{Codecs, Value};
 use rowkeep_schema::{
     CachePolicy, Cardinality, Column, ColumnId, Entity, EntityId, Field, Generated, Index, Kind, MessageId,
@@ -14,6 +14,8 @@ use crate::sqlite::{Database, OpenOptions, SqliteStore};
 
 /// Everything is seen.
 pub(crate) const ALL: View = View { now: 0, deleted: true };
+/// Whose reads the tests make.
+pub(crate) static SERVER: Session = Session::strong();
 
 /// A table under construction; the first column is the key unless [`Table::key`] says otherwise.
 #[derive(Clone)]

@@ -188,7 +188,8 @@ fn connections_that_the_server_ended_for_idleness_are_replaced(product: Product)
         let listed = subject.call("ListLines", json!({}));
         assert_eq!(listed["lines"].as_array().map(Vec::len), Some(line), "{listed}");
         let ours = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER = 'app'";
-        testkit::wait_until("the server to end the connections that ask nothing", || server.admin(ours) == "0");
+        // The one left asks all the time what the server is.
+        testkit::wait_until("the server to end the connections that ask nothing", || server.admin(ours) == "1");
     }
 }
 

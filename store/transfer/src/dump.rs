@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use kit_core::Error;
-use rowkeep_engine::{Engine, ListRequest};
+use rowkeep_engine::{Engine, ListRequest, Session};
 use rowkeep_record::Record;
 use rowkeep_record::csv::CsvWriter;
 use rowkeep_record::json::WriteOptions;
@@ -52,9 +52,9 @@ pub async fn dump(
     let message = engine.schema().entity(entity).message;
     let DumpOptions { filter, show_deleted } = options.clone();
     let mut request = ListRequest { page_size: i32::MAX, filter, show_deleted, ..ListRequest::default() };
-    let mut written = 0;
+    let (mut written, session) = (0, Session::strong());
     loop {
-        let page = engine.list(entity, request.clone()).await?;
+        let page = engine.list(entity, request.clone(), &session).await?;
         for record in &page.records {
             match format {
                 Format::Csv => csv.row(record.wire(), &mut buffer)?,

@@ -13,7 +13,7 @@ use serde_json::Value as Json;
 
 use super::fields::{Fields, descriptor};
 use super::{Answer, Failure, Surface, requests};
-use crate::{CommitRequest, Engine, ListRequest, Outcome, Write, WriteResult};
+use crate::{CommitRequest, Engine, ListRequest, Outcome, Session, Write, WriteResult};
 
 /// See the [module](self).
 pub struct EngineSurface {
@@ -73,7 +73,7 @@ impl EngineSurface {
             validate_only: message.flag("validate_only"),
             deadline: Some(Instant::now() + Duration::from_secs(60)),
         };
-        self.wait(self.engine.commit(request))
+        self.wait(self.engine.commit(request, &Session::strong()))
     }
 }
 
@@ -135,13 +135,13 @@ impl Call<'_> {
 
     fn get(&self) -> Result<Answer, Error> {
         let key = requests::key_of(self.engine(), self.entity, &self.entity.primary_key, self.message);
-        self.row(&self.surface.wait(self.engine().get(self.entity.id, &key))?)
+        self.row(&self.surface.wait(self.engine().get(self.entity.id, &key, &Session::strong()))?)
     }
 
     fn lookup(&self, index: u16) -> Result<Answer, Error> {
         let columns: Vec<_> = self.entity.indexes[usize::from(index)].columns.iter().map(|(id, _)| *id).collect();
         let values = requests::key_of(self.engine(), self.entity, &columns, self.message);
-        self.row(&self.surface.wait(self.engine().lookup(self.entity.id, index, &values))?)
+        self.row(&self.surface.wait(self.engine().lookup(self.entity.id, index, &values, &Session::strong()))?)
     }
 
     fn batch_get(&self) -> Result<Answer, Error> {
@@ -154,7 +154,7 @@ impl Call<'_> {
             _ => requests::single_key(self.engine(), self.entity, value),
         };
         let keys: Vec<Key> = asked.iter().map(key).collect();
-        let found = self.surface.wait(self.engine().batch_get(self.entity.id, &keys))?;
+        let found = self.surface.wait(self.engine().batch_get(self.entity.id, &keys, &Session::strong()))?;
         let (mut rows, mut missing) = (Vec::new(), Vec::new());
         for ((record, key), asked) in found.into_iter().zip(&keys).zip(asked) {
             match record {
@@ -180,7 +180,7 @@ impl Call<'_> {
             deadline: None,
         };
         self.mask()?;
-        let page = self.surface.wait(self.engine().list(self.entity.id, request))?;
+        let page = self.surface.wait(self.engine().list(self.entity.id, request, &Session::strong()))?;
         let rows = page.records.iter().map(|record| self.masked(record)).collect::<Result<Vec<_>, _>>()?;
         let mut answer = self.rows(&rows);
         answer.set_field_by_name("next_page_token", Value::String(page.next_page_token));

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 
 use super::lab::{Lab, NOW, SECOND};
 use super::subject::column;
-use crate::CommitRequest;
+use crate::{CommitRequest, Session};
 
 const DAY: i64 = 24 * 3600 * SECOND;
 
@@ -114,7 +114,7 @@ pub fn a_page_token_expires_after_three_days(lab: &Lab) {
 pub fn a_commit_whose_deadline_passed_leaves_no_trace(lab: &Lab) {
     let late = |deadline| {
         let request = CommitRequest { writes: Vec::new(), deadline: Some(deadline), ..CommitRequest::default() };
-        lab.wait(lab.engine.commit(request))
+        lab.wait(lab.engine.commit(request, &Session::strong()))
     };
     let error = late(Instant::now()).unwrap_err();
     assert_eq!((error.code(), error.applied()), (Code::DeadlineExceeded, kit_core::Applied::No));

@@ -18,7 +18,10 @@ use kit_core::{Error, Reply};
 use rowkeep_record::{Codecs, Key, Record};
 use rowkeep_schema::{EntityId, Schema};
 
-use crate::{Capabilities, LoadBatch, LoadOutcome, OnConflict, Outcome, Program, Remembered, Rows, Scan, View};
+use crate::{
+    Capabilities, LoadBatch, LoadOutcome, OnConflict, Outcome, Point, Position, Program, Remembered, Rows, Scan,
+    Session, View,
+};
 use table::State;
 use tx::MemoryTx;
 
@@ -94,21 +97,34 @@ impl Rows for MemoryRows {
         &self.capabilities
     }
 
-    fn get(&self, entity: EntityId, key: &Key, view: View) -> Reply<'_, Result<Option<Record>, Error>> {
+    fn get<'a>(
+        &'a self,
+        entity: EntityId,
+        key: &Key,
+        view: View,
+        _: &'a Session,
+    ) -> Reply<'a, Result<Option<Record>, Error>> {
         self.read(|state| self.visible(state, entity, key, view))
     }
 
-    fn get_many(&self, entity: EntityId, keys: &[Key], view: View) -> Reply<'_, Result<Vec<Option<Record>>, Error>> {
+    fn get_many<'a>(
+        &'a self,
+        entity: EntityId,
+        keys: &[Key],
+        view: View,
+        _: &'a Session,
+    ) -> Reply<'a, Result<Vec<Option<Record>>, Error>> {
         self.read(|state| keys.iter().map(|key| self.visible(state, entity, key, view)).collect())
     }
 
-    fn lookup(
-        &self,
+    fn lookup<'a>(
+        &'a self,
         entity: EntityId,
         index: u16,
         values: &Key,
         view: View,
-    ) -> Reply<'_, Result<Option<Record>, Error>> {
+        _: &'a Session,
+    ) -> Reply<'a, Result<Option<Record>, Error>> {
         let columns: Vec<_> = table::unique_columns(self.schema.entity(entity), index);
         self.read(|state| {
             if values.values().iter().any(rowkeep_record::Value::is_null) {
@@ -120,7 +136,7 @@ impl Rows for MemoryRows {
         })
     }
 
-    fn scan(&self, scan: &Scan) -> Reply<'_, Result<Vec<Record>, Error>> {
+    fn scan<'a>(&'a self, scan: &Scan, _: &'a Session) -> Reply<'a, Result<Vec<Record>, Error>> {
         self.read(|state| {
             let rows = scan::page(self.schema.entity(scan.entity), state.table(scan.entity), scan);
             let (mut records, mut bytes) = (Vec::new(), 0);
@@ -136,7 +152,7 @@ impl Rows for MemoryRows {
         })
     }
 
-    fn count(&self, scan: &Scan) -> Reply<'_, Result<u64, Error>> {
+    fn count<'a>(&'a self, scan: &Scan, _: &'a Session) -> Reply<'a, Result<u64, Error>> {
         let entity = self.schema.entity(scan.entity);
         self.read(|state| Ok(scan::matching(entity, state.table(scan.entity), scan).count() as u64))
     }
@@ -184,8 +200,8 @@ impl Rows for MemoryRows {
         self.floor.load(Ordering::Acquire)
     }
 
-    fn position(&self) -> u64 {
-        self.position.load(Ordering::Acquire)
+    fn position(&self) -> Option<Position> {
+        Some(Point { source: 0, number: self.position.load(Ordering::Acquire) }.into())
     }
 }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kit_core::{Applied, Deadline, Error, Reply};
-use rowkeep_engine::{CommitRequest, Engine, ListRequest, Outcome, Write};
+use rowkeep_engine::{CommitRequest, Engine, Freshness, ListRequest, Outcome, Session, Write};
 use rowkeep_record::json::JsonCodec;
 use rowkeep_record::{ReadMask, Record};
 use rowkeep_schema::{EntityId, MessageId, MethodKind, Schema};
@@ -25,7 +25,9 @@ use requests::WriteOptions;
 
 /// What the caller said beside the request message.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Call {
+pub(crate) struct Call<'a> {
+    /// How fresh the answer must be, and how far the caller has seen.
+    pub(crate) session: &'a Session,
     /// When the caller stops waiting.
     pub(crate) deadline: Deadline,
     /// The row must not exist (`If-None-Match: *`).
@@ -68,19 +70,24 @@ impl Api {
         })
     }
 
+    /// How fresh a method's answers are for those who do not say.
+    pub(crate) fn default_freshness(&self, method: MethodRef) -> Freshness {
+        if let MethodKind::Commit = method.kind { Freshness::Session } else { self.plans.get(method.entity).freshness }
+    }
+
     /// Answers a request within its deadline. A write that had to be given up may have happened.
-    pub(crate) async fn answer(&self, method: MethodRef, request: &Bytes, call: Call) -> Result<Answer, Error> {
+    pub(crate) async fn answer(&self, method: MethodRef, request: &Bytes, call: Call<'_>) -> Result<Answer, Error> {
         let answered = call.deadline.run(self.call(method, request, call)).await;
         answered
             .unwrap_or_else(|late| Err(if writes(method.kind) { late.with_applied(Applied::Unknown) } else { late }))
     }
 
     /// Answers a request. Ready at once where the storage is.
-    pub(crate) fn call(&self, method: MethodRef, request: &Bytes, call: Call) -> Answered<'_> {
+    pub(crate) fn call<'a>(&'a self, method: MethodRef, request: &Bytes, call: Call<'a>) -> Answered<'a> {
         self.dispatch(method, request, call).unwrap_or_else(|error| Reply::ready(Err(error)))
     }
 
-    fn dispatch(&self, method: MethodRef, request: &Bytes, call: Call) -> Result<Answered<'_>, Error> {
+    fn dispatch<'a>(&'a self, method: MethodRef, request: &Bytes, call: Call<'a>) -> Result<Answered<'a>, Error> {
         if let MethodKind::Commit = method.kind {
             let (writes, options) = commit::read(&self.plans, request)?;
             return Ok(self.commit(method, request, writes, options, call, Shape::Committed));
@@ -94,9 +101,9 @@ impl Api {
         };
         let deleted = |rows| if plan.soft_delete { rows } else { Shape::Empty };
         Ok(match method.kind {
-            MethodKind::Get => self.get(plan, request)?,
-            MethodKind::Lookup(index) => self.lookup(plan, index, request)?,
-            MethodKind::BatchGet => self.batch_get(plan, request)?,
+            MethodKind::Get => self.get(plan, request, call)?,
+            MethodKind::Lookup(index) => self.lookup(plan, index, request, call)?,
+            MethodKind::BatchGet => self.batch_get(plan, request, call)?,
             MethodKind::List => self.list(plan, request, call)?,
             MethodKind::Create => single(requests::create(plan, request, "")?, Shape::Row),
             MethodKind::Update => single(requests::update(plan, request, "")?, Shape::Row),
@@ -116,23 +123,29 @@ impl Api {
         })
     }
 
-    fn get(&self, plan: &EntityPlan, request: &[u8]) -> Result<Answered<'_>, Error> {
+    fn get<'a>(&'a self, plan: &EntityPlan, request: &[u8], call: Call<'a>) -> Result<Answered<'a>, Error> {
         let request = requests::get(plan, request)?;
         let mask = self.mask(plan, &request.read_mask)?;
-        Ok(self.engine.get(plan.id, &request.key).map(move |found| row(found?, mask.as_ref())))
+        Ok(self.engine.get(plan.id, &request.key, call.session).map(move |found| row(found?, mask.as_ref())))
     }
 
-    fn lookup(&self, plan: &EntityPlan, index: u16, request: &[u8]) -> Result<Answered<'_>, Error> {
+    fn lookup<'a>(
+        &'a self,
+        plan: &EntityPlan,
+        index: u16,
+        request: &[u8],
+        call: Call<'a>,
+    ) -> Result<Answered<'a>, Error> {
         let request = requests::lookup(&plan.codec, &plan.lookups[usize::from(index)], request)?;
         let mask = self.mask(plan, &request.read_mask)?;
-        Ok(self.engine.lookup(plan.id, index, &request.key).map(move |found| row(found?, mask.as_ref())))
+        Ok(self.engine.lookup(plan.id, index, &request.key, call.session).map(move |found| row(found?, mask.as_ref())))
     }
 
-    fn batch_get(&self, plan: &EntityPlan, request: &[u8]) -> Result<Answered<'_>, Error> {
+    fn batch_get<'a>(&'a self, plan: &EntityPlan, request: &[u8], call: Call<'a>) -> Result<Answered<'a>, Error> {
         let request = requests::batch_get(plan, request)?;
         let mask = self.mask(plan, &request.read_mask)?;
         let entity = plan.id;
-        let found = self.engine.batch_get(entity, &request.keys);
+        let found = self.engine.batch_get(entity, &request.keys, call.session);
         Ok(found.map(move |found| {
             let mut records = Vec::with_capacity(request.keys.len());
             let mut missing = Vec::new();
@@ -148,10 +161,10 @@ impl Api {
         }))
     }
 
-    fn list(&self, plan: &EntityPlan, request: &[u8], call: Call) -> Result<Answered<'_>, Error> {
+    fn list<'a>(&'a self, plan: &EntityPlan, request: &[u8], call: Call<'a>) -> Result<Answered<'a>, Error> {
         let (mut request, mask) = self.read_list_of(plan, request)?;
         request.deadline = call.deadline.instant();
-        Ok(self.engine.list(plan.id, request).map(move |page| {
+        Ok(self.engine.list(plan.id, request, call.session).map(move |page| {
             let mut page = page?;
             project(&mut page.records, mask.as_ref())?;
             Ok(Answer::Page(page))
@@ -180,15 +193,15 @@ impl Api {
         ReadMask::parse(&self.engine.codecs().json, plan.message, paths)
     }
 
-    fn commit(
-        &self,
+    fn commit<'a>(
+        &'a self,
         method: MethodRef,
         request: &Bytes,
         mut writes: Vec<Write>,
         options: WriteOptions,
-        call: Call,
+        call: Call<'a>,
         shape: Shape,
-    ) -> Answered<'_> {
+    ) -> Answered<'a> {
         if call.if_absent {
             writes.iter_mut().for_each(|write| write.precondition.exists = Some(false));
         }
@@ -202,7 +215,7 @@ impl Api {
             validate_only: options.validate_only,
             deadline: call.deadline.instant(),
         };
-        self.engine.commit(commit).map(move |done| shape.answer(entities, done?, validate_only))
+        self.engine.commit(commit, call.session).map(move |done| shape.answer(entities, done?, validate_only))
     }
 
     /// What a repetition under the same request id is compared by: the method and the request.

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use kit_core::Error;
-use rowkeep_engine::{Operation, Precondition, Write};
+use rowkeep_engine::{Freshness, Operation, Precondition, Write};
 use rowkeep_record::{Codecs, RowCodec};
 use rowkeep_schema::{Auto, ColumnId, Entity, EntityId, Kind, MessageId, Schema};
 
 use super::requests::non_empty;
+use crate::context::default_of;
 use crate::wire::Fields;
 
 /// One entity.
@@ -27,6 +28,8 @@ pub(crate) struct EntityPlan {
     pub(crate) lookups: Vec<Vec<ColumnId>>,
     /// Deleted rows stay and are answered.
     pub(crate) soft_delete: bool,
+    /// How fresh answers are for those who do not say.
+    pub(crate) freshness: Freshness,
     /// Number of the field that shows the etag, if the message has one.
     etag: Option<u32>,
 }
@@ -64,6 +67,7 @@ impl EntityPlan {
             key: entity.primary_key.iter().map(key).collect(),
             lookups: entity.indexes.iter().map(columns).collect(),
             soft_delete: entity.soft_delete.is_some(),
+            freshness: default_of(entity),
             etag: entity
                 .columns
                 .iter()

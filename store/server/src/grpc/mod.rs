@@ -2,16 +2,15 @@
 
 use std::collections::HashMap;
 
-use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use kit_core::{Code, Error};
 use kit_net::{Incoming, Request, Response};
 use kit_rpc::{Call, Framed, HealthService, Reflection};
+use rowkeep_engine::Session;
 use rowkeep_record::etag;
 use rowkeep_schema::Schema;
 
 use crate::api::{self, Answer, Api, MethodRef};
-use crate::context::Consistency;
 use crate::observe::{Arrival, Surface};
 use crate::worker::Worker;
 
@@ -43,9 +42,15 @@ pub(crate) async fn handle(worker: &Worker, request: Request, arrival: Arrival) 
     if api::writes(method.kind) {
         call.set_write();
     }
-    let answered = answer(worker, method, &call, &head, body).await;
-    let (mut response, error) = match answered {
-        Ok(answer) => (reply(worker, &call, &answer), None),
+    let (mut response, error) = match worker.session(method, &head.headers) {
+        Ok(session) => {
+            let (mut response, error) = match answer(worker, method, &call, &session, body).await {
+                Ok(answer) => (reply(worker, &call, &answer), None),
+                Err(error) => (call.fail(&error), Some(error)),
+            };
+            worker.put_session(&session, response.headers_mut());
+            (response, error)
+        }
         Err(error) => (call.fail(&error), Some(error)),
     };
     worker.observer.answered(arrival, Surface::Grpc, Some(method.index), &head, &response, error.as_ref());
@@ -59,23 +64,19 @@ async fn answer(
     worker: &Worker,
     method: MethodRef,
     call: &Call,
-    head: &Parts,
+    session: &Session,
     body: Incoming,
 ) -> Result<Answer, Error> {
-    Consistency::of(&head.headers)?;
-    worker.sessions.check(&head.headers)?;
     let request = call.read(body).await?;
-    let context = api::Call { deadline: call.deadline(), if_absent: false };
+    let context = api::Call { session, deadline: call.deadline(), if_absent: false };
     worker.shared.api.answer(method, &request, context).await
 }
 
 fn reply(worker: &Worker, call: &Call, answer: &Answer) -> Response {
     let api = &worker.shared.api;
     let mut response = call.reply(Framed::from_framed(answer.framed(&api.plans)));
-    let headers = response.headers_mut();
-    worker.put_session(headers);
     if let Some(version) = answer.version() {
-        put_etag(headers, version);
+        put_etag(response.headers_mut(), version);
     }
     response
 }

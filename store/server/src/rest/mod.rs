@@ -24,10 +24,10 @@ use http::{HeaderValue, Method, StatusCode};
 use kit_core::{Code, Deadline, Error};
 use kit_net::{Body, Incoming, Request, Response};
 use kit_web::{Captures, Lookup, Router, RouterBuilder};
+use rowkeep_engine::Session;
 use rowkeep_schema::{MethodKind, Schema};
 
 use crate::api::{self, Answer, Api, MethodRef};
-use crate::context::Consistency;
 use crate::grpc::put_etag;
 use crate::observe::{Arrival, Surface};
 use crate::worker::Worker;
@@ -126,14 +126,17 @@ async fn outcome(worker: &Worker, head: &Parts, body: Incoming, deadline: Deadli
         Ok(form) => form,
         Err(error) => return failed(worker, head, Some(method), None, error),
     };
-    let exchange = Exchange { worker, head, method, captures, form, deadline };
-    match exchange.answer(body).await {
-        Ok(mut response) => {
-            worker.put_session(response.headers_mut());
-            Outcome { response, method: Some(method), error: None }
-        }
+    let session = match worker.session(method, &head.headers) {
+        Ok(session) => session,
+        Err(error) => return failed(worker, head, Some(method), Some(form), error),
+    };
+    let exchange = Exchange { worker, head, method, captures, form, session: &session, deadline };
+    let mut outcome = match exchange.answer(body).await {
+        Ok(response) => Outcome { response, method: Some(method), error: None },
         Err(error) => failed(worker, head, Some(method), Some(form), error),
-    }
+    };
+    worker.put_session(&session, outcome.response.headers_mut());
+    outcome
 }
 
 /// One request that has found its method.
@@ -143,23 +146,22 @@ struct Exchange<'a> {
     method: MethodRef,
     captures: Captures<'a>,
     form: Representation,
+    session: &'a Session,
     deadline: Deadline,
 }
 
 impl Exchange<'_> {
     async fn answer(&self, body: Incoming) -> Result<Response, Error> {
         let headers = &self.head.headers;
-        Consistency::of(headers)?;
-        self.worker.sessions.check(headers)?;
         let writes = api::writes(self.method.kind);
         let conditions = if writes { Conditions::of(headers)? } else { Conditions::default() };
         let request = self.bind(body, &conditions).await?;
         if self.method.kind == MethodKind::List && stream::is_wanted(self.form) {
-            let export = stream::list(self.worker, self.method, self.form, self.head, request);
+            let export = stream::list(self.worker, self.method, self.form, self.head, request, self.session);
             // Boxed, as what is rare should not make every request's future larger.
             return Box::pin(export).await;
         }
-        let call = api::Call { deadline: self.deadline, if_absent: conditions.if_absent };
+        let call = api::Call { session: self.session, deadline: self.deadline, if_absent: conditions.if_absent };
         let answered = self.worker.shared.api.answer(self.method, &request, call).await;
         let answer = answered.map_err(|error| conditions.explain(error))?;
         if !writes && conditional::is_known(headers, answer.version())? {

@@ -12,7 +12,7 @@ use http::header::{CONTENT_TYPE, LINK, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
 use kit_core::{BoxError, Error};
 use kit_net::{Body, Response};
-use rowkeep_engine::{ListPage, ListRequest};
+use rowkeep_engine::{ListPage, ListRequest, Session};
 use rowkeep_record::csv::CsvWriter;
 use rowkeep_record::json::WriteOptions;
 use rowkeep_record::{ReadMask, Record};
@@ -37,6 +37,8 @@ struct Export {
     form: Representation,
     mask: Option<ReadMask>,
     request: ListRequest,
+    /// What is sent behind the first page outlives the request's own.
+    session: Session,
 }
 
 pub(crate) async fn list(
@@ -45,14 +47,18 @@ pub(crate) async fn list(
     form: Representation,
     head: &Parts,
     request: Bytes,
+    session: &Session,
 ) -> Result<Response, Error> {
     let (mut request, mask) = worker.shared.api.read_list(method, &request)?;
     let all = request.page_size == 0;
     if all {
         request.page_size = PAGE;
     }
-    let mut export = Export { shared: Arc::clone(&worker.shared), entity: method.entity, form, mask, request };
+    let shared = Arc::clone(&worker.shared);
+    let own = Session::new(session.freshness(), session.seen());
+    let mut export = Export { shared, entity: method.entity, form, mask, request, session: own };
     let page = export.page().await?;
+    session.saw(&export.session.seen(), |_| true);
     let first = export.render(&page, true)?;
     let mut response = Response::new(Body::empty());
     let headers = response.headers_mut();
@@ -98,7 +104,7 @@ impl Step {
 impl Export {
     async fn page(&mut self) -> Result<ListPage, Error> {
         let api: &Api = &self.shared.api;
-        let mut page = api.engine.list(self.entity, self.request.clone()).await?;
+        let mut page = api.engine.list(self.entity, self.request.clone(), &self.session).await?;
         if let Some(mask) = &self.mask {
             for record in &mut page.records {
                 *record = mask.project(record)?;

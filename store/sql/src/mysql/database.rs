@@ -5,9 +5,11 @@ use rowkeep_mysql::{Address, Connection};
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::Mutex;
 
+use super::discovery::{self, Discovered};
 use super::errors::{Failed, classify};
 use super::meta;
-use super::session::Connector;
+use super::servers::Election;
+use super::session::{Connector, is_read_only};
 
 /// How long one start waits for another that migrates, in seconds.
 const MIGRATION_WAIT: u32 = 300;
@@ -19,6 +21,8 @@ const WRITE_CONNECTIONS: u32 = 32;
 pub struct Options {
     /// Of the primary, with a database.
     pub address: Address,
+    /// Of its replicas. Which of all servers is the primary is asked of them; it may have changed.
+    pub replicas: Vec<Address>,
     /// Connections for transactions.
     pub write_connections: u32,
 }
@@ -26,14 +30,18 @@ pub struct Options {
 impl Options {
     /// With the defaults.
     pub fn new(address: Address) -> Self {
-        Self { address, write_connections: WRITE_CONNECTIONS }
+        Self { address, replicas: Vec::new(), write_connections: WRITE_CONNECTIONS }
     }
 }
 
 /// A database whose tables can be planned and migrated. As long as it is open, or until it is served, no other instance
 /// migrates.
 pub struct Database {
+    /// To the primary.
     pub(super) connector: Connector,
+    /// To all servers.
+    pub(super) connectors: Vec<Connector>,
+    pub(super) election: Election,
     pub(super) background: Background,
     pub(super) write_connections: u32,
     /// Holds the lock.
@@ -91,14 +99,12 @@ impl Database {
             return Err(Error::new(Code::InvalidArgument, "NO_DATABASE", message));
         };
         let background = Background::new()?;
-        let address = options.address.clone();
-        let (connector, control) = background.wait(async {
-            let connector = Connector::find(address).await?;
-            let control = connector.open().await.map_err(classify)?;
-            Ok::<_, Error>((connector, control))
-        })?;
+        let found = background.wait(discovery::find(options, &name))?;
+        let Discovered { connectors, election, primary, control } = found;
         Ok(Self {
-            connector,
+            connector: connectors[primary].clone(),
+            connectors,
+            election,
             background,
             write_connections: options.write_connections,
             control: Mutex::new(control),
@@ -114,7 +120,10 @@ impl Database {
             let message = format!("another instance has been migrating {} for {MIGRATION_WAIT} seconds", self.name);
             return Err(Error::new(Code::Unavailable, "MIGRATION_RUNS", message));
         }
-        check_writable(&mut control).await?;
+        if is_read_only(&mut control).await.map_err(classify)? {
+            let message = "the database takes no writes (read_only is set): name the primary, not a replica";
+            return Err(Error::new(Code::FailedPrecondition, "NOT_PRIMARY", message));
+        }
         for table in meta::TABLES {
             control.command(table).await.map_err(classify)?;
         }
@@ -161,13 +170,4 @@ fn lock_name(database: &str) -> String {
         "CONCAT('rowkeep.', LEFT(SHA2({}, 256), 32))",
         crate::ddl::mysql::literal(&rowkeep_record::Value::Text(database.into()), rowkeep_schema::Storage::Text,)
     )
-}
-
-async fn check_writable(control: &mut Connection) -> Result<(), Error> {
-    let rows = control.query("SELECT @@global.read_only").await.map_err(classify)?;
-    if rows.first().and_then(|row| row.first()?.as_deref()) == Some("0") {
-        return Ok(());
-    }
-    let message = "the database takes no writes (read_only is set): name the primary, not a replica";
-    Err(Error::new(Code::FailedPrecondition, "NOT_PRIMARY", message))
 }

@@ -40,6 +40,8 @@ impl From<Failed> for Error {
 pub(super) enum Fate {
     /// Another transaction was in the way; run again, it may succeed.
     Conflict,
+    /// The server takes no writes: it is not the primary, or not any more. Run on the one that is, it may succeed.
+    Moved,
     /// The connection is lost, and with it the transaction unless it was being committed.
     Lost,
     /// Run again, it fails again.
@@ -63,6 +65,12 @@ mod code {
     pub(super) const IDLE: u16 = 4031;
     /// MySQL: only administrators are served.
     pub(super) const OFFLINE: u16 = 3032;
+    /// An option of the server forbids the statement: `--read-only`, `--super-read-only`.
+    pub(super) const OPTION: u16 = 1290;
+    pub(super) const READ_ONLY_MODE: u16 = 1836;
+    pub(super) const READ_ONLY_TRANSACTION: u16 = 1792;
+    /// Its group has refused a commit, or has no majority.
+    pub(super) const HOOK: u16 = 3100;
 }
 
 pub(super) fn fate(error: &DriverError) -> Fate {
@@ -70,6 +78,7 @@ pub(super) fn fate(error: &DriverError) -> Fate {
         DriverError::Server(server) => match server.code {
             code::DEADLOCK | code::LOCK_WAIT | code::CHANGED | code::REPREPARE | code::OVERRULED => Fate::Conflict,
             code::SHUTDOWN | code::KILLED | code::IDLE | code::OFFLINE => Fate::Lost,
+            code::OPTION | code::READ_ONLY_MODE | code::READ_ONLY_TRANSACTION | code::HOOK => Fate::Moved,
             _ => Fate::Refused,
         },
         _ => Fate::Lost,
@@ -121,7 +130,7 @@ fn of_server(server: ServerError) -> Error {
             unreachable("the database is shutting down or refuses this host")
         }
         // Read-only, in its several spellings: a replica, or a primary no more, or one that its group left alone.
-        1290 | 1836 | 1792 | 3100 => {
+        code::OPTION | code::READ_ONLY_MODE | code::READ_ONLY_TRANSACTION | code::HOOK => {
             Error::new(Code::Unavailable, "STORAGE_READ_ONLY", "the database takes no writes: it is not the primary")
                 .with_retry_after(Duration::from_millis(500))
         }

@@ -16,10 +16,11 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::errors::{Fate, classify, fate};
+use super::servers::no_primary;
 use super::session::patiently;
 use super::store::Shared;
 use super::tx::MySqlTx;
-use super::writes::{reserve, roll_back, transact, unknown};
+use super::writes::{place, reserve, roll_back, transact, unknown};
 
 /// Groups that run at the same time: while one is flushed, others are filled.
 const AT_ONCE: usize = 3;
@@ -102,7 +103,8 @@ async fn run(shared: Arc<Shared>, mut members: Vec<Member>) {
 
 /// What each program answers, once what they wrote is durable. An error means that nothing was.
 async fn together(shared: &Arc<Shared>, members: &mut [Member]) -> Result<Vec<Result<Outcome, Error>>, Error> {
-    let mut held = shared.writers.take(false).await?;
+    let server = shared.servers.writer()?;
+    let mut held = server.pool.take(false).await?;
     let connection = held.connection();
     let mut tx = MySqlTx::new(shared, connection);
     let mut results = Vec::with_capacity(members.len());
@@ -110,10 +112,10 @@ async fn together(shared: &Arc<Shared>, members: &mut [Member]) -> Result<Vec<Re
         let result = member.program.run(&mut tx).await;
         if let Some(fate) = tx.fate {
             shared.count(fate);
-            if fate == Fate::Conflict {
-                roll_back(connection).await;
+            if fate == Fate::Lost {
+                shared.servers.doubt(server);
             } else {
-                shared.writers.forget();
+                roll_back(connection).await;
             }
             return Err(result.err().unwrap_or_else(|| Error::internal("a failure without an error")));
         }
@@ -123,18 +125,26 @@ async fn together(shared: &Arc<Shared>, members: &mut [Member]) -> Result<Vec<Re
     if !begun {
         return Ok(results);
     }
-    if let Err(error) = reserve(shared, version).await {
+    if let Err(error) = reserve(shared, server, version).await {
         roll_back(connection).await;
         return Err(error);
     }
+    if !shared.servers.is_primary(server) {
+        roll_back(connection).await;
+        return Err(no_primary());
+    }
     match patiently(connection.command("COMMIT")).await {
-        Ok(_) => {
-            shared.position.fetch_add(1, Ordering::Release);
+        Ok(done) => {
+            shared.commits.fetch_add(1, Ordering::Relaxed);
+            let place = place(shared, server, connection, done).await;
+            for outcome in results.iter_mut().flatten() {
+                outcome.position.clone_from(&place);
+            }
             Ok(results)
         }
         Err(error) if fate(&error) == Fate::Lost => {
             shared.count(Fate::Lost);
-            shared.writers.forget();
+            shared.servers.doubt(server);
             let doubt = |result: Result<Outcome, Error>| result.and_then(|_| Err(unknown()));
             tracing::warn!(%error, "the connection was lost while writes were committed");
             Ok(results.into_iter().map(doubt).collect())

@@ -3,18 +3,23 @@
 //! A lane is a connection and the task that owns it. What waits when the lane gets to it is sent in one piece and
 //! answered in order, so that a busy lane pays for a system call and a wake-up once per many reads. A connection that
 //! breaks is replaced, and what it had not answered is asked again once: reads change nothing.
+//!
+//! Of a store with replicas, a lane asks behind each piece how far the server is, and holds the answers until it knows: a
+//! client is told how far it has seen ([`Reached`]).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use kit_core::{Code, Error, Reply};
-use rowkeep_mysql::{Connection, Error as DriverError, Statement};
+use rowkeep_engine::Session;
+use rowkeep_mysql::{Connection, Error as DriverError, Raw, Statement};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout_at;
 
 use super::errors::{Failed, Fate, classify, fate};
 use super::reads::{Found, Read};
+use super::servers::{Progress, Reached, question};
 use super::session::Connector;
 
 /// Bytes that are sent before answers are read: a server that is not read from stops reading.
@@ -26,8 +31,28 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A read that waits, with who waits for it.
 pub(super) struct Job {
-    read: Read,
-    answer: oneshot::Sender<Result<Found, Error>>,
+    read: Arc<Read>,
+    answer: oneshot::Sender<Result<Answer, Error>>,
+}
+
+/// What a read found, and how far the server was afterwards, where that is asked.
+pub(super) struct Answer {
+    pub(super) found: Found,
+    reached: Option<Arc<Reached>>,
+}
+
+impl Answer {
+    /// Whether the server took writes when it had answered.
+    pub(super) fn is_from_primary(&self) -> bool {
+        self.reached.as_ref().is_none_or(|reached| reached.writable)
+    }
+
+    /// Tells a session what it has seen. What the primary does not contain is lost for all, and not worth waiting for.
+    pub(super) fn tell(&self, session: &Session, from_primary: bool) {
+        if let Some(reached) = &self.reached {
+            session.saw(&reached.place, |point| from_primary || reached.contains(point));
+        }
+    }
 }
 
 /// Lanes that share their work.
@@ -37,20 +62,20 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
-    /// As many lanes; their connections are opened when they are needed. `together`: reads that a lane
-    /// sends before it waits for answers; fewer where each may be long. `lost` counts the connections that break.
+    /// As many lanes; their connections are opened when they are needed. `together`: reads that a lane sends before it
+    /// waits for answers; fewer where each may be long.
     pub(super) fn new(
         runtime: &tokio::runtime::Handle,
         connector: &Connector,
-        lost: &Arc<AtomicU64>,
+        progress: &Arc<Progress>,
         count: usize,
         together: usize,
     ) -> Self {
         let lane = |_| {
             let (sender, jobs) = mpsc::channel(WAITING);
-            runtime.spawn(
-                Lane { connector: connector.clone(), connection: None, together, lost: Arc::clone(lost) }.run(jobs),
-            );
+            let (connector, progress) = (connector.clone(), Arc::clone(progress));
+            let lane = Lane { connector, progress, connection: None, generation: 0, together, held: Vec::new() };
+            runtime.spawn(lane.run(jobs));
             sender
         };
         Self { lanes: (0..count).map(lane).collect(), next: AtomicUsize::new(0) }
@@ -62,7 +87,7 @@ impl Lanes {
     }
 
     /// Asks; an overfull lane refuses.
-    pub(super) fn ask(&self, read: Read) -> Reply<'static, Result<Found, Error>> {
+    pub(super) fn ask(&self, read: Arc<Read>) -> Reply<'static, Result<Answer, Error>> {
         let start = self.next.fetch_add(1, Ordering::Relaxed);
         // The emptier one of two: long reads do not hold up those behind them where there is another way.
         let (one, other) = (&self.lanes[start % self.lanes.len()], &self.lanes[(start + 1) % self.lanes.len()]);
@@ -82,9 +107,13 @@ fn stopped() -> Error {
 
 struct Lane {
     connector: Connector,
+    progress: Arc<Progress>,
     connection: Option<Connection>,
+    /// Of the connection.
+    generation: u64,
     together: usize,
-    lost: Arc<AtomicU64>,
+    /// Answers to the last jobs of the list, until it is known how far the server is.
+    held: Vec<Result<Found, Error>>,
 }
 
 impl Lane {
@@ -98,6 +127,9 @@ impl Lane {
 
     /// Answers all of them.
     async fn serve(&mut self, waiting: &mut Vec<Job>) {
+        if self.generation != self.progress.generation() {
+            self.connection = None;
+        }
         waiting.reverse();
         for attempt in 0..2 {
             waiting.retain(|job| !job.answer.is_closed());
@@ -106,23 +138,30 @@ impl Lane {
             }
             let deadline = waiting.iter().filter_map(|job| job.read.deadline).min();
             let deadline = deadline.unwrap_or_else(|| Instant::now() + PATIENCE);
-            let failed = match timeout_at(deadline.into(), self.all(waiting)).await {
-                Ok(Ok(())) => return,
-                Ok(Err(error)) => classify(error),
-                Err(_) => late(),
+            let progress = Arc::clone(&self.progress);
+            let served = tokio::select! {
+                served = timeout_at(deadline.into(), self.all(waiting)) => Some(served),
+                () = progress.gone() => None,
+            };
+            let (failed, is_last) = match served {
+                Some(Ok(Ok(()))) => return,
+                Some(Ok(Err(error))) => (classify(error), attempt > 0),
+                Some(Err(_)) => (late(), attempt > 0),
+                None => (classify(DriverError::Abandoned), true),
             };
             self.leave();
-            let (is_late, is_last) = (failed.code() == Code::DeadlineExceeded, attempt > 0);
-            if is_late || is_last {
+            if failed.code() == Code::DeadlineExceeded || is_last {
                 self.refuse(waiting, &failed, !is_last);
             }
+            self.held.clear();
         }
     }
 
     /// Answers those that will not be asked again: all, or the one that took too long.
     fn refuse(&self, waiting: &mut Vec<Job>, error: &Error, only_first: bool) {
-        let from = if only_first { waiting.len().saturating_sub(1) } else { 0 };
-        for job in waiting.drain(from..) {
+        let end = waiting.len().saturating_sub(self.held.len());
+        let range = if only_first { end.saturating_sub(1)..end } else { 0..waiting.len() };
+        for job in waiting.drain(range) {
             let copy = Error::new(error.code(), error.reason(), error.message().to_owned());
             let _ = job.answer.send(Err(copy));
         }
@@ -132,7 +171,7 @@ impl Lane {
     /// Gives the connection up, and tells the server if it still works for it.
     fn leave(&mut self) {
         let Some(connection) = self.connection.take() else { return };
-        self.lost.fetch_add(1, Ordering::Relaxed);
+        self.progress.lost.fetch_add(1, Ordering::Relaxed);
         let (connector, number) = (self.connector.clone(), connection.server().connection);
         drop(connection);
         tokio::spawn(async move { connector.kill(number).await });
@@ -143,9 +182,17 @@ impl Lane {
         while !waiting.is_empty() {
             let connection = match &mut self.connection {
                 Some(connection) => connection,
-                None => self.connection.insert(self.connector.open().await?),
+                None => {
+                    self.generation = self.progress.generation();
+                    self.connection.insert(self.connector.open().await?)
+                }
             };
             let statements = prepare(connection, waiting).await?;
+            let asked = if self.progress.reports() {
+                Some(connection.prepare(question(self.connector.dialect)).await?)
+            } else {
+                None
+            };
             let mut sent = 0;
             for (job, statement) in waiting.iter().rev().zip(&statements) {
                 if sent > 0 && connection.queued() > QUEUED_BYTES {
@@ -154,9 +201,26 @@ impl Lane {
                 job.read.send(connection, *statement)?;
                 sent += 1;
             }
+            if let Some(asked) = asked {
+                connection.send_execute(asked, &[])?;
+            }
             connection.flush().await?;
             for _ in 0..sent {
-                receive(connection, waiting).await?;
+                let Some(job) = waiting.len().checked_sub(self.held.len() + 1).map(|at| &waiting[at]) else { break };
+                let answer = receive(connection, job).await?;
+                if asked.is_some() {
+                    self.held.push(answer);
+                } else if let Some(job) = waiting.pop() {
+                    let _ = job.answer.send(answer.map(|found| Answer { found, reached: None }));
+                }
+            }
+            if asked.is_some() {
+                let reached = receive_position(connection, &self.progress).await?;
+                for answer in self.held.drain(..) {
+                    let Some(job) = waiting.pop() else { break };
+                    let reached = Some(Arc::clone(&reached));
+                    let _ = job.answer.send(answer.map(|found| Answer { found, reached }));
+                }
             }
         }
         Ok(())
@@ -182,19 +246,26 @@ async fn prepare(connection: &mut Connection, waiting: &mut Vec<Job>) -> Result<
     Ok(statements)
 }
 
-/// Receives the answer to the last job of the list, and removes it.
-async fn receive(connection: &mut Connection, waiting: &mut Vec<Job>) -> Result<(), DriverError> {
-    let Some(job) = waiting.last() else { return Ok(()) };
-    let mut found = job.read.nothing();
+/// Receives the answer to a job.
+async fn receive(connection: &mut Connection, job: &Job) -> Result<Result<Found, Error>, DriverError> {
     let read = &job.read;
-    let received = connection.receive(|row| read.row(&mut found, row)).await;
-    let answer = match received {
-        Ok(_) => Ok(found),
-        Err(Failed::Driver(error)) if fate(&error) == Fate::Lost => return Err(error),
-        Err(failed) => Err(failed.into()),
-    };
-    if let Some(job) = waiting.pop() {
-        let _ = job.answer.send(answer);
+    let mut found = read.nothing();
+    match connection.receive(|row| read.row(&mut found, row)).await {
+        Ok(_) => Ok(Ok(found)),
+        Err(Failed::Driver(error)) if fate(&error) == Fate::Lost => Err(error),
+        Err(failed) => Ok(Err(failed.into())),
     }
-    Ok(())
+}
+
+/// Receives how far the server is.
+async fn receive_position(connection: &mut Connection, progress: &Progress) -> Result<Arc<Reached>, DriverError> {
+    let mut reached = None;
+    let received = connection.receive(|row| {
+        let writable = matches!(row.value()?, Raw::Int(0) | Raw::Uint(0));
+        let (Raw::Bytes(one), Raw::Bytes(other)) = (row.value()?, row.value()?) else { return Ok(()) };
+        reached = Some(progress.report(writable, one, other));
+        Ok::<(), DriverError>(())
+    });
+    received.await?;
+    reached.ok_or(DriverError::Protocol("a position that cannot be read"))
 }

@@ -7,6 +7,7 @@ use rowkeep_schema::EntityId;
 
 use super::errors::{Failed, Fate, classify, fate, violated};
 use super::meta;
+use super::servers::no_primary;
 use super::session::patiently;
 use super::store::Shared;
 use super::tx::row_params;
@@ -19,7 +20,8 @@ const TOGETHER: usize = 256;
 const QUEUED_BYTES: usize = 1 << 20;
 
 pub(super) async fn run(shared: &Shared, batch: LoadBatch) -> Result<LoadOutcome, Error> {
-    let mut held = shared.writers.take(false).await?;
+    let server = shared.servers.writer()?;
+    let mut held = server.pool.take(false).await?;
     let connection = held.connection();
     connection.command("START TRANSACTION").await.map_err(classify)?;
     let outcome = match insert(shared, connection, &batch).await {
@@ -30,9 +32,13 @@ pub(super) async fn run(shared: &Shared, batch: LoadBatch) -> Result<LoadOutcome
         }
     };
     let version = batch.rows.iter().map(|row| row.version).max().unwrap_or(0);
-    if let Err(error) = reserve(shared, version).await {
+    if let Err(error) = reserve(shared, server, version).await {
         roll_back(connection).await;
         return Err(error);
+    }
+    if !shared.servers.is_primary(server) {
+        roll_back(connection).await;
+        return Err(no_primary());
     }
     match patiently(connection.command("COMMIT")).await {
         Ok(_) => Ok(outcome),

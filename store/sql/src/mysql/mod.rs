@@ -6,6 +6,7 @@
 
 mod catalogue;
 mod database;
+mod discovery;
 mod errors;
 mod groups;
 mod import;
@@ -18,6 +19,7 @@ mod migrate_tests;
 mod pool;
 mod readers;
 mod reads;
+mod servers;
 mod session;
 mod steps;
 mod store;

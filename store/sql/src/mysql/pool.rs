@@ -8,7 +8,6 @@ use rowkeep_mysql::Connection;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use super::errors::classify;
 use super::session::Connector;
 
 /// How long a transaction waits for a connection.
@@ -39,7 +38,7 @@ impl Pool {
         let idle = if fresh { None } else { self.list().pop() };
         let connection = match idle {
             Some(connection) => connection,
-            None => self.connector.open().await.map_err(classify)?,
+            None => self.connector.open_to_write().await?,
         };
         Ok(Held { connection: Some(connection), pool: self, _permit: permit })
     }

@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use kit_core::{Error, Reply};
 use tokio::runtime::Handle;
 
-use super::lanes::Lanes;
-use super::reads::{Found, Read};
+use super::lanes::{Answer, Lanes};
+use super::reads::Read;
+use super::servers::Progress;
 use super::session::Connector;
 
 /// Reads by key that are sent together.
@@ -32,33 +33,31 @@ struct Set {
     scans: Lanes,
 }
 
-/// All lanes of a store.
+/// All lanes to a server.
 pub(super) struct Readers {
-    /// Tells stores apart.
+    /// Tells servers of stores apart.
     id: u64,
     connector: Connector,
-    /// Connections that broke.
-    pub(super) lost: Arc<AtomicU64>,
+    progress: Arc<Progress>,
     shared: Set,
     /// Those of threads, until the store stops.
     own: Mutex<Vec<Arc<Set>>>,
 }
 
 thread_local! {
-    /// By store.
+    /// By server of a store.
     static MINE: RefCell<Vec<(u64, Weak<Set>)>> = const { RefCell::new(Vec::new()) };
 }
 
 static STORES: AtomicU64 = AtomicU64::new(0);
 
 impl Readers {
-    pub(super) fn new(runtime: &Handle, connector: &Connector) -> Self {
-        let lost = Arc::new(AtomicU64::new(0));
+    pub(super) fn new(runtime: &Handle, connector: &Connector, progress: &Arc<Progress>) -> Self {
         Self {
             id: STORES.fetch_add(1, Ordering::Relaxed),
             connector: connector.clone(),
-            shared: Set::new(runtime, connector, &lost, SHARED_SCAN_LANES),
-            lost,
+            shared: Set::new(runtime, connector, progress, SHARED_SCAN_LANES),
+            progress: Arc::clone(progress),
             own: Mutex::default(),
         }
     }
@@ -69,7 +68,7 @@ impl Readers {
         if self.mine().is_some() {
             return;
         }
-        let set = Arc::new(Set::new(&runtime, &self.connector, &self.lost, OWN_SCAN_LANES));
+        let set = Arc::new(Set::new(&runtime, &self.connector, &self.progress, OWN_SCAN_LANES));
         MINE.with_borrow_mut(|mine| {
             mine.retain(|(_, set)| set.strong_count() > 0);
             mine.push((self.id, Arc::downgrade(&set)));
@@ -78,7 +77,7 @@ impl Readers {
     }
 
     /// A read by key.
-    pub(super) fn point(&self, read: Read) -> Reply<'static, Result<Found, Error>> {
+    pub(super) fn point(&self, read: Arc<Read>) -> Reply<'static, Result<Answer, Error>> {
         match self.mine() {
             Some(set) => set.points.ask(read),
             None => self.shared.points.ask(read),
@@ -86,7 +85,7 @@ impl Readers {
     }
 
     /// A list or a count.
-    pub(super) fn scan(&self, read: Read) -> Reply<'static, Result<Found, Error>> {
+    pub(super) fn scan(&self, read: Arc<Read>) -> Reply<'static, Result<Answer, Error>> {
         match self.mine() {
             Some(set) => set.scans.ask(read),
             None => self.shared.scans.ask(read),
@@ -114,10 +113,10 @@ impl Readers {
 }
 
 impl Set {
-    fn new(runtime: &Handle, connector: &Connector, lost: &Arc<AtomicU64>, scans: usize) -> Self {
+    fn new(runtime: &Handle, connector: &Connector, progress: &Arc<Progress>, scans: usize) -> Self {
         Self {
-            points: Lanes::new(runtime, connector, lost, POINT_LANES, POINTS_TOGETHER),
-            scans: Lanes::new(runtime, connector, lost, scans, SCANS_TOGETHER),
+            points: Lanes::new(runtime, connector, progress, POINT_LANES, POINTS_TOGETHER),
+            scans: Lanes::new(runtime, connector, progress, scans, SCANS_TOGETHER),
         }
     }
 

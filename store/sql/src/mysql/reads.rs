@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use kit_core::Error;
-use rowkeep_engine::{Remembered, Scan, Stored, View};
+use rowkeep_engine::{Remembered, Scan, Session, Stored, View};
 use rowkeep_mysql::{Connection, Error as DriverError, Param, Row, Statement};
 use rowkeep_record::query::{Filter, matches};
 use rowkeep_record::{Key, Record, RecordBatch, Value, ValueRef};
 use rowkeep_schema::{ColumnId, Entity, EntityId, Storage};
 
 use super::errors::Failed;
+use super::servers::{Kind, ask};
 use super::store::Shared;
 use super::values::{number, param, read};
 use super::{meta, tx};
@@ -252,13 +253,15 @@ pub(super) async fn get_many(
     entity: EntityId,
     keys: Vec<Key>,
     view: View,
+    session: &Session,
 ) -> Result<Vec<Option<Record>>, Error> {
     if !is_exact(shared.schema.entity(entity)) {
-        return get_each(&shared, entity, &keys, view).await;
+        return get_each(&shared, entity, &keys, view, session).await;
     }
     let mut records = Vec::with_capacity(keys.len());
     for keys in keys.chunks(MANY) {
-        let (found, places) = shared.readers.point(Read::many(&shared, entity, keys, view)).await?.keyed();
+        let (found, places) =
+            ask(&shared, Kind::Point, Read::many(&shared, entity, keys, view), session).await?.keyed();
         records.extend(keys.iter().map(|key| places.get(key).map(|place| found[*place].clone())));
     }
     Ok(records)
@@ -275,8 +278,10 @@ async fn get_each(
     entity: EntityId,
     keys: &[Key],
     view: View,
+    session: &Session,
 ) -> Result<Vec<Option<Record>>, Error> {
-    let asked: Vec<_> = keys.iter().map(|key| shared.readers.point(Read::get(shared, entity, key, view))).collect();
+    let asked = keys.iter().map(|key| ask(shared, Kind::Point, Read::get(shared, entity, key, view), session));
+    let asked: Vec<_> = asked.collect();
     let mut records = Vec::with_capacity(keys.len());
     for found in asked {
         records.push(found.await?.record());
@@ -284,20 +289,20 @@ async fn get_each(
     Ok(records)
 }
 
-pub(super) async fn scan(shared: Arc<Shared>, scan: Scan) -> Result<Vec<Record>, Error> {
+pub(super) async fn scan(shared: Arc<Shared>, scan: Scan, session: &Session) -> Result<Vec<Record>, Error> {
     match scan.filter.as_deref().filter(|filter| asks_json(filter)) {
-        None => shared.readers.scan(Read::scan(&shared, &scan)).await.map(Found::records),
-        Some(_) => scan_looking(&shared, scan).await,
+        None => ask(&shared, Kind::Scan, Read::scan(&shared, &scan), session).await.map(Found::records),
+        Some(_) => scan_looking(&shared, scan, session).await,
     }
 }
 
-pub(super) async fn count(shared: Arc<Shared>, scan: Scan) -> Result<u64, Error> {
+pub(super) async fn count(shared: Arc<Shared>, scan: Scan, session: &Session) -> Result<u64, Error> {
     if !scan.filter.as_deref().is_some_and(asks_json) {
-        return shared.readers.scan(Read::count(&shared, &scan)).await.map(Found::number);
+        return ask(&shared, Kind::Scan, Read::count(&shared, &scan), session).await.map(Found::number);
     }
     let mut count = 0;
     let scan = Scan { after: None, ..scan };
-    look(&shared, scan, |_| {
+    look(&shared, scan, session, |_| {
         count += 1;
         Ok(true)
     })
@@ -305,10 +310,10 @@ pub(super) async fn count(shared: Arc<Shared>, scan: Scan) -> Result<u64, Error>
     Ok(count)
 }
 
-async fn scan_looking(shared: &Arc<Shared>, scan: Scan) -> Result<Vec<Record>, Error> {
+async fn scan_looking(shared: &Arc<Shared>, scan: Scan, session: &Session) -> Result<Vec<Record>, Error> {
     let (limit, max_bytes, codec) = (scan.limit as usize, scan.max_bytes, shared.codecs.row(scan.entity));
     let (mut records, mut total) = (Vec::new(), 0);
-    look(shared, scan, |row| {
+    look(shared, scan, session, |row| {
         let record = codec.encode(&row.values, row.version)?;
         total += record.wire().len();
         records.push(record);
@@ -325,12 +330,13 @@ async fn scan_looking(shared: &Arc<Shared>, scan: Scan) -> Result<Vec<Record>, E
 async fn look(
     shared: &Arc<Shared>,
     mut scan: Scan,
+    session: &Session,
     mut take: impl FnMut(Stored) -> Result<bool, Error>,
 ) -> Result<(), Error> {
     let Some(filter) = scan.filter.clone() else { return Ok(()) };
     let told = without_json(&filter);
     loop {
-        let rows = shared.readers.scan(Read::candidates(shared, &scan, told.as_ref())).await?.stored();
+        let rows = ask(shared, Kind::Scan, Read::candidates(shared, &scan, told.as_ref()), session).await?.stored();
         let is_last = rows.len() < LOOKED_AT as usize;
         if let Some(last) = rows.last() {
             scan.after = Some(scan.order.iter().map(|(column, _)| last.values[column.index()].clone()).collect());

@@ -44,10 +44,7 @@ impl Connector {
         let mut connection = Connection::open(&address).await.map_err(|error| refused(&address, error))?;
         let server = connection.server().clone();
         check_version(&server)?;
-        let dialect = match server.product {
-            Product::MySql => Dialect::MySql,
-            Product::MariaDb => Dialect::MariaDb,
-        };
+        let dialect = dialect_of(&server);
         let settings = settings(dialect);
         connection.command(&settings).await.map_err(|error| refused(&address, error))?;
         connection.close().await;
@@ -55,10 +52,33 @@ impl Connector {
         Ok(Self { address, settings, dialect, version })
     }
 
+    /// To a server that could not be asked what it is, and is held for what the others are.
+    pub(super) fn presumed(address: Address, like: &Self) -> Self {
+        Self { address: Arc::new(address), ..like.clone() }
+    }
+
     /// A connection that is ready.
     pub(super) async fn open(&self) -> Result<Connection, DriverError> {
         let mut connection = Connection::open(&self.address).await?;
+        if dialect_of(connection.server()) != self.dialect {
+            let other = format!("{} is another product now: {}", self.address, connection.server().version);
+            return Err(DriverError::Io(io::Error::new(io::ErrorKind::InvalidData, other)));
+        }
         connection.command(&self.settings).await?;
+        Ok(connection)
+    }
+
+    /// The same, if the server takes writes.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE`; `STORAGE_READ_ONLY` if it does not.
+    pub(super) async fn open_to_write(&self) -> Result<Connection, Error> {
+        let mut connection = self.open().await.map_err(classify)?;
+        if is_read_only(&mut connection).await.map_err(classify)? {
+            let message = "the database takes no writes: it is not the primary";
+            return Err(Error::new(Code::Unavailable, "STORAGE_READ_ONLY", message)
+                .with_retry_after(Duration::from_millis(500)));
+        }
         Ok(connection)
     }
 
@@ -78,6 +98,19 @@ impl Connector {
     }
 }
 
+fn dialect_of(server: &Server) -> Dialect {
+    match server.product {
+        Product::MySql => Dialect::MySql,
+        Product::MariaDb => Dialect::MariaDb,
+    }
+}
+
+/// Whether a server refuses writes. (MySQL's `super_read_only` includes `read_only`.)
+pub(super) async fn is_read_only(connection: &mut Connection) -> Result<bool, DriverError> {
+    let rows = connection.query("SELECT @@global.read_only").await?;
+    Ok(rows.first().and_then(|row| row.first()?.as_deref()) != Some("0"))
+}
+
 /// Set on every connection: what they are at the server's own choice decides over what is stored.
 ///
 /// - Values that do not fit are refused. Days that no calendar has are ours to refuse, because a date without a year may
@@ -86,6 +119,7 @@ impl Connector {
 /// - Reads of transactions lock what they read and the gaps where it would be, which is what `REPEATABLE READ` adds.
 /// - Long texts are sorted by more than their first kilobyte.
 /// - A table's size is asked of it, not of what MySQL remembers for a day: it decides how the table is migrated.
+/// - A commit's answer holds its GTID.
 fn settings(dialect: Dialect) -> String {
     format!(
         "SET NAMES utf8mb4 COLLATE {}, \
@@ -96,8 +130,13 @@ fn settings(dialect: Dialect) -> String {
         // MariaDB cuts off unless it is told to round.
         if dialect == Dialect::MySql { ",TIME_TRUNCATE_FRACTIONAL" } else { "" },
         match dialect {
-            Dialect::MySql => "transaction_isolation = 'REPEATABLE-READ', SESSION information_schema_stats_expiry = 0",
-            Dialect::Sqlite | Dialect::MariaDb => "tx_isolation = 'REPEATABLE-READ'",
+            Dialect::MySql => {
+                "transaction_isolation = 'REPEATABLE-READ', SESSION information_schema_stats_expiry = 0, \
+                 SESSION session_track_gtids = OWN_GTID"
+            }
+            Dialect::Sqlite | Dialect::MariaDb => {
+                "tx_isolation = 'REPEATABLE-READ', SESSION session_track_system_variables = 'last_gtid'"
+            }
         }
     )
 }

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kit_core::{Code, Error, Reply};
-use rowkeep_engine::{Capabilities, LoadBatch, LoadOutcome, Outcome, Program, Remembered, Rows, Scan, View};
+use rowkeep_engine::{
+    Capabilities, LoadBatch, LoadOutcome, Outcome, Position, Program, Remembered, Rows, Scan, Session, View,
+};
 use rowkeep_mysql::{Error as DriverError, Param};
 use rowkeep_record::{Codecs, Key, Record};
 use rowkeep_schema::{ColumnId, Entity, EntityId, Schema};
@@ -13,9 +15,8 @@ use rowkeep_schema::{ColumnId, Entity, EntityId, Schema};
 use super::database::{Background, Database};
 use super::errors::{Fate, counts_no_further};
 use super::groups::{self, Groups};
-use super::pool::Pool;
-use super::readers::Readers;
 use super::reads::{Found, Read};
+use super::servers::{Kind, Server, Servers, ask};
 use super::{load, meta, reads, writes};
 use crate::dialect::Dialect;
 use crate::statements::EntitySql;
@@ -34,6 +35,8 @@ pub struct Stats {
     pub conflicts: u64,
     /// Connections that broke in use.
     pub lost: u64,
+    /// Reads that a replica might have answered and the primary did.
+    pub fallbacks: u64,
     /// Connections that transactions may use.
     pub write_connections: u64,
     /// Those that do.
@@ -56,16 +59,13 @@ pub(super) struct Shared {
     pub(super) codecs: Arc<Codecs>,
     entities: Vec<EntityParts>,
     sweeps: Vec<String>,
-    pub(super) readers: Readers,
-    pub(super) writers: Pool,
+    pub(super) servers: Arc<Servers>,
     pub(super) groups: Groups,
-    /// Counts commits.
-    pub(super) position: AtomicU64,
+    pub(super) commits: AtomicU64,
     /// Versions up to this one may be given.
     pub(super) reserved: AtomicU64,
     pub(super) reserving: tokio::sync::Mutex<()>,
     pub(super) conflicts: AtomicU64,
-    pub(super) lost: Arc<AtomicU64>,
     floor: u64,
     capabilities: Capabilities,
 }
@@ -99,7 +99,7 @@ impl Shared {
 
     /// Counts a run that is repeated.
     pub(super) fn count(&self, fate: Fate) {
-        let counter = if fate == Fate::Conflict { &self.conflicts } else { &*self.lost };
+        let counter = if fate == Fate::Conflict { &self.conflicts } else { &*self.servers.lost };
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -109,7 +109,7 @@ impl Shared {
     }
 
     async fn sweep(&self, now: i64) -> Result<u64, Error> {
-        let mut held = self.writers.take(false).await?;
+        let mut held = self.servers.writer()?.pool.take(false).await?;
         let mut removed = 0;
         for sql in self.sweeps.iter().map(String::as_str) {
             let now = super::values::param(rowkeep_record::ValueRef::Int(now), rowkeep_schema::Storage::Timestamp);
@@ -127,9 +127,9 @@ impl MySqlStore {
     /// What the server says.
     pub fn start(database: Database, schema: Arc<Schema>, codecs: Arc<Codecs>) -> Result<Arc<Self>, Error> {
         let floor = database.floor()?;
-        let Database { connector, background, write_connections, .. } = database;
+        let Database { connectors, election, connector, background, write_connections, .. } = database;
         let runtime = background.handle().clone();
-        let readers = Readers::new(&runtime, &connector);
+        let servers = Servers::start(&runtime, connectors, election, write_connections);
         let entity = |entity: &Entity| EntityParts {
             sql: EntitySql::new(connector.dialect, entity, codecs.row(entity.id)),
             counted: crate::ddl::counted(entity),
@@ -137,10 +137,9 @@ impl MySqlStore {
         let shared = Arc::new(Shared {
             entities: schema.entities.iter().map(entity).collect(),
             sweeps: schema.entities.iter().filter_map(|entity| sweep_statement(connector.dialect, entity)).collect(),
-            lost: Arc::clone(&readers.lost),
-            readers,
+            servers,
             groups: Groups::default(),
-            position: AtomicU64::new(floor),
+            commits: AtomicU64::new(0),
             reserved: AtomicU64::new(floor),
             reserving: tokio::sync::Mutex::default(),
             conflicts: AtomicU64::new(0),
@@ -151,7 +150,6 @@ impl MySqlStore {
                 durable: true,
                 max_writes: 10_000,
             },
-            writers: Pool::new(connector, write_connections),
             schema,
             codecs,
         });
@@ -161,26 +159,36 @@ impl MySqlStore {
     /// Counters for an operator.
     pub fn stats(&self) -> Stats {
         let shared = &self.shared;
-        let size = u64::from(shared.writers.size);
+        let size = |server: &Arc<Server>| u64::from(server.pool.size);
         Stats {
-            commits: shared.position.load(Ordering::Relaxed) - shared.floor,
+            commits: shared.commits.load(Ordering::Relaxed),
             conflicts: shared.conflicts.load(Ordering::Relaxed),
-            lost: shared.lost.load(Ordering::Relaxed),
-            write_connections: size,
-            write_connections_used: size.saturating_sub(shared.writers.free()),
-            reads_waiting: shared.readers.waiting(),
+            lost: shared.servers.lost.load(Ordering::Relaxed),
+            fallbacks: shared.servers.fallbacks.load(Ordering::Relaxed),
+            write_connections: shared.servers.primary().map_or(0, size),
+            write_connections_used: shared.servers.iter().map(|server| size(server) - server.pool.free()).sum(),
+            reads_waiting: shared.servers.iter().map(|server| server.readers.waiting()).sum(),
         }
     }
 
     /// Finishes what was begun and closes the connections. Later writes are refused.
     pub fn stop(&self) {
         let Some(background) = self.background.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
-        let drained = background.wait(self.shared.writers.drain(DRAIN));
+        let servers = &self.shared.servers;
+        let drained = background.wait(async {
+            let mut drained = true;
+            for server in servers.iter() {
+                drained &= server.pool.drain(DRAIN).await;
+            }
+            drained
+        });
         if !drained {
             tracing::warn!("transactions were still running when the store was stopped");
         }
-        self.shared.readers.close();
-        self.shared.writers.close();
+        for server in servers.iter() {
+            server.readers.close();
+            server.pool.close();
+        }
     }
 
     /// Runs on the store's own runtime, to its end, whether or not the answer is waited for.
@@ -206,48 +214,62 @@ impl Drop for MySqlStore {
 
 impl std::fmt::Debug for MySqlStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MySqlStore").field("address", self.shared.writers.connector.address()).finish_non_exhaustive()
+        let addresses: Vec<_> = self.shared.servers.iter().map(|server| server.connector.address()).collect();
+        f.debug_struct("MySqlStore").field("servers", &addresses).finish_non_exhaustive()
     }
 }
 
 impl Rows for MySqlStore {
     fn attach(&self) {
-        self.shared.readers.attach();
+        self.shared.servers.attach();
     }
 
     fn capabilities(&self) -> &Capabilities {
         &self.shared.capabilities
     }
 
-    fn get(&self, entity: EntityId, key: &Key, view: View) -> Reply<'_, Result<Option<Record>, Error>> {
-        let found = self.shared.readers.point(Read::get(&self.shared, entity, key, view));
+    fn get<'a>(
+        &'a self,
+        entity: EntityId,
+        key: &Key,
+        view: View,
+        session: &'a Session,
+    ) -> Reply<'a, Result<Option<Record>, Error>> {
+        let found = ask(&self.shared, Kind::Point, Read::get(&self.shared, entity, key, view), session);
         found.map(|found| found.map(Found::record))
     }
 
-    fn get_many(&self, entity: EntityId, keys: &[Key], view: View) -> Reply<'_, Result<Vec<Option<Record>>, Error>> {
+    fn get_many<'a>(
+        &'a self,
+        entity: EntityId,
+        keys: &[Key],
+        view: View,
+        session: &'a Session,
+    ) -> Reply<'a, Result<Vec<Option<Record>>, Error>> {
         if let [key] = keys {
-            return self.get(entity, key, view).map(|record| record.map(|record| vec![record]));
+            return self.get(entity, key, view, session).map(|record| record.map(|record| vec![record]));
         }
-        Reply::later(reads::get_many(Arc::clone(&self.shared), entity, keys.to_vec(), view))
+        Reply::later(reads::get_many(Arc::clone(&self.shared), entity, keys.to_vec(), view, session))
     }
 
-    fn lookup(
-        &self,
+    fn lookup<'a>(
+        &'a self,
         entity: EntityId,
         index: u16,
         values: &Key,
         view: View,
-    ) -> Reply<'_, Result<Option<Record>, Error>> {
-        let found = self.shared.readers.point(Read::lookup(&self.shared, entity, index, values, view));
+        session: &'a Session,
+    ) -> Reply<'a, Result<Option<Record>, Error>> {
+        let found = ask(&self.shared, Kind::Point, Read::lookup(&self.shared, entity, index, values, view), session);
         found.map(|found| found.map(Found::record))
     }
 
-    fn scan(&self, scan: &Scan) -> Reply<'_, Result<Vec<Record>, Error>> {
-        Reply::later(reads::scan(Arc::clone(&self.shared), scan.clone()))
+    fn scan<'a>(&'a self, scan: &Scan, session: &'a Session) -> Reply<'a, Result<Vec<Record>, Error>> {
+        Reply::later(reads::scan(Arc::clone(&self.shared), scan.clone(), session))
     }
 
-    fn count(&self, scan: &Scan) -> Reply<'_, Result<u64, Error>> {
-        Reply::later(reads::count(Arc::clone(&self.shared), scan.clone()))
+    fn count<'a>(&'a self, scan: &Scan, session: &'a Session) -> Reply<'a, Result<u64, Error>> {
+        Reply::later(reads::count(Arc::clone(&self.shared), scan.clone(), session))
     }
 
     fn transact(&self, program: Program) -> Reply<'static, Result<Outcome, Error>> {
@@ -263,8 +285,8 @@ impl Rows for MySqlStore {
     }
 
     fn recall(&self, id: &str) -> Reply<'_, Result<Option<Remembered>, Error>> {
-        let found = self.shared.readers.point(Read::recall(&self.shared, id));
-        found.map(|found| found.map(Found::remembered))
+        let (shared, read) = (Arc::clone(&self.shared), Read::recall(&self.shared, id));
+        Reply::later(async move { ask(&shared, Kind::Point, read, &Session::strong()).await.map(Found::remembered) })
     }
 
     fn sweep(&self, now: i64) -> Reply<'static, Result<u64, Error>> {
@@ -276,8 +298,8 @@ impl Rows for MySqlStore {
         self.shared.floor
     }
 
-    fn position(&self) -> u64 {
-        self.shared.position.load(Ordering::Acquire)
+    fn position(&self) -> Option<Position> {
+        None
     }
 }
 

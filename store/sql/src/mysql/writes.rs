@@ -2,20 +2,25 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kit_core::{Applied, Code, Error};
-use rowkeep_engine::{Outcome, Program};
-use rowkeep_mysql::{Connection, Error as DriverError, Param};
+use rowkeep_engine::{Outcome, Position, Program};
+use rowkeep_mysql::{Connection, Done, Error as DriverError, Param};
 
 use super::errors::{Fate, classify, fate as fate_of};
 use super::meta;
+use super::servers::{self, Server, no_primary};
 use super::session::patiently;
 use super::store::Shared;
 use super::tx::MySqlTx;
 
-/// Runs of one program: with jittered pauses between them, about two seconds in all.
+/// Runs of one program that meets others: with jittered pauses between them, about two seconds in all.
 const ATTEMPTS: u32 = 12;
+/// How long a program is run again while the primary is gone and another one may be made.
+const FAILOVER: Duration = Duration::from_secs(2);
+/// The pause between these runs, at most.
+const FAILOVER_PAUSE: Duration = Duration::from_millis(50);
 /// Versions are reserved in steps: 10 minutes of microseconds.
 const FLOOR_STEP: u64 = 600_000_000;
 
@@ -33,9 +38,11 @@ enum Run {
 pub(super) async fn transact(shared: Arc<Shared>, mut program: Program) -> Result<Outcome, Error> {
     // Set once an earlier run may have happened: no error says then that nothing was written, unless the program itself
     // found that it had not.
-    let (mut in_doubt, mut looked_again, mut fresh) = (false, false, false);
-    for attempt in 1..=ATTEMPTS {
-        let (error, fate) = match run(&shared, &mut program, fresh).await {
+    let (mut in_doubt, mut looked_again, mut fresh, mut attempt) = (false, false, false, 0);
+    let give_up = Instant::now() + FAILOVER;
+    loop {
+        attempt += 1;
+        let (error, fate) = match run(&shared, &mut program, fresh, give_up).await {
             // It may have been refused for what the earlier run was about to commit; now that one has ended.
             Run::Answer(Err(error)) if in_doubt && !looked_again => {
                 looked_again = true;
@@ -49,17 +56,19 @@ pub(super) async fn transact(shared: Arc<Shared>, mut program: Program) -> Resul
                 (unknown().with_source(error), if program.is_remembered() { Fate::Lost } else { Fate::Refused })
             }
         };
-        if fate == Fate::Refused || attempt == ATTEMPTS {
+        let is_over = match fate {
+            Fate::Refused => true,
+            Fate::Conflict => attempt >= ATTEMPTS,
+            Fate::Moved | Fate::Lost => Instant::now() >= give_up,
+        };
+        if is_over {
             return Err(if in_doubt { unknown().with_source(error) } else { error });
         }
         shared.count(fate);
-        if fate == Fate::Lost {
-            fresh = true;
-            shared.writers.forget();
-        }
-        tokio::time::sleep(pause(attempt)).await;
+        fresh = fresh || fate == Fate::Lost;
+        let pause = pause(attempt);
+        tokio::time::sleep(if fate == Fate::Conflict { pause } else { pause.min(FAILOVER_PAUSE) }).await;
     }
-    Err(Error::internal("a transaction without an end"))
 }
 
 /// Full jitter: those that were in each other's way do not meet again.
@@ -68,20 +77,36 @@ fn pause(attempt: u32) -> Duration {
     Duration::from_micros(rand::random_range(0..=most * 1000))
 }
 
-async fn run(shared: &Arc<Shared>, program: &mut Program, fresh: bool) -> Run {
-    let mut held = match shared.writers.take(fresh).await {
+async fn run(shared: &Arc<Shared>, program: &mut Program, fresh: bool, give_up: Instant) -> Run {
+    let server = match shared.servers.await_writer(give_up).await {
+        Ok(server) => server,
+        Err(error) => return Run::Failed(error, Fate::Moved),
+    };
+    let run = run_on(shared, server, program, fresh).await;
+    if let Run::Failed(_, Fate::Moved | Fate::Lost) | Run::Unknown(_) = run {
+        shared.servers.doubt(server);
+    }
+    run
+}
+
+async fn run_on(shared: &Arc<Shared>, server: &Server, program: &mut Program, fresh: bool) -> Run {
+    let mut held = match server.pool.take(fresh).await {
         Ok(held) => held,
         Err(error) => {
-            let fate = if error.reason() == "STORAGE_UNREACHABLE" { Fate::Lost } else { Fate::Refused };
+            let fate = match error.reason() {
+                "STORAGE_UNREACHABLE" => Fate::Lost,
+                "STORAGE_READ_ONLY" => Fate::Moved,
+                _ => Fate::Refused,
+            };
             return Run::Failed(error, fate);
         }
     };
     let connection = held.connection();
     let mut tx = MySqlTx::new(shared, connection);
-    let result = program.run(&mut tx).await;
+    let mut result = program.run(&mut tx).await;
     let (begun, version, fate) = (tx.has_begun(), tx.version, tx.fate);
     if let Some(fate) = fate {
-        if fate == Fate::Conflict {
+        if fate != Fate::Lost {
             roll_back(connection).await;
         }
         return Run::Failed(conflict(result.err(), fate), fate);
@@ -92,13 +117,20 @@ async fn run(shared: &Arc<Shared>, program: &mut Program, fresh: bool) -> Run {
         }
         return Run::Answer(result);
     }
-    if let Err(error) = reserve(shared, version).await {
+    if let Err(error) = reserve(shared, server, version).await {
         roll_back(connection).await;
         return Run::Failed(error, Fate::Refused);
     }
+    if !shared.servers.is_primary(server) {
+        roll_back(connection).await;
+        return Run::Failed(no_primary(), Fate::Moved);
+    }
     match patiently(connection.command("COMMIT")).await {
-        Ok(_) => {
-            shared.position.fetch_add(1, Ordering::Release);
+        Ok(done) => {
+            shared.commits.fetch_add(1, Ordering::Relaxed);
+            if let Ok(outcome) = &mut result {
+                outcome.position = place(shared, server, connection, done).await;
+            }
             Run::Answer(result)
         }
         Err(error) => match fate_of(&error) {
@@ -110,6 +142,25 @@ async fn run(shared: &Arc<Shared>, program: &mut Program, fresh: bool) -> Run {
             }
         },
     }
+}
+
+/// Where a session has got that made this commit. One that wrote nothing (the answer was remembered, or nothing changed)
+/// has none of its own, and has seen what the server shows.
+pub(super) async fn place(
+    shared: &Shared,
+    server: &Server,
+    connection: &mut Connection,
+    done: Done,
+) -> Option<Position> {
+    let dialect = server.connector.dialect;
+    if let Some(point) = done.gtid.and_then(|gtid| servers::written(dialect, &gtid)) {
+        return Some(point.into());
+    }
+    if shared.servers.is_single() {
+        return None;
+    }
+    let reached = patiently(servers::ask_position(connection, &server.progress)).await;
+    reached.ok().map(|reached| reached.place.clone())
 }
 
 /// A connection on which that fails is closed, which comes to the same.
@@ -139,7 +190,7 @@ pub(super) fn unknown() -> Error {
 }
 
 /// Makes sure that no later start of any instance gives a version up to this one again.
-pub(super) async fn reserve(shared: &Shared, version: u64) -> Result<(), Error> {
+pub(super) async fn reserve(shared: &Shared, server: &Server, version: u64) -> Result<(), Error> {
     if version <= shared.reserved.load(Ordering::Acquire) {
         return Ok(());
     }
@@ -149,7 +200,7 @@ pub(super) async fn reserve(shared: &Shared, version: u64) -> Result<(), Error> 
     }
     let reserved = version.saturating_add(FLOOR_STEP);
     // On a connection of its own: the row would else be locked until the transaction ends.
-    let mut connection = shared.writers.connector.open().await.map_err(classify)?;
+    let mut connection = server.connector.open_to_write().await?;
     let floor = reserved.to_be_bytes();
     patiently(meta::run(&mut connection, meta::RAISE_FLOOR, &[Param::Bytes(&floor)])).await?;
     connection.close().await;

@@ -10,7 +10,7 @@ use rowkeep_record::query::{Compare, Filter, JsonLiteral, JsonTest, OrderBy, mat
 use rowkeep_schema::{ColumnId, EntityId, Schema, Storage};
 
 use super::SqliteStore;
-use crate::testing::{ALL, row, schema, start, table};
+use crate::testing::{ALL, SERVER, row, schema, start, table};
 
 const ENTITY: EntityId = EntityId(0);
 
@@ -168,7 +168,7 @@ fn scan(filter: Option<Filter>, order: OrderBy, after: Option<Vec<Value>>, limit
 }
 
 fn found(store: &SqliteStore, scan: &Scan) -> Vec<u64> {
-    let records = store.scan(scan).try_now().ok().unwrap().unwrap();
+    let records = store.scan(scan, &SERVER).try_now().ok().unwrap().unwrap();
     records.iter().map(|record| record.version()).collect()
 }
 
@@ -184,7 +184,7 @@ proptest! {
             let expected: Vec<u64> = rows.iter().enumerate().filter(matching).map(|(at, _)| at as u64).collect();
             let scan = scan(Some(filter.clone()), vec![(ColumnId(0), false)], None, 100);
             prop_assert_eq!(&found(&store, &scan), &expected, "{:?}", filter);
-            prop_assert_eq!(store.count(&scan).try_now().ok().unwrap().unwrap(), expected.len() as u64);
+            prop_assert_eq!(store.count(&scan, &SERVER).try_now().ok().unwrap().unwrap(), expected.len() as u64);
         }
     }
 
@@ -221,7 +221,7 @@ proptest! {
         let schema = everything();
         let (_directory, store) = filled(&schema, &rows);
         let codecs = rowkeep_record::Codecs::new(&schema);
-        let records = store.scan(&scan(None, vec![(ColumnId(0), false)], None, 100)).try_now().ok().unwrap().unwrap();
+        let records = store.scan(&scan(None, vec![(ColumnId(0), false)], None, 100), &SERVER).try_now().ok().unwrap().unwrap();
         for (record, row) in records.iter().zip(&rows) {
             let expected = codecs.row(ENTITY).encode(row, record.version()).unwrap();
             prop_assert_eq!(record.wire(), expected.wire());

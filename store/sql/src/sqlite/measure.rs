@@ -9,7 +9,7 @@ use rowkeep_record::{Key, Value};
 use rowkeep_schema::{ColumnId, EntityId, Storage};
 
 use super::SqliteStore;
-use crate::testing::{ALL, Table, row, schema, start, table, wait};
+use crate::testing::{ALL, SERVER, Table, row, schema, start, table, wait};
 
 const ENTITY: EntityId = EntityId(0);
 const ROWS: i64 = 200_000;
@@ -105,18 +105,20 @@ fn measure() {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (seed >> 20).rem_euclid(ROWS)
     };
-    let get = |id: i64| store.get(ENTITY, &Key::one(Value::Int(id)), ALL).try_now().ok().unwrap().unwrap();
+    let get = |id: i64| store.get(ENTITY, &Key::one(Value::Int(id)), ALL, &SERVER).try_now().ok().unwrap().unwrap();
     println!("a row is {} bytes", get(17).unwrap().wire().len());
     measured("get", 1_000_000, || (0..1_000_000).for_each(|_| assert!(get(next()).is_some())));
     let missing = Key::one(Value::Int(-1));
     measured("get of nothing", 1_000_000, || {
-        (0..1_000_000)
-            .for_each(|_| assert!(store.get(ENTITY, &missing, ALL).try_now().ok().unwrap().unwrap().is_none()));
+        (0..1_000_000).for_each(|_| {
+            assert!(store.get(ENTITY, &missing, ALL, &SERVER).try_now().ok().unwrap().unwrap().is_none())
+        });
     });
     let keys: Vec<Key> = (0..100).map(|_| Key::one(Value::Int(next()))).collect();
     measured("get_many of 100, per row", 1_000_000, || {
-        (0..10_000)
-            .for_each(|_| assert_eq!(store.get_many(ENTITY, &keys, ALL).try_now().ok().unwrap().unwrap().len(), 100));
+        (0..10_000).for_each(|_| {
+            assert_eq!(store.get_many(ENTITY, &keys, ALL, &SERVER).try_now().ok().unwrap().unwrap().len(), 100)
+        });
     });
     let scan = |city: String| Scan {
         entity: ENTITY,
@@ -136,7 +138,7 @@ fn measure() {
     let scans: Vec<Scan> = (0..1000).map(|at| scan(format!("City {at}"))).collect();
     measured("list of 20 by index", 50_000, || {
         for at in 0..50_000 {
-            let found = store.scan(&scans[at % 1000]).try_now().ok().unwrap().unwrap();
+            let found = store.scan(&scans[at % 1000], &SERVER).try_now().ok().unwrap().unwrap();
             assert_eq!(found.len(), 20);
         }
     });
@@ -164,7 +166,12 @@ fn writes(store: &Arc<SqliteStore>, clients: i64) {
                     let row = row(2, values);
                     let work: super::writer::Work = Box::new(move |tx| {
                         assert!(tx.insert(ENTITY, &row).try_now().ok().unwrap().is_ok());
-                        std::task::Poll::Ready(Ok(Outcome { results: Vec::new(), replayed: false, keep: true }))
+                        std::task::Poll::Ready(Ok(Outcome {
+                            results: Vec::new(),
+                            replayed: false,
+                            keep: true,
+                            position: None,
+                        }))
                     });
                     wait(store.run(work)).unwrap();
                 }

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use kit_core::{Error, Reply};
-use rowkeep_engine::{Capabilities, LoadBatch, LoadOutcome, Outcome, Program, Remembered, Rows, Scan, View};
+use rowkeep_engine::{
+    Capabilities, LoadBatch, LoadOutcome, Outcome, Point, Position, Program, Remembered, Rows, Scan, Session, View,
+};
 use rowkeep_record::{Codecs, Key, Record};
 use rowkeep_schema::{ColumnId, EntityId, Schema};
 
@@ -209,29 +211,42 @@ impl Rows for SqliteStore {
         &self.shared.capabilities
     }
 
-    fn get(&self, entity: EntityId, key: &Key, view: View) -> Reply<'_, Result<Option<Record>, Error>> {
+    fn get<'a>(
+        &'a self,
+        entity: EntityId,
+        key: &Key,
+        view: View,
+        _: &'a Session,
+    ) -> Reply<'a, Result<Option<Record>, Error>> {
         self.read(|reader| self.shared.get(reader, entity, key, view))
     }
 
-    fn get_many(&self, entity: EntityId, keys: &[Key], view: View) -> Reply<'_, Result<Vec<Option<Record>>, Error>> {
+    fn get_many<'a>(
+        &'a self,
+        entity: EntityId,
+        keys: &[Key],
+        view: View,
+        _: &'a Session,
+    ) -> Reply<'a, Result<Vec<Option<Record>>, Error>> {
         self.read(|reader| self.shared.get_many(reader, entity, keys, view))
     }
 
-    fn lookup(
-        &self,
+    fn lookup<'a>(
+        &'a self,
         entity: EntityId,
         index: u16,
         values: &Key,
         view: View,
-    ) -> Reply<'_, Result<Option<Record>, Error>> {
+        _: &'a Session,
+    ) -> Reply<'a, Result<Option<Record>, Error>> {
         self.read(|reader| self.shared.lookup(reader, entity, index, values, view))
     }
 
-    fn scan(&self, scan: &Scan) -> Reply<'_, Result<Vec<Record>, Error>> {
+    fn scan<'a>(&'a self, scan: &Scan, _: &'a Session) -> Reply<'a, Result<Vec<Record>, Error>> {
         self.read(|reader| self.shared.scan(reader, scan))
     }
 
-    fn count(&self, scan: &Scan) -> Reply<'_, Result<u64, Error>> {
+    fn count<'a>(&'a self, scan: &Scan, _: &'a Session) -> Reply<'a, Result<u64, Error>> {
         self.read(|reader| self.shared.count(reader, scan))
     }
 
@@ -255,8 +270,8 @@ impl Rows for SqliteStore {
         self.shared.floor
     }
 
-    fn position(&self) -> u64 {
-        self.shared.position()
+    fn position(&self) -> Option<Position> {
+        Some(Point { source: 0, number: self.shared.position() }.into())
     }
 }
 

@@ -1,0 +1,123 @@
+//! Which server answers a read.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use kit_core::Error;
+use rowkeep_engine::{Freshness, Position};
+use tokio::time::timeout_at;
+
+use super::{Server, Servers};
+
+/// A replica that is further behind is not read from, whatever a read asks for.
+const MAX_LAG: Duration = Duration::from_secs(10);
+/// How long a read waits for a replica to get as far as its session has seen; then the primary answers.
+const CATCH_UP: Duration = Duration::from_millis(30);
+
+/// Servers that a read does not want again.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Avoided(u64);
+
+impl Avoided {
+    pub(super) fn add(&mut self, server: &Server) {
+        self.0 |= 1_u64.checked_shl(u32::try_from(server.number).unwrap_or(u32::MAX)).unwrap_or(0);
+    }
+
+    fn has(self, server: &Server) -> bool {
+        server.number < 64 && self.0 >> server.number & 1 == 1
+    }
+}
+
+impl Servers {
+    /// A server that may answer a read of a session that has seen this much. Waits for a replica to get that far, not long.
+    pub(super) async fn choose(
+        &self,
+        freshness: Freshness,
+        seen: &Position,
+        avoided: Avoided,
+    ) -> Result<&Arc<Server>, Error> {
+        if freshness == Freshness::Strong {
+            return self.writer();
+        }
+        if let Some(replica) = self.replica(freshness, seen, avoided) {
+            return Ok(replica);
+        }
+        if freshness == Freshness::Session
+            && let Some(replica) = self.caught_up(seen, avoided).await
+        {
+            return Ok(replica);
+        }
+        self.fallbacks.fetch_add(1, Ordering::Relaxed);
+        self.writer()
+    }
+
+    /// Of two replicas that may answer, chosen at random, the one that has less to do.
+    fn replica(&self, freshness: Freshness, seen: &Position, avoided: Avoided) -> Option<&Arc<Server>> {
+        let fits = |server: &&Arc<Server>| match freshness {
+            Freshness::Strong => false,
+            Freshness::Session => {
+                let reached = server.progress.reached();
+                seen.points().iter().all(|point| reached.contains(*point))
+            }
+            Freshness::MaxStaleness(most) => server.progress.staleness().is_some_and(|staleness| staleness <= most),
+            Freshness::Eventual => true,
+        };
+        let count = self.replicas(avoided).filter(fits).count();
+        match count {
+            0 => None,
+            1 => self.replicas(avoided).find(fits),
+            _ => {
+                let (one, step) = (rand::random_range(0..count), rand::random_range(1..count));
+                let nth = |at: usize| self.replicas(avoided).filter(fits).nth(at % count);
+                // What fits may have changed since it was counted.
+                let (one, other) = (nth(one)?, nth(one + step).or_else(|| nth(0))?);
+                Some(if other.progress.cost() < one.progress.cost() { other } else { one })
+            }
+        }
+    }
+
+    fn replicas(&self, avoided: Avoided) -> impl Iterator<Item = &Arc<Server>> {
+        let (primary, latest) = (self.primary.load(Ordering::Acquire), self.latest.load(Ordering::Acquire));
+        self.servers.iter().filter(move |server| {
+            server.number != primary
+                && server.progress.is_usable()
+                && server.progress.lag(latest) <= MAX_LAG
+                && !avoided.has(server)
+        })
+    }
+
+    /// Waits until a replica is as far as this.
+    async fn caught_up(&self, seen: &Position, avoided: Avoided) -> Option<&Arc<Server>> {
+        let awaited: Vec<Awaited<'_>> = self.replicas(avoided).map(Awaited::begin).collect();
+        if awaited.is_empty() {
+            return None;
+        }
+        let until = Instant::now() + CATCH_UP;
+        let mut changes = self.changed.subscribe();
+        loop {
+            if let Some(replica) = self.replica(Freshness::Session, seen, avoided) {
+                return Some(replica);
+            }
+            timeout_at(until.into(), changes.changed()).await.ok()?.ok()?;
+        }
+    }
+}
+
+/// A server whose watcher hurries as long as this is there.
+struct Awaited<'a>(&'a Server);
+
+impl<'a> Awaited<'a> {
+    fn begin(server: &'a Arc<Server>) -> Self {
+        if server.progress.awaited.fetch_add(1, Ordering::AcqRel) == 0 {
+            server.progress.look.notify_one();
+        }
+        Self(server)
+    }
+}
+
+impl Drop for Awaited<'_> {
+    fn drop(&mut self) {
+        self.0.progress.awaited.fetch_sub(1, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,89 @@
+//! Looks at every server again and again: whether it answers, takes writes, and how far it is.
+//!
+//! How old a replica's rows may be is measured without clocks of other machines: the primary's position, asked for at a
+//! moment, holds everything that was acknowledged by then; a replica that contains it is at least that fresh.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use rowkeep_mysql::Connection;
+use tokio::time::{sleep, timeout};
+
+use super::election::Change;
+use super::server::{Server, ask};
+use super::{Reached, Servers};
+use crate::mysql::errors::Failed;
+
+/// Between two looks.
+pub(super) const INTERVAL: Duration = Duration::from_millis(200);
+/// The same while reads wait for a replica to get further.
+const HURRY: Duration = Duration::from_millis(1);
+/// A server that takes longer to say how far it is is not used.
+const PATIENCE: Duration = Duration::from_millis(700);
+
+/// Goes on until the store is gone.
+pub(super) async fn run(servers: std::sync::Weak<Servers>, number: usize) {
+    let mut connection = None;
+    loop {
+        let Some(all) = servers.upgrade() else { return };
+        let server = Arc::clone(all.server(number));
+        let asked = Instant::now();
+        match timeout(PATIENCE, look(&mut connection, &server)).await {
+            Ok(Ok(reached)) => all.seen(number, asked, reached),
+            Ok(Err(failed)) => {
+                connection = None;
+                all.lost(number, &failed.into());
+            }
+            Err(_) => {
+                connection = None;
+                all.lost(number, &silent());
+            }
+        }
+        drop(all);
+        let pause = if server.progress.awaited.load(Ordering::Acquire) > 0 { HURRY } else { INTERVAL };
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = server.progress.look.notified() => {}
+        }
+    }
+}
+
+fn silent() -> kit_core::Error {
+    kit_core::Error::new(kit_core::Code::Unavailable, "STORAGE_UNREACHABLE", "the server does not answer")
+}
+
+async fn look(connection: &mut Option<Connection>, server: &Server) -> Result<Arc<Reached>, Failed> {
+    let connection = match connection {
+        Some(connection) => connection,
+        None => connection.insert(server.connector.open().await?),
+    };
+    ask(connection, &server.progress).await
+}
+
+/// Tells an operator what happened.
+pub(super) fn tell(servers: &Servers, change: &Change) {
+    let address = |number: usize| servers.server(number).connector.address().to_string();
+    match change {
+        Change::Promoted { server, behind: false } => {
+            tracing::warn!(server = address(*server), "this server is the primary now: writes go there");
+        }
+        Change::Promoted { server, behind: true } => {
+            tracing::error!(
+                server = address(*server),
+                "this server is the primary now, and lacks writes that the one before it had: they are lost unless they \
+                 are brought over; replicate semi-synchronously to be spared this"
+            );
+        }
+        Change::Demoted { server } => {
+            tracing::warn!(server = address(*server), "the primary takes no writes any more; waiting for another one");
+        }
+        Change::Intruder { server } => {
+            tracing::error!(
+                server = address(*server),
+                "this server takes writes though it is not the primary: SET GLOBAL read_only = ON there, or rebuild it if \
+                 it was the primary before"
+            );
+        }
+    }
+}
