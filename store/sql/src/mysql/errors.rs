@@ -88,7 +88,8 @@ pub(super) fn fate(error: &DriverError) -> Fate {
 /// The name of the index in which a row clashes, if that is what the server says: `PRIMARY` for the key.
 pub(super) fn violated(error: &DriverError) -> Option<&str> {
     let DriverError::Server(ServerError { code: code::DUPLICATE, message, .. }) = error else { return None };
-    // `Duplicate entry '...' for key 'table.index'`; the entry may hold anything.
+    // `Duplicate entry '...' for key 'table.index'`; the entry may hold anything. Behind a gateway the statement follows.
+    let message = message.split_once(" (errno 1062)").map_or(message.as_str(), |(said, _)| said);
     let name = message.trim_end_matches('\'').rsplit('\'').next()?;
     Some(name.rsplit_once('.').map_or(name, |(_, index)| index))
 }
@@ -194,5 +195,9 @@ mod tests {
         assert_eq!(of("Duplicate entry '5' for key 'PRIMARY'").as_deref(), Some("PRIMARY"));
         assert_eq!(of("Duplicate entry '5' for key 'users.by_email'").as_deref(), Some("by_email"));
         assert_eq!(of("Duplicate entry 'x' for key 'a' y' for key 'by_name'").as_deref(), Some("by_name"));
+        let gateway = "target: a.0.primary: vttablet: rpc error: code = AlreadyExists desc = Duplicate entry '5' for key \
+                       'users.by_email' (errno 1062) (sqlstate 23000) (CallerID: u): Sql: \"insert into users(`id`) values \
+                       (:v1)\", BindVars: {v1: \"type:VARCHAR value:\\\"'x'\\\"\"}";
+        assert_eq!(of(gateway).as_deref(), Some("by_email"));
     }
 }
