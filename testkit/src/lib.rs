@@ -25,7 +25,7 @@ pub mod proxy;
 mod rowkeep;
 pub mod table;
 
-pub use database::{Cluster, DatabaseServer, MariaDb, MySql, Product};
+pub use database::{Cluster, DatabaseServer, Group, MariaDb, MySql, Product, Vitess};
 pub use log::Log;
 pub use process::Process;
 pub use proxy::FaultProxy;

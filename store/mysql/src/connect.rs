@@ -31,13 +31,27 @@ pub struct Server {
     pub connection: u32,
 }
 
-/// The products that speak the protocol. Vitess and TiDB say they are MySQL.
+/// The products that speak the protocol. TiDB says it is MySQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Product {
     /// MySQL, and what says it is.
     MySql,
     /// MariaDB.
     MariaDb,
+    /// The gateway of Vitess, with MySQL behind it.
+    Vitess,
+}
+
+impl Product {
+    fn of(version: &str) -> Self {
+        if version.contains("MariaDB") {
+            Self::MariaDb
+        } else if version.contains("-Vitess") {
+            Self::Vitess
+        } else {
+            Self::MySql
+        }
+    }
 }
 
 impl Server {
@@ -54,14 +68,15 @@ impl Server {
 /// `utf8mb4_general_ci`, until the session sets its own.
 const COLLATION: u8 = 45;
 
-/// What is asked for. Without the first six the rest of this crate does not work.
+/// What is asked for. Without these five the rest of this crate does not work.
 const NEEDED: CapabilityFlags = CapabilityFlags::CLIENT_PROTOCOL_41
     .union(CapabilityFlags::CLIENT_SECURE_CONNECTION)
     .union(CapabilityFlags::CLIENT_PLUGIN_AUTH)
     .union(CapabilityFlags::CLIENT_TRANSACTIONS)
-    .union(CapabilityFlags::CLIENT_DEPRECATE_EOF)
-    .union(CapabilityFlags::CLIENT_SESSION_TRACK);
+    .union(CapabilityFlags::CLIENT_DEPRECATE_EOF);
+/// Vitess has no changes of the session to tell.
 const WANTED: CapabilityFlags = NEEDED
+    .union(CapabilityFlags::CLIENT_SESSION_TRACK)
     .union(CapabilityFlags::CLIENT_LONG_PASSWORD)
     .union(CapabilityFlags::CLIENT_LONG_FLAG)
     .union(CapabilityFlags::CLIENT_FOUND_ROWS)
@@ -176,7 +191,7 @@ async fn log_in(
 
 fn server(greeting: &HandshakePacket<'_>) -> Server {
     let version = greeting.server_version_str().into_owned();
-    let product = if version.contains("MariaDB") { Product::MariaDb } else { Product::MySql };
+    let product = Product::of(&version);
     let version = version.strip_prefix("5.5.5-").map_or(version.clone(), str::to_owned);
     Server { product, version, connection: greeting.connection_id() }
 }
@@ -229,6 +244,18 @@ mod tests {
         let (error, heard) = greets(CapabilityFlags::empty(), b"", "tls=preferred").await;
         assert!(matches!(error, Error::Authentication(_)), "{error}");
         assert!(heard.is_empty(), "the password was asked for as it is");
+    }
+
+    #[test]
+    fn a_version_names_the_product() {
+        for (version, product) in [
+            ("9.4.0", Product::MySql),
+            ("5.5.5-10.6.1-MariaDB", Product::MariaDb),
+            ("8.4.6-Vitess", Product::Vitess),
+            ("8.0.11-TiDB-v8.1.0", Product::MySql),
+        ] {
+            assert_eq!(Product::of(version), product);
+        }
     }
 
     #[test]

@@ -165,11 +165,12 @@ impl Connection {
         if prepared.params != params.len() {
             return Err(Error::Protocol("a wrong number of parameters"));
         }
+        let product = self.server.product;
         self.packets.command(|buffer| {
             buffer.push(command::EXECUTE);
             buffer.extend_from_slice(&statement.id.to_le_bytes());
             buffer.extend_from_slice(&[0, 1, 0, 0, 0]);
-            push_params(buffer, params);
+            push_params(buffer, params, product);
         });
         self.awaited.push_back(Awaited::Execution(statement));
         Ok(())

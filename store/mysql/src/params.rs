@@ -2,6 +2,7 @@
 //!
 //! Types matter: a decimal sent as a string is compared as a floating point number.
 
+use crate::Product;
 use crate::values::push_bytes;
 
 /// A parameter.
@@ -59,6 +60,16 @@ mod kind {
 }
 
 impl Param<'_> {
+    /// Vitess reads every number of 64 bits as a signed one; a decimal of the same value is a number to it like any other.
+    fn as_read_by(self, product: Product) -> Self {
+        match self {
+            Self::Uint(number) if product == Product::Vitess && i64::try_from(number).is_err() => {
+                Self::Decimal(number.into(), 0)
+            }
+            other => other,
+        }
+    }
+
     fn type_code(self) -> [u8; 2] {
         match self {
             Self::Null => [kind::NULL, 0],
@@ -120,7 +131,7 @@ fn push_decimal(buffer: &mut Vec<u8>, unscaled: i128, scale: u8) {
 }
 
 /// Appends the parameters of an execution: which are NULL, their types, their values. Nothing if there are none.
-pub(crate) fn push_params<'a>(buffer: &mut Vec<u8>, params: &[Param<'a>]) {
+pub(crate) fn push_params(buffer: &mut Vec<u8>, params: &[Param<'_>], product: Product) {
     if params.is_empty() {
         return;
     }
@@ -131,16 +142,24 @@ pub(crate) fn push_params<'a>(buffer: &mut Vec<u8>, params: &[Param<'a>]) {
         if *param == Param::Null {
             buffer[nulls + at / 8] |= 1 << (at % 8);
         }
-        buffer.extend_from_slice(&param.type_code());
+        buffer.extend_from_slice(&param.as_read_by(product).type_code());
     }
     for param in params {
-        param.push(buffer);
+        param.as_read_by(product).push(buffer);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_that_would_be_read_as_a_negative_one_is_sent_as_a_decimal() {
+        let large = Param::Uint(u64::MAX);
+        assert_eq!(large.as_read_by(Product::MySql), large);
+        assert_eq!(large.as_read_by(Product::Vitess), Param::Decimal(u64::MAX.into(), 0));
+        assert_eq!(Param::Uint(7).as_read_by(Product::Vitess), Param::Uint(7));
+    }
 
     #[test]
     fn decimals_are_written_out() {

@@ -40,11 +40,10 @@ impl Done {
             in_transaction: status & IN_TRANSACTION != 0,
             more: status & MORE_RESULTS != 0,
         };
-        if !cursor.0.is_empty() {
+        // Words for people come first; without changes behind them they may go on to the end of the packet.
+        if status & STATE_CHANGED != 0 {
             cursor.bytes()?;
-            if status & STATE_CHANGED != 0 {
-                done.gtid = gtid(Cursor(cursor.bytes()?))?;
-            }
+            done.gtid = gtid(Cursor(cursor.bytes()?))?;
         }
         Ok(done)
     }

@@ -6,6 +6,8 @@ pub(crate) enum Dialect {
     Sqlite,
     MySql,
     MariaDb,
+    /// MySQL behind Vitess's gateway, which reads every statement itself and sends it where it belongs.
+    Vitess,
 }
 
 impl Dialect {
@@ -13,7 +15,7 @@ impl Dialect {
     pub(crate) fn push_name(self, sql: &mut String, name: &str) {
         let quote = match self {
             Self::Sqlite => '"',
-            Self::MySql | Self::MariaDb => '`',
+            Self::MySql | Self::MariaDb | Self::Vitess => '`',
         };
         sql.push(quote);
         for character in name.chars() {
@@ -36,7 +38,7 @@ impl Dialect {
     pub(crate) const fn null_safe_equal(self) -> &'static str {
         match self {
             Self::Sqlite => " IS ",
-            Self::MySql | Self::MariaDb => " <=> ",
+            Self::MySql | Self::MariaDb | Self::Vitess => " <=> ",
         }
     }
 
@@ -44,7 +46,7 @@ impl Dialect {
     pub(crate) const fn null_safe_differs(self) -> (&'static str, &'static str) {
         match self {
             Self::Sqlite => ("", " IS NOT "),
-            Self::MySql | Self::MariaDb => ("NOT ", " <=> "),
+            Self::MySql | Self::MariaDb | Self::Vitess => ("NOT ", " <=> "),
         }
     }
 
@@ -55,14 +57,40 @@ impl Dialect {
 
     /// Whether columns may compare texts each in its own way.
     pub(crate) const fn has_collations(self) -> bool {
-        matches!(self, Self::MySql | Self::MariaDb)
+        matches!(self, Self::MySql | Self::MariaDb | Self::Vitess)
+    }
+
+    /// Whether tables and values are MySQL's.
+    pub(crate) const fn is_mysql(self) -> bool {
+        matches!(self, Self::MySql | Self::Vitess)
+    }
+
+    /// Whether an address leads to a gateway: it finds the servers by itself, and what is asked of one server (whether it is
+    /// read-only, how far it is, to end a query) is answered by any of them or not at all.
+    pub(crate) const fn is_gateway(self) -> bool {
+        matches!(self, Self::Vitess)
+    }
+
+    /// Whether a `FLOAT` comes back as it was stored. Behind a gateway it is read as a text of six digits.
+    pub(crate) const fn keeps_floats(self) -> bool {
+        !matches!(self, Self::Vitess)
+    }
+
+    /// As operators know it.
+    pub(crate) const fn product(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::MySql => "mysql",
+            Self::MariaDb => "mariadb",
+            Self::Vitess => "vitess",
+        }
     }
 
     /// Behind a read whose rows are locked until the transaction ends. SQLite's one writer needs no locks.
     pub(crate) const fn for_update(self) -> &'static str {
         match self {
             Self::Sqlite => "",
-            Self::MySql | Self::MariaDb => " FOR UPDATE",
+            Self::MySql | Self::MariaDb | Self::Vitess => " FOR UPDATE",
         }
     }
 }

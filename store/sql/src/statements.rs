@@ -306,7 +306,7 @@ impl Texts<'_> {
         let names = self.names_of(written);
         match self.dialect {
             // Their own upsert replaces a row that clashes in any unique index.
-            Dialect::MySql | Dialect::MariaDb => self.replace(&names),
+            Dialect::MySql | Dialect::MariaDb | Dialect::Vitess => self.replace(&names),
             Dialect::Sqlite => {
                 let others: Vec<&str> = names.into_iter().filter(|name| !key.contains(name)).collect();
                 let mut sql = self.insert(written);

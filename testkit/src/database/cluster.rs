@@ -163,7 +163,7 @@ impl Cluster {
 }
 
 /// Waits until a replica has done all of these GTIDs.
-fn catch_up(replica: &DatabaseServer, position: &str) {
+pub(super) fn catch_up(replica: &DatabaseServer, position: &str) {
     let waited = replica.admin(&replica.product().wait_for(position));
     assert_eq!(waited, "0", "a replica does not catch up with {position}");
 }

@@ -1,9 +1,11 @@
 //! Database servers of a test's own: MariaDB and MySQL, the same to who uses them.
 
 mod cluster;
+mod group;
 mod mariadb;
 pub mod mysql;
 mod scratch;
+pub mod vitess;
 
 use std::{
     io::Read,
@@ -11,12 +13,17 @@ use std::{
     ops::Deref,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tempfile::TempDir;
 
 pub use cluster::Cluster;
+pub use group::Group;
+pub use vitess::Vitess;
 
 use crate::{Log, PATIENCE, Process, free_port, wait_until};
 
@@ -37,6 +44,7 @@ pub enum Product {
 pub struct DatabaseServer {
     product: Product,
     process: Mutex<Process>,
+    suspended: AtomicBool,
     port: u16,
     options: Vec<String>,
     log: Log,
@@ -109,10 +117,11 @@ impl DatabaseServer {
         let options: Vec<String> = options.iter().map(|option| option.as_ref().to_owned()).collect();
         let directory = scratch::directory();
         product.prepare(directory.path(), &options);
-        write_users(directory.path());
+        product.write_users(directory.path());
         let (port, log) = (free_port(), Log::default());
         let process = Mutex::new(product.run(directory.path(), port, &options, &log));
-        let server = Self { product, process, port, options, log, directory };
+        let suspended = AtomicBool::new(false);
+        let server = Self { product, process, suspended, port, options, log, directory };
         server.wait();
         server
     }
@@ -180,11 +189,18 @@ impl DatabaseServer {
     /// `SIGSTOP`: it keeps its connections and says nothing.
     pub fn suspend(&self) {
         self.signal("STOP");
+        self.suspended.store(true, Ordering::Release);
     }
 
     /// `SIGCONT`.
     pub fn resume(&self) {
         self.signal("CONT");
+        self.suspended.store(false, Ordering::Release);
+    }
+
+    /// Whether it was suspended and not resumed: who asks it anything waits.
+    pub fn is_suspended(&self) -> bool {
+        self.suspended.load(Ordering::Acquire)
     }
 
     fn signal(&self, name: &str) {
@@ -199,6 +215,7 @@ impl DatabaseServer {
 
     /// Starts it again on the same data and port.
     pub fn restart(&self) {
+        self.suspended.store(false, Ordering::Release);
         *self.lock() = self.product.run(self.directory.path(), self.port, &self.options, &self.log);
         self.wait();
     }
@@ -264,6 +281,35 @@ impl Product {
         args.extend_from_slice(options);
         Process::start_with_log(program, &args, &[], log.clone())
     }
+
+    /// What the server runs at each start. Not logged: every server of a cluster does it by itself, also one that starts
+    /// read-only.
+    fn write_users(self, directory: &Path) {
+        let (before, after) = match self {
+            Self::MariaDb => ("", ""),
+            Self::MySql => (
+                "SET @read_only = @@GLOBAL.super_read_only;\nSET GLOBAL super_read_only = OFF;\n",
+                "SET GLOBAL super_read_only = @read_only;\n",
+            ),
+        };
+        std::fs::write(directory.join("users.sql"), format!("{before}{}{after}", users())).expect("write the users");
+    }
+}
+
+fn users() -> String {
+    format!(
+        "SET SESSION sql_log_bin = 0;\n\
+         CREATE DATABASE IF NOT EXISTS test CHARACTER SET utf8mb4;\n\
+         CREATE USER IF NOT EXISTS app@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n\
+         GRANT ALL ON test.* TO app@'127.0.0.1';\n\
+         GRANT ALL ON `test\\_%`.* TO app@'127.0.0.1';\n\
+         CREATE USER IF NOT EXISTS encrypted@'127.0.0.1' IDENTIFIED BY '{PASSWORD}' REQUIRE SSL;\n\
+         GRANT ALL ON test.* TO encrypted@'127.0.0.1';\n\
+         CREATE USER IF NOT EXISTS certified@'127.0.0.1' IDENTIFIED BY '{PASSWORD}' REQUIRE X509;\n\
+         GRANT ALL ON test.* TO certified@'127.0.0.1';\n\
+         CREATE USER IF NOT EXISTS repl@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n\
+         GRANT REPLICATION SLAVE ON *.* TO repl@'127.0.0.1';\n"
+    )
 }
 
 fn data(directory: &Path) -> PathBuf {
@@ -291,22 +337,4 @@ fn settings(directory: &Path, port: u16) -> Vec<String> {
         "--performance-schema=OFF".to_owned(),
         "--max-allowed-packet=64M".to_owned(),
     ]
-}
-
-/// What the server runs at each start. Not logged: every server of a cluster does it by itself.
-fn write_users(directory: &Path) {
-    let statements = format!(
-        "SET SESSION sql_log_bin = 0;\n\
-         CREATE DATABASE IF NOT EXISTS test CHARACTER SET utf8mb4;\n\
-         CREATE USER IF NOT EXISTS app@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n\
-         GRANT ALL ON test.* TO app@'127.0.0.1';\n\
-         GRANT ALL ON `test\\_%`.* TO app@'127.0.0.1';\n\
-         CREATE USER IF NOT EXISTS encrypted@'127.0.0.1' IDENTIFIED BY '{PASSWORD}' REQUIRE SSL;\n\
-         GRANT ALL ON test.* TO encrypted@'127.0.0.1';\n\
-         CREATE USER IF NOT EXISTS certified@'127.0.0.1' IDENTIFIED BY '{PASSWORD}' REQUIRE X509;\n\
-         GRANT ALL ON test.* TO certified@'127.0.0.1';\n\
-         CREATE USER IF NOT EXISTS repl@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n\
-         GRANT REPLICATION SLAVE ON *.* TO repl@'127.0.0.1';\n"
-    );
-    std::fs::write(directory.join("users.sql"), statements).expect("write the users");
 }

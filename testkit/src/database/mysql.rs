@@ -24,7 +24,8 @@ pub fn root() -> PathBuf {
     env::var_os(ROOT_VARIABLE).map_or_else(|| cache().join("rowkeep/mysql-sid"), PathBuf::from)
 }
 
-fn cache() -> PathBuf {
+/// Where programs keep what can be made again.
+pub fn cache() -> PathBuf {
     let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".cache"));
     // A relative one is to be ignored, says the specification.
     let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());

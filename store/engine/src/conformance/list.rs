@@ -1,11 +1,11 @@
 //! The names of the tests, and nothing else.
 
 /// Declares every test of the public API, run on the [`Subject`](crate::conformance::Subject) that `$start` makes: a
-/// path to a function, from the root of the crate.
+/// path to a function, from the root of the crate. Attributes of the tests may follow, as `ignore = "takes minutes"`.
 #[macro_export]
 macro_rules! api_conformance {
-    ($start:path) => {
-        $crate::conformance_tests! { $start,
+    ($start:path $(, $attribute:meta)*) => {
+        $crate::conformance_tests! { $start, ($($attribute)*),
             reads:
                 a_created_row_is_read_back_as_it_was_answered,
                 a_read_answers_the_etag_of_the_row,
@@ -224,8 +224,8 @@ macro_rules! api_conformance {
 /// Declares every test of the engine, run on the [`Lab`](crate::conformance::Lab) that `$start` makes.
 #[macro_export]
 macro_rules! engine_conformance {
-    ($start:path) => {
-        $crate::conformance_tests! { $start,
+    ($start:path $(, $attribute:meta)*) => {
+        $crate::conformance_tests! { $start, ($($attribute)*),
             loads:
                 loaded_rows_are_rows_like_any_other,
                 a_file_may_set_what_the_store_keeps,
@@ -272,14 +272,23 @@ macro_rules! engine_conformance {
 /// `#[test]` functions from a list of names.
 #[macro_export]
 macro_rules! conformance_tests {
-    ($start:path, $($theme:ident: $($name:ident),+;)+) => { $(
+    ($start:path, $attributes:tt, $($theme:ident: $($name:ident),+;)+) => { $(
         mod $theme { $(
-            #[test]
-            fn $name() {
-                $crate::conformance::$theme::$name(&$start());
-            }
+            $crate::conformance_test! { $start, $attributes, $theme, $name }
         )+ }
     )+ };
+}
+
+/// One of them.
+#[macro_export]
+macro_rules! conformance_test {
+    ($start:path, ($($attribute:meta)*), $theme:ident, $name:ident) => {
+        #[test]
+        $(#[$attribute])*
+        fn $name() {
+            $crate::conformance::$theme::$name(&$start());
+        }
+    };
 }
 
 #[cfg(test)]

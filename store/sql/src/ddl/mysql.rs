@@ -3,7 +3,7 @@
 //! | storage | type |
 //! |---|---|
 //! | bool, int32, int64, uint32, uint64 | `TINYINT(1)`, `INT`, `BIGINT`, `INT UNSIGNED`, `BIGINT UNSIGNED` |
-//! | float, double, enum | `FLOAT`, `DOUBLE`, `INT` |
+//! | float, double, enum | `FLOAT` (`DOUBLE` behind a gateway that rounds it), `DOUBLE`, `INT` |
 //! | text | `VARCHAR(n)` where it is indexed or short, else `LONGTEXT`; compared by code point, blanks at the end count |
 //! | bytes | `VARBINARY(n)` where they are indexed, else `LONGBLOB` |
 //! | timestamp, date, duration | `DATETIME(6)` in UTC, `DATE` (parts may be 0), `BIGINT` of microseconds |
@@ -28,7 +28,7 @@ const SHORT: u32 = 255;
 /// The collation that compares by code point and counts blanks at the end.
 pub(crate) const fn collation(dialect: Dialect) -> &'static str {
     match dialect {
-        Dialect::MySql => "utf8mb4_0900_bin",
+        Dialect::MySql | Dialect::Vitess => "utf8mb4_0900_bin",
         Dialect::Sqlite | Dialect::MariaDb => "utf8mb4_nopad_bin",
     }
 }
@@ -76,7 +76,7 @@ pub(crate) fn indexes(table: &TableDef) -> Vec<IndexDef> {
 /// text, and JSON with null, which is read as an empty list or map: so where that is wanted, the default is set afterwards.
 pub(crate) fn add_column(dialect: Dialect, table: &TableDef, column: &ColumnDef) -> Vec<String> {
     let is_long = is_long(&column_type(dialect, table, column));
-    let takes_expression = dialect == Dialect::MySql && is_long;
+    let takes_expression = dialect.is_mysql() && is_long;
     let default = match literal(&column.fill, column.storage) {
         _ if column.fill.is_null() => String::new(),
         literal if takes_expression => format!(" DEFAULT ({literal})"),
@@ -167,14 +167,14 @@ pub(crate) fn natural_type(dialect: Dialect, storage: Storage, max_length: Optio
         Storage::Int64 | Storage::Duration => "bigint".to_owned(),
         Storage::Uint32 => "int unsigned".to_owned(),
         Storage::Uint64 => "bigint unsigned".to_owned(),
-        Storage::Float => "float".to_owned(),
-        Storage::Double => "double".to_owned(),
+        Storage::Float if dialect.keeps_floats() => "float".to_owned(),
+        Storage::Float | Storage::Double => "double".to_owned(),
         Storage::Timestamp => "datetime(6)".to_owned(),
         Storage::Date => "date".to_owned(),
         Storage::Decimal { precision, scale } => format!("decimal({precision},{scale})"),
         Storage::Text => length.map_or("longtext".to_owned(), |length| format!("varchar({length})")),
         Storage::Blob => length.map_or("longblob".to_owned(), |length| format!("varbinary({length})")),
-        Storage::Json if dialect == Dialect::MySql => "json".to_owned(),
+        Storage::Json if dialect.is_mysql() => "json".to_owned(),
         Storage::Json => "longtext".to_owned(),
     }
 }

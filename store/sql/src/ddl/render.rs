@@ -105,7 +105,7 @@ pub(crate) fn sqlite_affinity(sql_type: &str) -> &'static str {
 pub(crate) fn literal(dialect: Dialect, value: &Value, storage: Storage) -> String {
     match dialect {
         Dialect::Sqlite => sqlite_literal(value),
-        Dialect::MySql | Dialect::MariaDb => super::mysql::literal(value, storage),
+        Dialect::MySql | Dialect::MariaDb | Dialect::Vitess => super::mysql::literal(value, storage),
     }
 }
 

@@ -81,7 +81,7 @@ pub(super) struct Keys {
 /// The same of every table, by name.
 pub(super) async fn keys(connection: &mut Connection, dialect: Dialect) -> Result<BTreeMap<String, Keys>, Error> {
     // Only MySQL has indexes on expressions.
-    let expression = if dialect == Dialect::MySql { "EXPRESSION" } else { "NULL" };
+    let expression = if dialect.is_mysql() { "EXPRESSION" } else { "NULL" };
     let sql = format!(
         "SELECT TABLE_NAME, INDEX_NAME, NON_UNIQUE, COLUMN_NAME, COLLATION, SUB_PART, INDEX_TYPE, {expression} \
          FROM information_schema.STATISTICS WHERE {OURS} ORDER BY TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX"

@@ -39,6 +39,14 @@ pub(super) async fn find(options: &Options, database: &str) -> Result<Discovered
     for answer in asked {
         found.push(answer.await.map_err(Error::internal)?);
     }
+    let gateway = found.iter().flatten().find(|found| found.connector.dialect.is_gateway());
+    if let Some(gateway) = gateway.filter(|_| found.len() > 1) {
+        let message = format!(
+            "{} is a gateway, which sends everything to the primaries behind it: name it alone, without replicas",
+            gateway.connector.address()
+        );
+        return Err(Error::new(Code::FailedPrecondition, "DATABASE_REFUSED", message));
+    }
     let Some(known) = found.iter().flatten().next().map(|found| found.connector.clone()) else {
         // The first is the one that is named as the primary.
         return Err(found.swap_remove(0).err().unwrap_or_else(|| Error::internal("no server and no error")));

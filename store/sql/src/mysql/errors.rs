@@ -56,6 +56,8 @@ mod code {
     pub(super) const CHANGED: u16 = 1020;
     /// MySQL: a statement has to be prepared again.
     pub(super) const REPREPARE: u16 = 1615;
+    /// A member of a group: the others had committed something in its way, or it is no longer their primary.
+    pub(super) const OVERRULED: u16 = 3101;
     pub(super) const SHUTDOWN: u16 = 1053;
     /// MariaDB.
     pub(super) const KILLED: u16 = 1927;
@@ -74,7 +76,7 @@ mod code {
 pub(super) fn fate(error: &DriverError) -> Fate {
     match error {
         DriverError::Server(server) => match server.code {
-            code::DEADLOCK | code::LOCK_WAIT | code::CHANGED | code::REPREPARE => Fate::Conflict,
+            code::DEADLOCK | code::LOCK_WAIT | code::CHANGED | code::REPREPARE | code::OVERRULED => Fate::Conflict,
             code::SHUTDOWN | code::KILLED | code::IDLE | code::OFFLINE => Fate::Lost,
             code::OPTION | code::READ_ONLY_MODE | code::READ_ONLY_TRANSACTION | code::HOOK => Fate::Moved,
             _ => Fate::Refused,
@@ -86,7 +88,8 @@ pub(super) fn fate(error: &DriverError) -> Fate {
 /// The name of the index in which a row clashes, if that is what the server says: `PRIMARY` for the key.
 pub(super) fn violated(error: &DriverError) -> Option<&str> {
     let DriverError::Server(ServerError { code: code::DUPLICATE, message, .. }) = error else { return None };
-    // `Duplicate entry '...' for key 'table.index'`; the entry may hold anything.
+    // `Duplicate entry '...' for key 'table.index'`; the entry may hold anything. Behind a gateway the statement follows.
+    let message = message.split_once(" (errno 1062)").map_or(message.as_str(), |(said, _)| said);
     let name = message.trim_end_matches('\'').rsplit('\'').next()?;
     Some(name.rsplit_once('.').map_or(name, |(_, index)| index))
 }
@@ -117,7 +120,7 @@ fn unreachable(message: &'static str) -> Error {
 
 fn of_server(server: ServerError) -> Error {
     let answer = match server.code {
-        code::LOCK_WAIT | code::DEADLOCK | code::CHANGED | code::REPREPARE => {
+        code::LOCK_WAIT | code::DEADLOCK | code::CHANGED | code::REPREPARE | code::OVERRULED => {
             Error::new(Code::Aborted, "CONFLICT", "other writes of the same rows were in the way each time; try again")
                 .with_retry_after(Duration::from_millis(50))
         }
@@ -154,6 +157,11 @@ fn of_server(server: ServerError) -> Error {
             let message = "other rows refer to the row, and a foreign key of the database keeps it";
             Error::new(Code::FailedPrecondition, "REFERENCED", message)
         }
+        3098 => {
+            let message = "the database is a group of servers, which takes rows only for InnoDB tables with a primary key: \
+                           ALTER TABLE ... ENGINE = InnoDB, or ADD PRIMARY KEY";
+            Error::new(Code::FailedPrecondition, "TABLE_UNFIT_FOR_GROUP", message)
+        }
         // A trigger's own word.
         1644 => {
             let message = format!("the database refuses the write: {}", server.message);
@@ -187,5 +195,9 @@ mod tests {
         assert_eq!(of("Duplicate entry '5' for key 'PRIMARY'").as_deref(), Some("PRIMARY"));
         assert_eq!(of("Duplicate entry '5' for key 'users.by_email'").as_deref(), Some("by_email"));
         assert_eq!(of("Duplicate entry 'x' for key 'a' y' for key 'by_name'").as_deref(), Some("by_name"));
+        let gateway = "target: a.0.primary: vttablet: rpc error: code = AlreadyExists desc = Duplicate entry '5' for key \
+                       'users.by_email' (errno 1062) (sqlstate 23000) (CallerID: u): Sql: \"insert into users(`id`) values \
+                       (:v1)\", BindVars: {v1: \"type:VARCHAR value:\\\"'x'\\\"\"}";
+        assert_eq!(of(gateway).as_deref(), Some("by_email"));
     }
 }

@@ -33,8 +33,8 @@ pub(super) const REMEMBER: &str =
 pub(super) const REMEMBER_AGAIN: &str =
     "UPDATE rowkeep_requests SET fingerprint = ?, outcome = ?, forget_at = ? WHERE request_id = ? AND forget_at = ?";
 /// Whatever was remembered.
-pub(super) const REMEMBER_OVER: &str =
-    "REPLACE INTO rowkeep_requests (request_id, fingerprint, outcome, forget_at) VALUES (?, ?, ?, ?)";
+pub(super) const REMEMBER_OVER: &str = "INSERT INTO rowkeep_requests (request_id, fingerprint, outcome, forget_at) VALUES (?, ?, ?, ?) \
+     ON DUPLICATE KEY UPDATE fingerprint = VALUES(fingerprint), outcome = VALUES(outcome), forget_at = VALUES(forget_at)";
 pub(super) const FORGET: &str = "DELETE FROM rowkeep_requests WHERE forget_at <= ? LIMIT ?";
 /// Raises the floor; one instance does not lower what another raised.
 pub(super) const RAISE_FLOOR: &str = "INSERT INTO rowkeep_meta (name, value) VALUES ('version_floor', ?) \
@@ -81,7 +81,7 @@ pub(super) async fn get(connection: &mut Connection, name: &str) -> Result<Optio
 }
 
 pub(super) async fn set(connection: &mut Connection, name: &str, value: &[u8]) -> Result<(), Failed> {
-    let sql = "REPLACE INTO rowkeep_meta (name, value) VALUES (?, ?)";
+    let sql = "INSERT INTO rowkeep_meta (name, value) VALUES (?, ?) ON DUPLICATE KEY UPDATE value = VALUES(value)";
     run(connection, sql, &[Param::Text(name), Param::Bytes(value)]).await.map(drop)
 }
 

@@ -84,6 +84,10 @@ impl Connector {
 
     /// Ends a connection that nobody waits for any more, and what the server does for it.
     pub(super) async fn kill(&self, number: u32) {
+        // A gateway ends what it did for a connection that is closed.
+        if self.dialect.is_gateway() {
+            return;
+        }
         let killed = match Connection::open(&self.address).await {
             Ok(mut connection) => connection.command(&format!("KILL {number}")).await.map(drop),
             Err(error) => Err(error),
@@ -102,11 +106,15 @@ fn dialect_of(server: &Server) -> Dialect {
     match server.product {
         Product::MySql => Dialect::MySql,
         Product::MariaDb => Dialect::MariaDb,
+        Product::Vitess => Dialect::Vitess,
     }
 }
 
 /// Whether a server refuses writes. (MySQL's `super_read_only` includes `read_only`.)
 pub(super) async fn is_read_only(connection: &mut Connection) -> Result<bool, DriverError> {
+    if dialect_of(connection.server()).is_gateway() {
+        return Ok(false);
+    }
     let rows = connection.query("SELECT @@global.read_only").await?;
     Ok(rows.first().and_then(|row| row.first()?.as_deref()) != Some("0"))
 }
@@ -128,11 +136,14 @@ fn settings(dialect: Dialect) -> String {
          SESSION innodb_lock_wait_timeout = {LOCK_WAIT}, SESSION max_sort_length = 16384",
         collation(dialect),
         // MariaDB cuts off unless it is told to round.
-        if dialect == Dialect::MySql { ",TIME_TRUNCATE_FRACTIONAL" } else { "" },
+        if dialect.is_mysql() { ",TIME_TRUNCATE_FRACTIONAL" } else { "" },
         match dialect {
             Dialect::MySql => {
                 "transaction_isolation = 'REPEATABLE-READ', SESSION information_schema_stats_expiry = 0, \
                  SESSION session_track_gtids = OWN_GTID"
+            }
+            Dialect::Vitess => {
+                "transaction_isolation = 'REPEATABLE-READ', SESSION information_schema_stats_expiry = 0"
             }
             Dialect::Sqlite | Dialect::MariaDb => {
                 "tx_isolation = 'REPEATABLE-READ', SESSION session_track_system_variables = 'last_gtid'"
@@ -143,7 +154,8 @@ fn settings(dialect: Dialect) -> String {
 
 fn check_version(server: &Server) -> Result<(), Error> {
     let least = match server.product {
-        Product::MySql => (8, 0, 19),
+        // What the gateway says it is.
+        Product::MySql | Product::Vitess => (8, 0, 19),
         Product::MariaDb => (10, 11, 0),
     };
     if server.numbers() >= least {

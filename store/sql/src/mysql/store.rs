@@ -145,7 +145,7 @@ impl MySqlStore {
             conflicts: AtomicU64::new(0),
             floor,
             capabilities: Capabilities {
-                name: if connector.dialect == Dialect::MySql { "mysql" } else { "mariadb" },
+                name: connector.dialect.product(),
                 version: connector.version.to_string(),
                 durable: true,
                 max_writes: 10_000,

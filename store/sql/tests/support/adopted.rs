@@ -11,13 +11,11 @@ use rowkeep_schema::{Schema, compile_str};
 use rowkeep_sql::Allow;
 use rowkeep_sql::mysql::{Database, ImportOptions, Imported, MySqlStore, import, preview};
 
-use testkit::Product;
-
-use super::servers;
+use super::servers::{self, Home};
 
 /// The engine over a database that was imported, and the way around it.
 pub(crate) struct Adopted {
-    pub(crate) product: Product,
+    pub(crate) home: Home,
     pub(crate) name: String,
     pub(crate) imported: Imported,
     pub(crate) schema: Arc<Schema>,
@@ -26,15 +24,16 @@ pub(crate) struct Adopted {
 
 impl Adopted {
     /// Makes a database by a script, imports it, and serves it: with nothing to change, before and after.
-    pub(crate) fn new(product: Product, script: &str) -> Self {
-        Self::with_keys(product, script, &[])
+    pub(crate) fn new(home: impl Into<Home>, script: &str) -> Self {
+        Self::with_keys(home, script, &[])
     }
 
     /// The same, with keys of what has none.
-    pub(crate) fn with_keys(product: Product, script: &str, keys: &[&str]) -> Self {
-        let name = made(product, script);
+    pub(crate) fn with_keys(home: impl Into<Home>, script: &str, keys: &[&str]) -> Self {
+        let home = home.into();
+        let name = made(home, script);
         let keys = keys.iter().map(|key| key.parse().unwrap()).collect();
-        let options = servers::options(&servers::server(product).url_of(&name));
+        let options = servers::options(&home.url_of(&name));
         let imported = import(&options, &ImportOptions { keys, ..ImportOptions::default() }).unwrap();
         let schema = compile_str(&[("import.proto", &imported.proto)]);
         let schema = Arc::new(schema.unwrap_or_else(|mistakes| panic!("{mistakes}\n{}", imported.proto)));
@@ -45,13 +44,13 @@ impl Adopted {
         assert!(plan().is_empty() && plan().drift.is_empty(), "{}", plan());
         let store = MySqlStore::start(database, Arc::clone(&schema), Arc::new(Codecs::new(&schema))).unwrap();
         let engine = Engine::new(Arc::clone(&schema), store, EngineOptions::default()).unwrap();
-        Self { product, name, imported, schema, api: Subject::new(EngineSurface::new(engine, ())) }
+        Self { home, name, imported, schema, api: Subject::new(EngineSurface::new(engine, ())) }
     }
 
     /// Runs a statement past rowkeep; the first column of what it answers.
     pub(crate) fn sql(&self, statement: &str) -> Vec<String> {
         servers::run(
-            self.product,
+            self.home,
             &self.name,
             &["SET NAMES utf8mb4, time_zone = '+00:00'".to_owned(), statement.to_owned()],
         )
@@ -59,9 +58,10 @@ impl Adopted {
 }
 
 /// A database that a script made.
-pub(crate) fn made(product: Product, script: &str) -> String {
-    let name = servers::make(product);
-    let address = servers::options(&servers::server(product).url_of(&name)).address;
+pub(crate) fn made(home: impl Into<Home>, script: &str) -> String {
+    let home = home.into();
+    let name = servers::make(home);
+    let address = servers::options(&home.url_of(&name)).address;
     let mut client = Command::new("mariadb");
     client.args(["--no-defaults", "--default-character-set=utf8mb4"]).env("MYSQL_PWD", &address.password);
     client.args([format!("--host={}", address.host), format!("--port={}", address.port)]);

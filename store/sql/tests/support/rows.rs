@@ -27,7 +27,7 @@ fn read_what_sql_wrote(adopted: &Adopted, entity: &Entity) {
     let values: Vec<String> = entity.columns.iter().map(|column| literal(column, 1)).collect();
     let (names, values) = (names.join(", "), values.join(", "));
     let insert = format!("INSERT INTO `{}` ({names}) VALUES ({values})", entity.table);
-    super::servers::run(adopted.product, &adopted.name, &["SET foreign_key_checks = 0".to_owned(), insert]);
+    super::servers::run(adopted.home, &adopted.name, &["SET foreign_key_checks = 0".to_owned(), insert]);
     let row = adopted.api.get(&entity.name, key(entity, 1));
     for column in &entity.columns {
         assert_eq!(row[camel(&column.field)], value(column, 1), "{}.{}", entity.table, column.name);

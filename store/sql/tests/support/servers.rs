@@ -1,4 +1,4 @@
-//! One server of each product for all tests of a process, and a database of its own for each.
+//! One server of each kind for all tests of a process, and a database of its own for each.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -7,7 +7,7 @@ use rowkeep_mysql::Connection;
 use rowkeep_record::Codecs;
 use rowkeep_sql::Allow;
 use rowkeep_sql::mysql::{Database, MySqlStore, Options};
-use testkit::{DatabaseServer, Product};
+use testkit::{DatabaseServer, Group, Product, Vitess};
 
 /// What is written need not survive the server.
 const FAST: [&str; 4] =
@@ -23,34 +23,85 @@ pub(crate) fn server(product: Product) -> &'static DatabaseServer {
     server.get_or_init(|| DatabaseServer::start_with(product, &FAST))
 }
 
+/// Where a test's database lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Home {
+    /// In a single server.
+    Server(Product),
+    /// In three members of MySQL's Group Replication.
+    Group,
+    /// In a keyspace of Vitess that has one shard.
+    Vitess,
+    /// In one of two shards.
+    Shards,
+}
+
+/// Keyspaces of a kind: as many as tests run at once on a large machine, because they are made with the gateway.
+const KEYSPACES: u32 = 4;
+
+impl From<Product> for Home {
+    fn from(product: Product) -> Self {
+        Self::Server(product)
+    }
+}
+
+impl Home {
+    /// Whether there are only as many databases as were made at the start.
+    fn is_counted(self) -> bool {
+        matches!(self, Self::Vitess | Self::Shards)
+    }
+
+    pub(crate) fn url_of(self, database: &str) -> String {
+        match self {
+            Self::Server(product) => server(product).url_of(database),
+            Self::Group => {
+                let group = group();
+                group.server(group.primary()).url_of(database)
+            }
+            Self::Vitess | Self::Shards => vitess().url_of(database),
+        }
+    }
+}
+
+pub(crate) fn vitess() -> &'static Vitess {
+    static VITESS: OnceLock<Vitess> = OnceLock::new();
+    VITESS.get_or_init(|| Vitess::start(KEYSPACES, KEYSPACES))
+}
+
+pub(crate) fn group() -> &'static Group {
+    static GROUP: OnceLock<Group> = OnceLock::new();
+    GROUP.get_or_init(Group::start)
+}
+
 /// An empty database with the tables of the suite's schema; emptied and used again by another test.
 pub(crate) struct Lease {
-    product: Product,
+    home: Home,
     name: String,
 }
 
 /// Databases that no test uses now.
-static FREE: Mutex<Vec<(Product, String)>> = Mutex::new(Vec::new());
+static FREE: Mutex<Vec<(Home, String)>> = Mutex::new(Vec::new());
 
-fn free(product: Product) -> Option<String> {
+fn free(home: Home) -> Option<String> {
     let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
-    let at = free.iter().position(|(of, _)| *of == product)?;
+    let at = free.iter().position(|(of, _)| *of == home)?;
     Some(free.swap_remove(at).1)
 }
 
 impl Lease {
-    pub(crate) fn new(product: Product) -> Self {
-        Self { product, name: free(product).unwrap_or_else(|| make(product)) }
+    pub(crate) fn new(home: impl Into<Home>) -> Self {
+        let home = home.into();
+        Self { home, name: free(home).unwrap_or_else(|| make(home)) }
     }
 
     pub(crate) fn url(&self) -> String {
-        server(self.product).url_of(&self.name)
+        self.home.url_of(&self.name)
     }
 }
 
 /// An empty store of the suite's schema, and its database.
-pub(crate) fn store(product: Product) -> (Arc<MySqlStore>, Lease) {
-    let lease = Lease::new(product);
+pub(crate) fn store(home: impl Into<Home>) -> (Arc<MySqlStore>, Lease) {
+    let lease = Lease::new(home);
     let schema = schema();
     let database = Database::open(&options(&lease.url())).unwrap();
     let plan = database.plan(&schema).unwrap();
@@ -65,20 +116,32 @@ pub(crate) fn options(url: &str) -> Options {
     options
 }
 
-pub(crate) fn make(product: Product) -> String {
+pub(crate) fn make(home: impl Into<Home>) -> String {
     static MADE: Mutex<u32> = Mutex::new(0);
-    let mut made = MADE.lock().unwrap();
-    *made += 1;
-    let name = format!("test_{made}");
-    run(product, "test", &[format!("CREATE DATABASE {name} CHARACTER SET utf8mb4")]);
+    let home = home.into();
+    let number = {
+        let mut made = MADE.lock().unwrap();
+        *made += 1;
+        *made
+    };
+    let name = match home {
+        Home::Shards => format!("test_sharded_{number}"),
+        _ => format!("test_{number}"),
+    };
+    if home.is_counted() {
+        assert!(number <= KEYSPACES, "run with --test-threads={KEYSPACES}");
+        return name;
+    }
+    run(home, "test", &[format!("CREATE DATABASE {name} CHARACTER SET utf8mb4")]);
     name
 }
 
 /// Runs statements on a connection of their own; the first column of what they answer.
-pub(crate) fn run(product: Product, database: &str, statements: &[String]) -> Vec<String> {
+pub(crate) fn run(home: impl Into<Home>, database: &str, statements: &[String]) -> Vec<String> {
+    let address = home.into().url_of(database).parse().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let mut connection = Connection::open(&server(product).url_of(database).parse().unwrap()).await.unwrap();
+        let mut connection = Connection::open(&address).await.unwrap();
         let mut answered = Vec::new();
         for sql in statements {
             let rows = connection.query(sql).await.unwrap();
@@ -91,24 +154,24 @@ pub(crate) fn run(product: Product, database: &str, statements: &[String]) -> Ve
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        // A test that failed may have left anything; nobody else gets it.
-        if std::thread::panicking() {
+        // A test that failed may have left anything; nobody else gets it, unless there are no more.
+        if std::thread::panicking() && !self.home.is_counted() {
             return;
         }
         let list = "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() \
                     AND TABLE_NAME NOT IN ('rowkeep_meta')";
-        let tables = run(self.product, &self.name, &[list.to_owned()]);
+        let tables = run(self.home, &self.name, &[list.to_owned()]);
         let used: Vec<String> = tables.iter().map(|t| format!("SELECT '{t}' FROM `{t}` LIMIT 1")).collect();
         let counted = schema();
         let counted = counted.entities.iter().filter(|entity| {
             entity.columns.iter().any(|column| column.generated == Some(rowkeep_schema::Generated::AutoIncrement))
         });
-        let mut used = run(self.product, &self.name, &used);
+        let mut used = run(self.home, &self.name, &used);
         used.extend(counted.map(|entity| entity.table.clone()));
         let mut empty: Vec<String> = used.iter().map(|table| format!("TRUNCATE `{table}`")).collect();
         empty.push("DELETE FROM rowkeep_meta WHERE name = 'version_floor'".to_owned());
-        run(self.product, &self.name, &empty);
+        run(self.home, &self.name, &empty);
         let name = std::mem::take(&mut self.name);
-        FREE.lock().unwrap_or_else(PoisonError::into_inner).push((self.product, name));
+        FREE.lock().unwrap_or_else(PoisonError::into_inner).push((self.home, name));
     }
 }

@@ -22,7 +22,7 @@ pub(super) enum Default {
 pub(super) fn default(dialect: Dialect, text: Option<&str>, is_marked: bool) -> Default {
     let Some(text) = text else { return Default::None };
     let is_value = match dialect {
-        Dialect::MySql => !is_marked && !is_now(text),
+        Dialect::MySql | Dialect::Vitess => !is_marked && !is_now(text),
         Dialect::MariaDb | Dialect::Sqlite => false,
     };
     if is_value {
