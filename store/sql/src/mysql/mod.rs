@@ -5,6 +5,7 @@
 //! connection for itself ([`writes`]) and goes on to its end whether or not its caller still waits.
 
 mod catalogue;
+mod checks;
 mod database;
 mod errors;
 mod groups;

@@ -8,6 +8,7 @@ use kit_core::{Code, Error};
 use rowkeep_mysql::{Address, Connection, Error as DriverError, Product, Server, TlsMode};
 use tokio::time::timeout;
 
+use super::checks::no_access;
 use super::errors::classify;
 use crate::ddl::mysql::collation;
 use crate::dialect::Dialect;
@@ -41,7 +42,10 @@ impl Connector {
     /// # Errors
     /// `FAILED_PRECONDITION` with what to do if it cannot be used.
     pub(super) async fn find(address: Address) -> Result<Self, Error> {
-        let mut connection = Connection::open(&address).await.map_err(|error| refused(&address, error))?;
+        let mut connection = match Connection::open(&address).await {
+            Ok(connection) => connection,
+            Err(error) => return Err(refused(&address, error).await),
+        };
         let server = connection.server().clone();
         check_version(&server)?;
         let dialect = match server.product {
@@ -49,7 +53,9 @@ impl Connector {
             Product::MariaDb => Dialect::MariaDb,
         };
         let settings = settings(dialect);
-        connection.command(&settings).await.map_err(|error| refused(&address, error))?;
+        if let Err(error) = connection.command(&settings).await {
+            return Err(refused(&address, error).await);
+        }
         connection.close().await;
         let (address, settings, version) = (Arc::new(address), settings.into(), server.version.into());
         Ok(Self { address, settings, dialect, version })
@@ -118,7 +124,7 @@ fn check_version(server: &Server) -> Result<(), Error> {
 }
 
 /// Why a server cannot be used at start, with what to do.
-fn refused(address: &Address, error: DriverError) -> Error {
+async fn refused(address: &Address, error: DriverError) -> Error {
     let name = address.database.as_deref().unwrap_or_default();
     let advice = match (&error, error.code()) {
         // A user may have to come encrypted, and the server then says no more than to a wrong password.
@@ -127,7 +133,7 @@ fn refused(address: &Address, error: DriverError) -> Error {
         }
         (_, Some(1045)) => "; check user and password in the address".to_owned(),
         (_, Some(1049)) => format!("; make it first: CREATE DATABASE `{name}` CHARACTER SET utf8mb4"),
-        (_, Some(1044)) => format!("; GRANT ALL ON `{name}`.* TO the user, or check the database's name"),
+        (_, Some(1044)) => no_access(address).await,
         (_, Some(_)) => return classify(error),
         // It says itself what to do.
         (DriverError::Tls(_), None) => String::new(),

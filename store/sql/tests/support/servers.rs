@@ -44,7 +44,7 @@ impl Lease {
     }
 
     pub(crate) fn url(&self) -> String {
-        server(self.product).url_of(&self.name)
+        server(self.product).least_url_of(&self.name)
     }
 }
 
