@@ -24,6 +24,7 @@ mod steps;
 mod store;
 mod tx;
 mod values;
+mod watch;
 mod writes;
 
 pub use database::{Database, Options};

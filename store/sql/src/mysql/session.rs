@@ -2,11 +2,11 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kit_core::{Code, Error};
 use rowkeep_mysql::{Address, Connection, Error as DriverError, Product, Server, TlsMode};
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 
 use super::checks::no_access;
 use super::errors::classify;
@@ -22,8 +22,26 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits for an answer, but not for ever. A connection that is given up here is closed.
 pub(super) async fn patiently<T, E: From<DriverError>>(answer: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-    let silent = || DriverError::Io(io::Error::new(io::ErrorKind::TimedOut, "the database does not answer"));
-    timeout(PATIENCE, answer).await.unwrap_or_else(|_| Err(silent().into()))
+    patiently_until(None, answer).await
+}
+
+/// The same, and no longer than to a deadline.
+pub(super) async fn patiently_until<T, E: From<DriverError>>(
+    deadline: Option<Instant>,
+    answer: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let last = Instant::now() + PATIENCE;
+    let last = deadline.map_or(last, |deadline| deadline.min(last));
+    let silent = || DriverError::Io(io::Error::new(io::ErrorKind::TimedOut, SILENT));
+    timeout_at(last.into(), answer).await.unwrap_or_else(|_| Err(silent().into()))
+}
+
+const SILENT: &str = "the database does not answer";
+
+/// Whether a connection was given up while the server was at work for it.
+pub(super) fn is_silent(error: &DriverError) -> bool {
+    // The system has words of its own for a connection that broke by silence.
+    matches!(error, DriverError::Io(error) if error.kind() == io::ErrorKind::TimedOut && error.raw_os_error().is_none())
 }
 
 /// Opens connections to one server.
@@ -71,7 +89,7 @@ impl Connector {
     /// Ends a connection that nobody waits for any more, and what the server does for it.
     pub(super) async fn kill(&self, number: u32) {
         let killed = match Connection::open(&self.address).await {
-            Ok(mut connection) => connection.command(&format!("KILL {number}")).await.map(drop),
+            Ok(mut connection) => patiently(connection.command(&format!("KILL {number}"))).await.map(drop),
             Err(error) => Err(error),
         };
         if let Err(error) = killed {

@@ -13,6 +13,7 @@ use super::meta;
 use super::session::patiently;
 use super::store::Shared;
 use super::tx::MySqlTx;
+use super::watch::{Watch, late};
 
 /// Runs of one program: with jittered pauses between them, about two seconds in all.
 const ATTEMPTS: u32 = 12;
@@ -30,16 +31,20 @@ enum Run {
 }
 
 /// Runs a program until it has an answer.
-pub(super) async fn transact(shared: Arc<Shared>, mut program: Program) -> Result<Outcome, Error> {
+pub(super) async fn transact(shared: Arc<Shared>, mut program: Program, watch: &Watch) -> Result<Outcome, Error> {
     // Set once an earlier run may have happened: no error says then that nothing was written, unless the program itself
     // found that it had not.
     let (mut in_doubt, mut looked_again, mut fresh) = (false, false, false);
     for attempt in 1..=ATTEMPTS {
-        let (error, fate) = match run(&shared, &mut program, fresh).await {
+        let (error, fate) = match run(&shared, &mut program, watch, fresh).await {
             // It may have been refused for what the earlier run was about to commit; now that one has ended.
             Run::Answer(Err(error)) if in_doubt && !looked_again => {
                 looked_again = true;
                 (error, Fate::Conflict)
+            }
+            // The deadline kept it from being looked up.
+            Run::Answer(Err(error)) if in_doubt && error.code() == Code::DeadlineExceeded => {
+                return Err(unknown().with_source(error));
             }
             Run::Answer(answer) => return answer,
             Run::Failed(error, fate) => (error, fate),
@@ -68,7 +73,7 @@ fn pause(attempt: u32) -> Duration {
     Duration::from_micros(rand::random_range(0..=most * 1000))
 }
 
-async fn run(shared: &Arc<Shared>, program: &mut Program, fresh: bool) -> Run {
+async fn run(shared: &Arc<Shared>, program: &mut Program, watch: &Watch, fresh: bool) -> Run {
     let mut held = match shared.writers.take(fresh).await {
         Ok(held) => held,
         Err(error) => {
@@ -77,12 +82,14 @@ async fn run(shared: &Arc<Shared>, program: &mut Program, fresh: bool) -> Run {
         }
     };
     let connection = held.connection();
-    let mut tx = MySqlTx::new(shared, connection);
+    let mut tx = MySqlTx::new(shared, connection, watch.deadline());
     let result = program.run(&mut tx).await;
-    let (begun, version, fate) = (tx.has_begun(), tx.version, tx.fate);
+    let (begun, version, fate, silent) = (tx.has_begun(), tx.version, tx.fate, tx.silent);
     if let Some(fate) = fate {
         if fate == Fate::Conflict {
             roll_back(connection).await;
+        } else if silent {
+            held.abandon();
         }
         return Run::Failed(conflict(result.err(), fate), fate);
     }
@@ -96,6 +103,10 @@ async fn run(shared: &Arc<Shared>, program: &mut Program, fresh: bool) -> Run {
         roll_back(connection).await;
         return Run::Failed(error, Fate::Refused);
     }
+    let Some(before) = watch.commits() else {
+        roll_back(connection).await;
+        return Run::Answer(Err(late()));
+    };
     match patiently(connection.command("COMMIT")).await {
         Ok(_) => {
             shared.position.fetch_add(1, Ordering::Release);
@@ -105,6 +116,7 @@ async fn run(shared: &Arc<Shared>, program: &mut Program, fresh: bool) -> Run {
             Fate::Lost => Run::Unknown(error),
             // A commit that is refused has been rolled back, or is now.
             fate => {
+                watch.undone(&before);
                 roll_back(connection).await;
                 Run::Failed(classify(error), fate)
             }
