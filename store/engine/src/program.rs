@@ -39,6 +39,11 @@ pub struct Outcome {
 }
 
 impl Program {
+    /// When its caller stops waiting.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
     /// Whether its outcome is remembered under a request id: run again, it answers what the first run did.
     pub fn is_remembered(&self) -> bool {
         self.request.is_some() && !self.validate_only

@@ -20,6 +20,7 @@ use super::servers::no_primary;
 use super::session::patiently;
 use super::store::Shared;
 use super::tx::MySqlTx;
+use super::watch::{Before, Watch, late};
 use super::writes::{place, reserve, roll_back, transact, unknown};
 
 /// Groups that run at the same time: while one is flushed, others are filled.
@@ -40,6 +41,7 @@ struct Waiting {
 struct Member {
     program: Program,
     answer: oneshot::Sender<Result<Outcome, Error>>,
+    watch: Arc<Watch>,
 }
 
 impl Groups {
@@ -62,15 +64,17 @@ impl Groups {
 /// Runs a program with others.
 pub(super) fn join(shared: &Arc<Shared>, runtime: &Handle, program: Program) -> Reply<'static, Result<Outcome, Error>> {
     let (answer, answered) = oneshot::channel();
+    let watch = Arc::new(Watch::until(program.deadline()));
     let mut waiting = shared.groups.lock();
-    waiting.programs.push_back(Member { program, answer });
+    waiting.programs.push_back(Member { program, answer, watch: Arc::clone(&watch) });
     let starts = waiting.running < AT_ONCE;
     waiting.running += usize::from(starts);
     drop(waiting);
     if starts {
         runtime.spawn(work(Arc::clone(shared)));
     }
-    Reply::later(async move { answered.await.unwrap_or_else(|_| Err(Error::internal("a write panicked"))) })
+    let answered = async { answered.await.unwrap_or_else(|_| Err(Error::internal("a write panicked"))) };
+    Reply::later(async move { watch.wait(answered).await })
 }
 
 async fn work(shared: Arc<Shared>) {
@@ -93,9 +97,9 @@ async fn run(shared: Arc<Shared>, mut members: Vec<Member>) {
         }
         Err(error) => {
             tracing::debug!(error = &error as &dyn std::error::Error, "a group of writes is run one by one");
-            for Member { program, answer } in members {
+            for Member { program, answer, watch } in members.into_iter().filter(|member| !member.answer.is_closed()) {
                 let shared = Arc::clone(&shared);
-                tokio::spawn(async move { drop(answer.send(transact(shared, program).await)) });
+                tokio::spawn(async move { drop(answer.send(transact(shared, program, &watch).await)) });
             }
         }
     }
@@ -106,16 +110,20 @@ async fn together(shared: &Arc<Shared>, members: &mut [Member]) -> Result<Vec<Re
     let server = shared.servers.writer()?;
     let mut held = server.pool.take(false).await?;
     let connection = held.connection();
-    let mut tx = MySqlTx::new(shared, connection);
+    let deadline = members.iter().filter_map(|member| member.watch.deadline()).min();
+    let mut tx = MySqlTx::new(shared, connection, deadline);
     let mut results = Vec::with_capacity(members.len());
-    for member in members {
+    for member in members.iter_mut() {
         let result = member.program.run(&mut tx).await;
         if let Some(fate) = tx.fate {
             shared.count(fate);
-            if fate == Fate::Lost {
-                shared.servers.doubt(server);
-            } else {
+            if fate != Fate::Lost {
                 roll_back(connection).await;
+            } else {
+                shared.servers.doubt(server);
+                if tx.silent {
+                    held.abandon();
+                }
             }
             return Err(result.err().unwrap_or_else(|| Error::internal("a failure without an error")));
         }
@@ -133,6 +141,10 @@ async fn together(shared: &Arc<Shared>, members: &mut [Member]) -> Result<Vec<Re
         roll_back(connection).await;
         return Err(no_primary());
     }
+    let Some(before) = commits(members) else {
+        roll_back(connection).await;
+        return Err(late());
+    };
     match patiently(connection.command("COMMIT")).await {
         Ok(done) => {
             shared.commits.fetch_add(1, Ordering::Relaxed);
@@ -150,8 +162,23 @@ async fn together(shared: &Arc<Shared>, members: &mut [Member]) -> Result<Vec<Re
             Ok(results.into_iter().map(doubt).collect())
         }
         Err(error) => {
+            undone(members, &before);
             roll_back(connection).await;
             Err(classify(error))
         }
     }
+}
+
+/// Whether all members may be committed; if one may not, none is.
+fn commits(members: &[Member]) -> Option<Vec<Before>> {
+    let before: Vec<Before> = members.iter().map_while(|member| member.watch.commits()).collect();
+    if before.len() == members.len() {
+        return Some(before);
+    }
+    undone(members, &before);
+    None
+}
+
+fn undone(members: &[Member], before: &[Before]) {
+    members.iter().zip(before).for_each(|(member, before)| member.watch.undone(before));
 }

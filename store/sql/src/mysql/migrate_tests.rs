@@ -40,6 +40,8 @@ fn users() -> Table {
 /// A database of its own, with the users table.
 struct Given {
     options: Options,
+    /// Of somebody else.
+    other: Options,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -49,9 +51,13 @@ impl Given {
         let server = DatabaseServer::shared(product);
         let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let given = Self { options: Options::new(server.url_of(&name).parse().unwrap()), runtime };
-        let mut base = Options::new(server.url().parse().unwrap());
-        given.run_at(&mut base, &format!("CREATE DATABASE {name} CHARACTER SET utf8mb4"));
+        let options = |url: String| Options::new(url.parse().unwrap());
+        let (options, other) = (options(server.least_url_of(&name)), options(server.url_of(&name)));
+        let given = Self { options, other, runtime };
+        given.run_at(
+            &Options::new(server.url().parse().unwrap()),
+            &format!("CREATE DATABASE {name} CHARACTER SET utf8mb4"),
+        );
         let (schema, database) = (schema(&[users()]), given.open());
         database.apply(&database.plan(&schema).unwrap(), &schema, b"snapshot", &Allow::default()).unwrap();
         if !rows.is_empty() {
@@ -67,10 +73,10 @@ impl Given {
 
     /// Runs a statement as somebody else would; the values it answers, row by row.
     fn run(&self, sql: &str) -> Vec<String> {
-        self.run_at(&mut self.options.clone(), sql)
+        self.run_at(&self.other, sql)
     }
 
-    fn run_at(&self, options: &mut Options, sql: &str) -> Vec<String> {
+    fn run_at(&self, options: &Options, sql: &str) -> Vec<String> {
         self.runtime.block_on(async {
             let mut connection = Connection::open(&options.address).await.unwrap();
             let rows = connection.query(sql).await.unwrap();

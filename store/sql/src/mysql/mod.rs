@@ -5,6 +5,7 @@
 //! connection for itself ([`writes`]) and goes on to its end whether or not its caller still waits.
 
 mod catalogue;
+mod checks;
 mod database;
 mod discovery;
 mod errors;
@@ -25,6 +26,7 @@ mod steps;
 mod store;
 mod tx;
 mod values;
+mod watch;
 mod writes;
 
 pub use database::{Database, Options};

@@ -17,6 +17,7 @@ use super::errors::{Fate, counts_no_further};
 use super::groups::{self, Groups};
 use super::reads::{Found, Read};
 use super::servers::{Kind, Server, ServerStatus, Servers, ask};
+use super::watch::Watch;
 use super::{load, meta, reads, writes};
 use crate::dialect::Dialect;
 use crate::statements::EntitySql;
@@ -281,7 +282,10 @@ impl Rows for MySqlStore {
         if program.only_adds() {
             return groups::join(&self.shared, &self.runtime, program);
         }
-        self.spawn(writes::transact(Arc::clone(&self.shared), program))
+        let watch = Arc::new(Watch::until(program.deadline()));
+        let (shared, waiting) = (Arc::clone(&self.shared), Arc::clone(&watch));
+        let answer = self.spawn(async move { writes::transact(shared, program, &watch).await });
+        Reply::later(async move { waiting.wait(answer).await })
     }
 
     fn load(&self, batch: LoadBatch) -> Reply<'static, Result<LoadOutcome, Error>> {

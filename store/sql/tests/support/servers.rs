@@ -53,10 +53,10 @@ impl Home {
 
     pub(crate) fn url_of(self, database: &str) -> String {
         match self {
-            Self::Server(product) => server(product).url_of(database),
+            Self::Server(product) => server(product).least_url_of(database),
             Self::Group => {
                 let group = group();
-                group.server(group.primary()).url_of(database)
+                group.server(group.primary()).least_url_of(database)
             }
             Self::Vitess | Self::Shards => vitess().url_of(database),
         }
