@@ -107,6 +107,13 @@ impl Cluster {
         self.wait_for_replicas();
     }
 
+    /// Waits until every replica has done what the primary has.
+    pub fn catch_up(&self) {
+        let primary = &self.servers[self.primary()];
+        let written = primary.admin(primary.product().written());
+        self.replicas().into_iter().for_each(|replica| catch_up(&self.servers[replica], &written));
+    }
+
     /// What a replica receives is no more done: it grows old.
     pub fn stop_sql_thread(&self, replica: usize) {
         self.servers[replica].admin("STOP REPLICA SQL_THREAD");
