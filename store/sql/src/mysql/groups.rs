@@ -6,16 +6,17 @@
 //! a transaction do not wait for each other's neighbours. Whatever goes wrong with the transaction itself, each program is
 //! then run alone, as if there had been no group.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kit_core::{Error, Reply};
 use rowkeep_engine::{Outcome, Program};
+use rowkeep_schema::EntityId;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::errors::{Fate, classify, fate};
+use super::errors::{Fate, classify, is_undone};
 use super::servers::no_primary;
 use super::session::patiently;
 use super::store::Shared;
@@ -23,18 +24,19 @@ use super::tx::MySqlTx;
 use super::watch::{Before, Watch, late};
 use super::writes::{place, reserve, roll_back, transact, unknown};
 
-/// Groups that run at the same time: while one is flushed, others are filled.
+/// Groups of a table that run at the same time: while one is flushed, others are filled.
 const AT_ONCE: usize = 3;
 /// Programs of a group.
 const MOST: usize = 64;
 
-/// Programs that wait for a group, and how many groups run.
+/// Programs that wait for a group, by table: while one is locked, or slow, rows of the others go on.
 #[derive(Default)]
-pub(super) struct Groups(Mutex<Waiting>);
+pub(super) struct Groups(Mutex<BTreeMap<EntityId, Waiting>>);
 
 #[derive(Default)]
 struct Waiting {
     programs: VecDeque<Member>,
+    /// Groups.
     running: usize,
 }
 
@@ -45,13 +47,14 @@ struct Member {
 }
 
 impl Groups {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<EntityId, Waiting>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The next group, or none: whoever asks then stops.
-    fn next(&self) -> Option<Vec<Member>> {
-        let mut waiting = self.lock();
+    fn next(&self, entity: EntityId) -> Option<Vec<Member>> {
+        let mut tables = self.lock();
+        let waiting = tables.get_mut(&entity)?;
         let count = waiting.programs.len().min(MOST);
         if count == 0 {
             waiting.running -= 1;
@@ -62,23 +65,29 @@ impl Groups {
 }
 
 /// Runs a program with others.
-pub(super) fn join(shared: &Arc<Shared>, runtime: &Handle, program: Program) -> Reply<'static, Result<Outcome, Error>> {
+pub(super) fn join(
+    shared: &Arc<Shared>,
+    runtime: &Handle,
+    entity: EntityId,
+    program: Program,
+) -> Reply<'static, Result<Outcome, Error>> {
     let (answer, answered) = oneshot::channel();
     let watch = Arc::new(Watch::until(program.deadline()));
-    let mut waiting = shared.groups.lock();
+    let mut tables = shared.groups.lock();
+    let waiting = tables.entry(entity).or_default();
     waiting.programs.push_back(Member { program, answer, watch: Arc::clone(&watch) });
     let starts = waiting.running < AT_ONCE;
     waiting.running += usize::from(starts);
-    drop(waiting);
+    drop(tables);
     if starts {
-        runtime.spawn(work(Arc::clone(shared)));
+        runtime.spawn(work(Arc::clone(shared), entity));
     }
     let answered = async { answered.await.unwrap_or_else(|_| Err(Error::internal("a write panicked"))) };
     Reply::later(async move { watch.wait(answered).await })
 }
 
-async fn work(shared: Arc<Shared>) {
-    while let Some(mut members) = shared.groups.next() {
+async fn work(shared: Arc<Shared>, entity: EntityId) {
+    while let Some(mut members) = shared.groups.next(entity) {
         // A caller who went away before anything was done wants nothing done.
         members.retain(|member| !member.answer.is_closed());
         let group = tokio::spawn(run(Arc::clone(&shared), members)).await;
@@ -154,11 +163,12 @@ async fn together(shared: &Arc<Shared>, members: &mut [Member]) -> Result<Vec<Re
             }
             Ok(results)
         }
-        Err(error) if fate(&error) == Fate::Lost => {
+        Err(error) if !is_undone(&error) => {
+            roll_back(connection).await;
             shared.count(Fate::Lost);
             shared.servers.doubt(server);
             let doubt = |result: Result<Outcome, Error>| result.and_then(|_| Err(unknown()));
-            tracing::warn!(%error, "the connection was lost while writes were committed");
+            tracing::warn!(%error, "writes were being committed, and whether they were is not known");
             Ok(results.into_iter().map(doubt).collect())
         }
         Err(error) => {

@@ -17,6 +17,7 @@ use super::errors::{Fate, counts_no_further};
 use super::groups::{self, Groups};
 use super::reads::{Found, Read};
 use super::servers::{Kind, Server, ServerStatus, Servers, ask};
+use super::session::patiently;
 use super::watch::Watch;
 use super::{load, meta, reads, writes};
 use crate::dialect::Dialect;
@@ -114,9 +115,10 @@ impl Shared {
         let mut removed = 0;
         for sql in self.sweeps.iter().map(String::as_str) {
             let now = super::values::param(rowkeep_record::ValueRef::Int(now), rowkeep_schema::Storage::Timestamp);
-            removed += meta::run(held.connection(), sql, &[now, Param::Int(SWEPT)]).await?;
+            removed += patiently(meta::run(held.connection(), sql, &[now, Param::Int(SWEPT)])).await?;
         }
-        removed += meta::run(held.connection(), meta::FORGET, &[Param::Int(now), Param::Int(SWEPT)]).await?;
+        let forget = [Param::Int(now), Param::Int(SWEPT)];
+        removed += patiently(meta::run(held.connection(), meta::FORGET, &forget)).await?;
         Ok(removed)
     }
 }
@@ -279,8 +281,8 @@ impl Rows for MySqlStore {
     }
 
     fn transact(&self, program: Program) -> Reply<'static, Result<Outcome, Error>> {
-        if program.only_adds() {
-            return groups::join(&self.shared, &self.runtime, program);
+        if let Some(entity) = program.only_adds() {
+            return groups::join(&self.shared, &self.runtime, entity, program);
         }
         let watch = Arc::new(Watch::until(program.deadline()));
         let (shared, waiting) = (Arc::clone(&self.shared), Arc::clone(&watch));

@@ -8,7 +8,7 @@ use kit_core::{Applied, Code, Error};
 use rowkeep_engine::{Outcome, Position, Program};
 use rowkeep_mysql::{Connection, Done, Error as DriverError, Param};
 
-use super::errors::{Fate, classify, fate as fate_of};
+use super::errors::{Fate, classify, fate as fate_of, is_undone};
 use super::meta;
 use super::servers::{self, Server, no_primary};
 use super::session::patiently;
@@ -144,15 +144,18 @@ async fn run_on(shared: &Arc<Shared>, server: &Server, program: &mut Program, wa
             }
             Run::Answer(result)
         }
-        Err(error) => match fate_of(&error) {
-            Fate::Lost => Run::Unknown(error),
-            // A commit that is refused has been rolled back, or is now.
-            fate => {
-                watch.undone(&before);
-                roll_back(connection).await;
-                Run::Failed(classify(error), fate)
-            }
-        },
+        // It has been rolled back, or is now.
+        Err(error) if is_undone(&error) => {
+            let fate = fate_of(&error);
+            watch.undone(&before);
+            roll_back(connection).await;
+            Run::Failed(classify(error), fate)
+        }
+        Err(error) => {
+            // What the server still knows of it is not for the next.
+            roll_back(connection).await;
+            Run::Unknown(error)
+        }
     }
 }
 
@@ -196,8 +199,8 @@ fn conflict(error: Option<Error>, fate: Fate) -> Error {
 }
 
 pub(super) fn unknown() -> Error {
-    let message = "the connection to the database was lost while the write was committed; whether it happened is not \
-         known: read, or send the request again with the request id it had";
+    let message = "the database failed, or the connection to it, while the write was committed; whether it happened is \
+         not known: read, or send the request again with the request id it had";
     Error::new(Code::Unavailable, "COMMIT_UNKNOWN", message).with_applied(Applied::Unknown)
 }
 

@@ -1,6 +1,12 @@
 //! What becomes of reads and writes when the server dies, hangs, or its answer is lost.
 #![allow(clippy::unwrap_used, reason = "clippy knows tests only by their attribute")]
 
+mod calls;
+mod cancelled;
+mod disk;
+mod limits;
+mod network;
+
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
