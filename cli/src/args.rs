@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Dump(Dump),
     /// Copy the data while a server may be running on it
     Backup(Backup),
+    /// Show the database servers: which is the primary, which are how far behind
+    Status(Status),
     /// Show the effective configuration and where each value came from
     Config(Config),
 }
@@ -125,6 +127,15 @@ pub(crate) struct Check {
 pub(crate) struct Migrate {
     #[command(flatten)]
     pub(crate) schema: SchemaArgs,
+    #[command(flatten)]
+    pub(crate) settings: SettingArgs,
+    /// Print as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Status {
     #[command(flatten)]
     pub(crate) settings: SettingArgs,
     /// Print as JSON

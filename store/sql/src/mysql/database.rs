@@ -54,7 +54,7 @@ pub struct Database {
 pub(super) struct Background(Option<Runtime>);
 
 impl Background {
-    fn new() -> Result<Self, Error> {
+    pub(super) fn new() -> Result<Self, Error> {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(1).thread_name("rowkeep-mysql").enable_all().build();
         runtime.map(|runtime| Self(Some(runtime))).map_err(Error::internal)

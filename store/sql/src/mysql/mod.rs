@@ -30,6 +30,7 @@ mod watch;
 mod writes;
 
 pub use database::{Database, Options};
+pub use discovery::{Sight, SightedServer, look};
 pub use import::{GivenKey, ImportOptions, Imported, import};
 pub use migrate::preview;
 pub use rowkeep_mysql::Address;

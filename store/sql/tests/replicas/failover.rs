@@ -16,7 +16,7 @@ testkit::on_both_products! {
 }
 
 /// Clients that add rows without end.
-struct Writers<'a> {
+pub(crate) struct Writers<'a> {
     lab: &'a Lab,
     next: AtomicI64,
     stop: AtomicBool,
@@ -54,7 +54,7 @@ impl<'a> Writers<'a> {
     }
 
     /// Waits for a write that is answered from now on; how long that took.
-    fn next_answer(&self) -> Duration {
+    pub(crate) fn next_answer(&self) -> Duration {
         let since = Instant::now();
         testkit::wait_until("a write to be answered", || self.last().is_some_and(|last| last > since));
         since.elapsed()
@@ -74,7 +74,7 @@ impl<'a> Writers<'a> {
     }
 }
 
-fn with_writers(lab: &Lab, faults: impl FnOnce(&Writers<'_>)) {
+pub(crate) fn with_writers(lab: &Lab, faults: impl FnOnce(&Writers<'_>)) {
     let writers = Writers::new(lab);
     std::thread::scope(|scope| {
         let running: Vec<_> = (0..4).map(|_| scope.spawn(|| writers.run())).collect();

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "clippy knows tests only by their attribute")]
 
 mod failover;
+mod group;
 mod lab;
 mod sessions;
 mod start;
