@@ -90,6 +90,7 @@ fn a_session_never_goes_back_whatever_becomes_of_replicas(product: Product) {
             .collect();
         let calm = Duration::from_millis(1500);
         std::thread::sleep(calm);
+        wait_until("enough reads to count", || readers.reads.load(Ordering::Relaxed) > 1000);
         let (reads, fallbacks) = (readers.reads.load(Ordering::Relaxed), lab.store.stats().fallbacks);
         let on_replicas: u64 = lab.reads()[1..].iter().sum();
         let share = fallbacks as f64 / reads as f64;
@@ -111,7 +112,6 @@ fn a_session_never_goes_back_whatever_becomes_of_replicas(product: Product) {
         for client in running {
             client.join().unwrap();
         }
-        assert!(reads > 500, "{reads}");
         assert!(share <= 0.01, "{fallbacks} of {reads} session reads fell back to the primary");
     });
 }
