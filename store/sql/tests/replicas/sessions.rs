@@ -6,7 +6,7 @@ use rowkeep_engine::Freshness;
 use rowkeep_sql::mysql::Role;
 use testkit::{Cluster, Product, wait_until};
 
-use super::lab::{Client, Lab};
+use super::lab::{Client, Lab, Stop};
 
 testkit::on_both_products! {
     each_level_of_freshness_is_kept
@@ -80,6 +80,7 @@ fn a_session_never_goes_back_whatever_becomes_of_replicas(product: Product) {
         reads: AtomicU64::new(0),
     };
     std::thread::scope(|scope| {
+        let stop = Stop(&readers.stop);
         let running: Vec<_> = (0..clients)
             .map(|own| {
                 scope.spawn({
@@ -108,7 +109,7 @@ fn a_session_never_goes_back_whatever_becomes_of_replicas(product: Product) {
         std::thread::sleep(calm);
         cluster.server(2).resume();
         std::thread::sleep(calm);
-        readers.stop.store(true, Ordering::Release);
+        drop(stop);
         for client in running {
             client.join().unwrap();
         }
