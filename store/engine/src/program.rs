@@ -8,7 +8,7 @@ use kit_core::{Code, Deadline, Error};
 use crate::commit::{Commit, replay};
 use crate::engine::Shared;
 use crate::prepare::{PreparedOperation, PreparedWrite};
-use crate::{Remembered, Tx, WriteResult};
+use crate::{Isolation, Remembered, Tx, WriteResult};
 
 /// A prepared commit. Cheap to move to another thread, may be run again after a conflict.
 pub struct Program {
@@ -16,6 +16,7 @@ pub struct Program {
     pub(crate) writes: Vec<PreparedWrite>,
     pub(crate) request: Option<Request>,
     pub(crate) validate_only: bool,
+    pub(crate) isolation: Isolation,
     pub(crate) deadline: Option<Instant>,
 }
 
@@ -42,9 +43,14 @@ impl Program {
         self.request.is_some() && !self.validate_only
     }
 
+    /// What it promises beside others. Never more than the storage's [`Capabilities`](crate::Capabilities) say.
+    pub fn isolation(&self) -> Isolation {
+        self.isolation
+    }
+
     /// Whether it adds one row and neither reads nor locks anything else: no reference to check, no precondition, nothing
-    /// to remember, no expired or hidden row that may be in the way, no row to read back afterwards. Such programs can
-    /// share a transaction without getting in each other's way.
+    /// to remember, no expired or hidden row that may be in the way, no row to read back afterwards, no promise beyond its
+    /// own row. Such programs can share a transaction without getting in each other's way.
     pub fn only_adds(&self) -> bool {
         let [write] = self.writes.as_slice() else { return false };
         let entity = self.shared.entity(write.entity);
@@ -52,6 +58,7 @@ impl Program {
             && write.precondition.is_empty()
             && self.request.is_none()
             && !self.validate_only
+            && self.isolation == Isolation::ReadCommitted
             && entity.versioned
             && self.shared.plan(write.entity).references.is_empty()
             && entity.expire.is_none()

@@ -71,6 +71,7 @@ impl EngineSurface {
             request_id: message.text("request_id"),
             fingerprint,
             validate_only: message.flag("validate_only"),
+            isolation: requests::isolation(message)?,
             deadline: Some(Instant::now() + Duration::from_secs(60)),
         };
         self.wait(self.engine.commit(request))

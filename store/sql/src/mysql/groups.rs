@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kit_core::{Error, Reply};
-use rowkeep_engine::{Outcome, Program};
+use rowkeep_engine::{Isolation, Outcome, Program};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
@@ -104,7 +104,7 @@ async fn run(shared: Arc<Shared>, mut members: Vec<Member>) {
 async fn together(shared: &Arc<Shared>, members: &mut [Member]) -> Result<Vec<Result<Outcome, Error>>, Error> {
     let mut held = shared.writers.take(false).await?;
     let connection = held.connection();
-    let mut tx = MySqlTx::new(shared, connection);
+    let mut tx = MySqlTx::new(shared, connection, Isolation::ReadCommitted);
     let mut results = Vec::with_capacity(members.len());
     for member in members {
         let result = member.program.run(&mut tx).await;

@@ -150,6 +150,7 @@ impl MySqlStore {
                 version: connector.version.to_string(),
                 durable: true,
                 max_writes: 10_000,
+                serializable: true,
             },
             writers: Pool::new(connector, write_connections),
             schema,

@@ -77,7 +77,7 @@ async fn run(shared: &Arc<Shared>, program: &mut Program, fresh: bool) -> Run {
         }
     };
     let connection = held.connection();
-    let mut tx = MySqlTx::new(shared, connection);
+    let mut tx = MySqlTx::new(shared, connection, program.isolation());
     let result = program.run(&mut tx).await;
     let (begun, version, fate) = (tx.has_begun(), tx.version, tx.fate);
     if let Some(fate) = fate {
