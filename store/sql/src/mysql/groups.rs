@@ -87,21 +87,27 @@ async fn run(shared: Arc<Shared>, mut members: Vec<Member>) {
     match together(&shared, &mut members).await {
         Ok(results) => {
             for (member, result) in members.into_iter().zip(results) {
-                let _ = member.answer.send(result);
+                match result {
+                    Some(result) => drop(member.answer.send(result)),
+                    None => alone(&shared, member),
+                }
             }
         }
         Err(error) => {
             tracing::debug!(error = &error as &dyn std::error::Error, "a group of writes is run one by one");
-            for Member { program, answer } in members {
-                let shared = Arc::clone(&shared);
-                tokio::spawn(async move { drop(answer.send(transact(shared, program).await)) });
-            }
+            members.into_iter().for_each(|member| alone(&shared, member));
         }
     }
 }
 
-/// What each program answers, once what they wrote is durable. An error means that nothing was.
-async fn together(shared: &Arc<Shared>, members: &mut [Member]) -> Result<Vec<Result<Outcome, Error>>, Error> {
+fn alone(shared: &Arc<Shared>, Member { program, answer }: Member) {
+    let shared = Arc::clone(shared);
+    tokio::spawn(async move { drop(answer.send(transact(shared, program).await)) });
+}
+
+/// What each program answers, once what they wrote is durable; `None` if it has to be run again. An error means that
+/// nothing was written.
+async fn together(shared: &Arc<Shared>, members: &mut [Member]) -> Result<Vec<Option<Result<Outcome, Error>>>, Error> {
     let mut held = shared.writers.take(false).await?;
     let connection = held.connection();
     let mut tx = MySqlTx::new(shared, connection, Isolation::ReadCommitted);
@@ -121,7 +127,7 @@ async fn together(shared: &Arc<Shared>, members: &mut [Member]) -> Result<Vec<Re
     }
     let (begun, version) = (tx.has_begun(), tx.version);
     if !begun {
-        return Ok(results);
+        return Ok(results.into_iter().map(Some).collect());
     }
     if let Err(error) = reserve(shared, version).await {
         roll_back(connection).await;
@@ -130,12 +136,13 @@ async fn together(shared: &Arc<Shared>, members: &mut [Member]) -> Result<Vec<Re
     match patiently(connection.command("COMMIT")).await {
         Ok(_) => {
             shared.position.fetch_add(1, Ordering::Release);
-            Ok(results)
+            Ok(results.into_iter().map(Some).collect())
         }
         Err(error) if fate(&error) == Fate::Lost => {
             shared.count(Fate::Lost);
             shared.writers.forget();
-            let doubt = |result: Result<Outcome, Error>| result.and_then(|_| Err(unknown()));
+            // One that was refused wrote nothing; the row that was in its way may be another member's, and never have been.
+            let doubt = |result: Result<Outcome, Error>| result.is_ok().then(|| Err(unknown()));
             tracing::warn!(%error, "the connection was lost while writes were committed");
             Ok(results.into_iter().map(doubt).collect())
         }
