@@ -41,6 +41,7 @@ pub(super) async fn transact(shared: Arc<Shared>, mut program: Program) -> Resul
                 looked_again = true;
                 (error, Fate::Conflict)
             }
+            Run::Answer(Err(error)) if in_doubt && !is_verdict(&error) => (error, Fate::Refused),
             Run::Answer(answer) => return answer,
             Run::Failed(error, fate) => (error, fate),
             // Run again, it finds its own answer, or that there is none.
@@ -60,6 +61,15 @@ pub(super) async fn transact(shared: Arc<Shared>, mut program: Program) -> Resul
         tokio::time::sleep(pause(attempt)).await;
     }
     Err(Error::internal("a transaction without an end"))
+}
+
+/// Whether an error says what the program found in the rows, for which it waited until an earlier run of its own had ended.
+/// Others say nothing of that run: the deadline passed, the server takes no more writes, its disk is full.
+fn is_verdict(error: &Error) -> bool {
+    matches!(
+        error.code(),
+        Code::InvalidArgument | Code::NotFound | Code::AlreadyExists | Code::Aborted | Code::FailedPrecondition
+    )
 }
 
 /// Full jitter: those that were in each other's way do not meet again.
