@@ -16,11 +16,14 @@
 #![allow(clippy::print_stderr, reason = "what a run was is shown with its failure")]
 
 mod append;
+mod append_order;
 mod bank;
 mod idempotency;
 mod register;
 mod set;
 mod stage;
+
+use std::time::Duration;
 
 use testkit::Product;
 
@@ -29,16 +32,25 @@ use bank::Bank;
 use idempotency::Requests;
 use register::Registers;
 use set::Set;
-use stage::{Plan, Workload, run};
+use stage::{Plan, Workload, run, run_embedded};
 
 testkit::on_both_products! {
     what_is_promised_holds_while_the_server_fails
 }
 
 fn what_is_promised_holds_while_the_server_fails(product: Product) {
+    side_by_side(|workloads| run(product, workloads, Plan::short()));
+}
+
+#[test]
+fn what_is_promised_holds_on_the_embedded_store() {
+    side_by_side(|workloads| run_embedded(workloads, Duration::from_secs(1)));
+}
+
+fn side_by_side(run: impl FnOnce(&[&dyn Workload])) {
     let (registers, bank, set, requests) = (Registers::new(3), Bank::new(3), Set::new(6), Requests::new(2));
     let (committed, serializable) = (Appends::new(Level::ReadCommitted, 3), Appends::new(Level::Serializable, 3));
-    run(product, &[&registers, &bank, &set, &requests, &committed, &serializable], Plan::short());
+    run(&[&registers, &bank, &set, &requests, &committed, &serializable]);
 }
 
 /// Each workload with the server for itself, for minutes.
