@@ -2,17 +2,22 @@
 //!
 //! A lane is a connection and the task that owns it. What waits when the lane gets to it is sent in one piece and
 //! answered in order, so that a busy lane pays for a system call and a wake-up once per many reads. A connection that
-//! breaks is replaced, and what it had not answered is asked again once: reads change nothing.
+//! breaks is replaced, and what it had not answered is asked again once: reads change nothing. A table that does not answer
+//! is [set aside](super::aside).
 
-use std::sync::Arc;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use kit_core::{Code, Error, Reply};
 use rowkeep_mysql::{Connection, Error as DriverError, Statement};
+use rowkeep_schema::EntityId;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout_at;
+use tokio::time::{timeout, timeout_at};
 
+use super::aside::{self, Aside, STALLED};
 use super::errors::{Failed, Fate, classify, fate};
 use super::reads::{Found, Read};
 use super::session::Connector;
@@ -22,18 +27,28 @@ const QUEUED_BYTES: usize = 32 * 1024;
 /// Reads that may wait in a lane.
 const WAITING: usize = 1024;
 /// A read without a deadline of its own ends after this.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A read that waits, with who waits for it.
 pub(super) struct Job {
-    read: Read,
-    answer: oneshot::Sender<Result<Found, Error>>,
+    pub(super) read: Read,
+    pub(super) answer: oneshot::Sender<Result<Found, Error>>,
+}
+
+impl Job {
+    pub(super) fn refuse(self, error: Error) {
+        let _ = self.answer.send(Err(error));
+    }
 }
 
 /// Lanes that share their work.
-pub(super) struct Lanes {
+pub(super) struct Lanes(Arc<Line>);
+
+/// What waits for the lanes.
+pub(super) struct Line {
     lanes: Vec<mpsc::Sender<Job>>,
     next: AtomicUsize,
+    pub(super) aside: Aside,
 }
 
 impl Lanes {
@@ -46,34 +61,48 @@ impl Lanes {
         count: usize,
         together: usize,
     ) -> Self {
-        let lane = |_| {
-            let (sender, jobs) = mpsc::channel(WAITING);
-            runtime.spawn(
-                Lane { connector: connector.clone(), connection: None, together, lost: Arc::clone(lost) }.run(jobs),
-            );
-            sender
-        };
-        Self { lanes: (0..count).map(lane).collect(), next: AtomicUsize::new(0) }
+        let line = Arc::new_cyclic(|line: &Weak<Line>| {
+            let lane = |_| {
+                let (sender, jobs) = mpsc::channel(WAITING);
+                let (connector, lost, line) = (connector.clone(), Arc::clone(lost), Weak::clone(line));
+                runtime.spawn(Lane { connector, connection: None, together, lost, line }.run(jobs));
+                sender
+            };
+            Line { lanes: (0..count).map(lane).collect(), next: AtomicUsize::new(0), aside: Aside::default() }
+        });
+        Self(line)
     }
 
     /// Reads that are not sent yet.
     pub(super) fn waiting(&self) -> u64 {
-        self.lanes.iter().map(|lane| (lane.max_capacity() - lane.capacity()) as u64).sum()
+        let queued: u64 = self.0.lanes.iter().map(|lane| (lane.max_capacity() - lane.capacity()) as u64).sum();
+        queued + self.0.aside.waiting()
     }
 
     /// Asks; an overfull lane refuses.
     pub(super) fn ask(&self, read: Read) -> Reply<'static, Result<Found, Error>> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(Job { read, answer });
+        Reply::later(async move { answered.await.unwrap_or_else(|_| Err(stopped())) })
+    }
+}
+
+impl Line {
+    pub(super) fn send(&self, job: Job) {
+        let Some(job) = self.aside.keep(job) else { return };
         let start = self.next.fetch_add(1, Ordering::Relaxed);
         // The emptier one of two: long reads do not hold up those behind them where there is another way.
         let (one, other) = (&self.lanes[start % self.lanes.len()], &self.lanes[(start + 1) % self.lanes.len()]);
         let lane = if other.capacity() > one.capacity() { other } else { one };
-        let (answer, answered) = oneshot::channel();
-        if lane.try_send(Job { read, answer }).is_err() {
-            let error = Error::new(Code::ResourceExhausted, "READS_QUEUED", "too many reads are waiting");
-            return Reply::ready(Err(error.with_retry_after(Duration::from_millis(100))));
+        if let Err(TrySendError::Full(job) | TrySendError::Closed(job)) = lane.try_send(job) {
+            job.refuse(queued());
         }
-        Reply::later(async move { answered.await.unwrap_or_else(|_| Err(stopped())) })
     }
+}
+
+pub(super) fn queued() -> Error {
+    let error = Error::new(Code::ResourceExhausted, "READS_QUEUED", "too many reads are waiting");
+    error.with_retry_after(Duration::from_millis(100))
 }
 
 fn stopped() -> Error {
@@ -85,6 +114,20 @@ struct Lane {
     connection: Option<Connection>,
     together: usize,
     lost: Arc<AtomicU64>,
+    line: Weak<Line>,
+}
+
+/// Why a lane did not answer all.
+enum Halt {
+    Failed(DriverError),
+    /// A table does not answer.
+    Stalled(EntityId),
+}
+
+impl From<DriverError> for Halt {
+    fn from(error: DriverError) -> Self {
+        Self::Failed(error)
+    }
 }
 
 impl Lane {
@@ -99,7 +142,8 @@ impl Lane {
     /// Answers all of them.
     async fn serve(&mut self, waiting: &mut Vec<Job>) {
         waiting.reverse();
-        for attempt in 0..2 {
+        let mut attempt = 0;
+        while attempt < 2 {
             waiting.retain(|job| !job.answer.is_closed());
             if waiting.is_empty() {
                 return;
@@ -108,14 +152,30 @@ impl Lane {
             let deadline = deadline.unwrap_or_else(|| Instant::now() + PATIENCE);
             let failed = match timeout_at(deadline.into(), self.all(waiting)).await {
                 Ok(Ok(())) => return,
-                Ok(Err(error)) => classify(error),
+                Ok(Err(Halt::Stalled(entity))) => {
+                    self.leave();
+                    self.set_aside(entity, waiting);
+                    continue;
+                }
+                Ok(Err(Halt::Failed(error))) => classify(error),
                 Err(_) => late(),
             };
             self.leave();
             let (is_late, is_last) = (failed.code() == Code::DeadlineExceeded, attempt > 0);
+            attempt += 1;
             if is_late || is_last {
                 self.refuse(waiting, &failed, !is_last);
             }
+        }
+    }
+
+    /// Takes the reads of a table out.
+    fn set_aside(&self, entity: EntityId, waiting: &mut Vec<Job>) {
+        let Some(line) = self.line.upgrade() else { return waiting.clear() };
+        let jobs = waiting.extract_if(.., |job| job.read.entity() == Some(entity)).collect::<Vec<_>>();
+        if line.aside.begin(entity, jobs.into_iter().rev()) {
+            tracing::debug!(?entity, "a table does not answer; its reads are set aside");
+            tokio::spawn(aside::ask(Weak::clone(&self.line), self.connector.clone(), entity));
         }
     }
 
@@ -139,13 +199,15 @@ impl Lane {
     }
 
     /// Answers from the back of the list; what is left in it was not answered.
-    async fn all(&mut self, waiting: &mut Vec<Job>) -> Result<(), DriverError> {
+    async fn all(&mut self, waiting: &mut Vec<Job>) -> Result<(), Halt> {
+        // A list may take long, and has the lane for itself.
+        let line = if self.together > 1 { self.line.upgrade() } else { None };
         while !waiting.is_empty() {
             let connection = match &mut self.connection {
                 Some(connection) => connection,
                 None => self.connection.insert(self.connector.open().await?),
             };
-            let statements = prepare(connection, waiting).await?;
+            let statements = prepare(connection, waiting, line.as_deref()).await?;
             let mut sent = 0;
             for (job, statement) in waiting.iter().rev().zip(&statements) {
                 if sent > 0 && connection.queued() > QUEUED_BYTES {
@@ -156,26 +218,31 @@ impl Lane {
             }
             connection.flush().await?;
             for _ in 0..sent {
-                receive(connection, waiting).await?;
+                receive(connection, waiting, line.as_deref()).await?;
             }
         }
         Ok(())
     }
 }
 
-fn late() -> Error {
+pub(super) fn late() -> Error {
     Error::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "the deadline passed before the database answered")
 }
 
 /// Statements for the jobs from the back of the list on. What the server does not take is answered and left out.
-async fn prepare(connection: &mut Connection, waiting: &mut Vec<Job>) -> Result<Vec<Statement>, DriverError> {
+async fn prepare(
+    connection: &mut Connection,
+    waiting: &mut Vec<Job>,
+    line: Option<&Line>,
+) -> Result<Vec<Statement>, Halt> {
     let mut statements = Vec::with_capacity(waiting.len());
     let mut at = waiting.len();
     while at > 0 {
         at -= 1;
-        match connection.prepare(waiting[at].read.text()).await {
+        let read = &waiting[at].read;
+        match heeding(line, read, connection.prepare(read.text())).await? {
             Ok(statement) => statements.push(statement),
-            Err(error) if fate(&error) == Fate::Lost => return Err(error),
+            Err(error) if fate(&error) == Fate::Lost => return Err(error.into()),
             Err(error) => drop(waiting.remove(at).answer.send(Err(classify(error)))),
         }
     }
@@ -183,18 +250,36 @@ async fn prepare(connection: &mut Connection, waiting: &mut Vec<Job>) -> Result<
 }
 
 /// Receives the answer to the last job of the list, and removes it.
-async fn receive(connection: &mut Connection, waiting: &mut Vec<Job>) -> Result<(), DriverError> {
+async fn receive(connection: &mut Connection, waiting: &mut Vec<Job>, line: Option<&Line>) -> Result<(), Halt> {
     let Some(job) = waiting.last() else { return Ok(()) };
     let mut found = job.read.nothing();
     let read = &job.read;
-    let received = connection.receive(|row| read.row(&mut found, row)).await;
+    let received = heeding(line, read, connection.receive(|row| read.row(&mut found, row))).await?;
     let answer = match received {
         Ok(_) => Ok(found),
-        Err(Failed::Driver(error)) if fate(&error) == Fate::Lost => return Err(error),
+        Err(Failed::Driver(error)) if fate(&error) == Fate::Lost => return Err(error.into()),
         Err(failed) => Err(failed.into()),
     };
     if let Some(job) = waiting.pop() {
         let _ = job.answer.send(answer);
     }
     Ok(())
+}
+
+/// Waits for what a read asks of the server, unless that takes so long that its table is better set aside.
+async fn heeding<T, E>(
+    line: Option<&Line>,
+    read: &Read,
+    answer: impl Future<Output = Result<T, E>>,
+) -> Result<Result<T, E>, Halt> {
+    let mut answer = pin!(answer);
+    if let Some(line) = line {
+        if let Ok(answered) = timeout(STALLED, answer.as_mut()).await {
+            return Ok(answered);
+        }
+        if let Some(entity) = read.entity().filter(|entity| line.aside.takes(*entity)) {
+            return Err(Halt::Stalled(entity));
+        }
+    }
+    Ok(answer.await)
 }
