@@ -20,7 +20,7 @@ fn a_primary_that_is_made_read_only_refuses_writes_and_goes_on_reading(product: 
     let name = if product == Product::MariaDb { "read_only" } else { "super_read_only" };
     let calls = around(&served, |running| {
         server.admin(&format!("SET GLOBAL {name} = ON"));
-        running.wait_for_writes(100);
+        running.wait_for_failures(100);
         server.admin("SET GLOBAL read_only = OFF");
     });
     let writes = calls.during(true);
