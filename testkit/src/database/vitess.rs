@@ -55,7 +55,7 @@ impl Vitess {
             program.display()
         );
         let options = [
-            "--innodb-flush-log-at-trx-commit=0",
+            "--innodb-flush-log-at-trx-commit=2",
             "--sync-binlog=0",
             "--innodb-doublewrite=0",
             "--max-connections=2000",

@@ -15,7 +15,8 @@ use rowkeep_engine::{Outcome, Program};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::errors::{Fate, classify, fate};
+use super::errors::{Fate, classify};
+use super::gateway::fate_of_commit;
 use super::servers::no_primary;
 use super::session::patiently;
 use super::store::Shared;
@@ -142,7 +143,7 @@ async fn together(shared: &Arc<Shared>, members: &mut [Member]) -> Result<Vec<Re
             }
             Ok(results)
         }
-        Err(error) if fate(&error) == Fate::Lost => {
+        Err(error) if fate_of_commit(&error, server.connector.dialect) == Fate::Lost => {
             shared.count(Fate::Lost);
             shared.servers.doubt(server);
             let doubt = |result: Result<Outcome, Error>| result.and_then(|_| Err(unknown()));

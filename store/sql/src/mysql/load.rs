@@ -6,6 +6,7 @@ use rowkeep_mysql::{Connection, Done, Param};
 use rowkeep_schema::EntityId;
 
 use super::errors::{Failed, Fate, classify, fate, violated};
+use super::gateway::fate_of_commit;
 use super::meta;
 use super::servers::no_primary;
 use super::session::patiently;
@@ -42,7 +43,9 @@ pub(super) async fn run(shared: &Shared, batch: LoadBatch) -> Result<LoadOutcome
     }
     match patiently(connection.command("COMMIT")).await {
         Ok(_) => Ok(outcome),
-        Err(error) if fate(&error) == Fate::Lost => Err(unknown().with_source(error)),
+        Err(error) if fate_of_commit(&error, server.connector.dialect) == Fate::Lost => {
+            Err(unknown().with_source(error))
+        }
         Err(error) => Err(classify(error)),
     }
 }

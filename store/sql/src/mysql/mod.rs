@@ -8,6 +8,7 @@ mod catalogue;
 mod database;
 mod discovery;
 mod errors;
+mod gateway;
 mod groups;
 mod import;
 mod lanes;

@@ -9,6 +9,7 @@ use rowkeep_mysql::{Address, Connection, Error as DriverError, Product, Server, 
 use tokio::time::timeout;
 
 use super::errors::classify;
+use super::gateway;
 use crate::ddl::mysql::collation;
 use crate::dialect::Dialect;
 
@@ -45,6 +46,9 @@ impl Connector {
         let server = connection.server().clone();
         check_version(&server)?;
         let dialect = dialect_of(&server);
+        if dialect.is_gateway() {
+            gateway::check(&mut connection, &address).await?;
+        }
         let settings = settings(dialect);
         connection.command(&settings).await.map_err(|error| refused(&address, error))?;
         connection.close().await;
@@ -84,7 +88,7 @@ impl Connector {
 
     /// Ends a connection that nobody waits for any more, and what the server does for it.
     pub(super) async fn kill(&self, number: u32) {
-        // A gateway ends what it did for a connection that is closed.
+        // A gateway's numbers are its own: where several stand behind one address, another's connection would be ended.
         if self.dialect.is_gateway() {
             return;
         }

@@ -8,7 +8,8 @@ use kit_core::{Applied, Code, Error};
 use rowkeep_engine::{Outcome, Position, Program};
 use rowkeep_mysql::{Connection, Done, Error as DriverError, Param};
 
-use super::errors::{Fate, classify, fate as fate_of};
+use super::errors::{Fate, classify};
+use super::gateway::fate_of_commit;
 use super::meta;
 use super::servers::{self, Server, no_primary};
 use super::session::patiently;
@@ -133,7 +134,7 @@ async fn run_on(shared: &Arc<Shared>, server: &Server, program: &mut Program, fr
             }
             Run::Answer(result)
         }
-        Err(error) => match fate_of(&error) {
+        Err(error) => match fate_of_commit(&error, server.connector.dialect) {
             Fate::Lost => Run::Unknown(error),
             // A commit that is refused has been rolled back, or is now.
             fate => {
