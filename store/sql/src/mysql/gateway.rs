@@ -4,6 +4,8 @@ use kit_core::{Code, Error};
 use rowkeep_mysql::{Address, Connection, Error as DriverError};
 
 use super::errors::{Fate, classify, fate};
+use crate::ddl::mysql::natural_type;
+use crate::ddl::{ColumnDef, TableDef};
 use crate::dialect::Dialect;
 
 /// Refuses a keyspace of several shards. Unique indexes hold within a shard only, nothing counts keys over all of them,
@@ -34,6 +36,59 @@ pub(super) async fn check(connection: &mut Connection, address: &Address) -> Res
          keyspace of one shard"
     );
     Err(Error::new(Code::FailedPrecondition, "KEYSPACE_SHARDED", message))
+}
+
+/// A statement that changes a table has two seconds behind a gateway, so that nothing queues behind it for longer. What is
+/// not instant is done in that time for so many rows.
+const LARGE: u64 = 10_000;
+
+/// Why a change is refused, with what can make it.
+pub(super) fn too_long(way: &str, rows: u64, table: &str, clause: &str) -> Option<String> {
+    let refused = !way.is_empty() && way != "INSTANT" && rows > LARGE;
+    refused.then(|| {
+        format!(
+            "the table has about {rows} rows and the change is not instant; make it with Vitess's own migration\n     \
+             SET @@ddl_strategy = 'vitess'; ALTER TABLE {table} {clause};\n     \
+             wait until SHOW VITESS_MIGRATIONS says `complete`, and plan again"
+        )
+    })
+}
+
+/// Refuses an order that the servers behind a gateway would not keep: they sort texts by their first bytes, and how many
+/// is not to be set through it.
+///
+/// # Errors
+/// `FAILED_PRECONDITION` with what to do.
+pub(super) async fn check_order(connection: &mut Connection, tables: &[TableDef]) -> Result<(), Error> {
+    let rows = connection.query("SELECT @@max_sort_length").await.map_err(classify)?;
+    let sorted = rows.first().and_then(|row| row.first()?.as_deref()?.parse().ok()).unwrap_or(u32::MAX);
+    let longest = tables.iter().flat_map(indexed).map(|(table, column)| (length(column), table, column));
+    let Some((needed, table, column)) = longest.filter(|(needed, ..)| *needed > sorted).max_by_key(|found| found.0)
+    else {
+        return Ok(());
+    };
+    let message = format!(
+        "{}.{} may have {needed} bytes, and the servers sort by the first {sorted}: set max_sort_length = {needed} in the \
+         configuration of the MySQL servers behind the gateway, or a smaller max_length",
+        table.name, column.name
+    );
+    Err(Error::new(Code::FailedPrecondition, "SORTED_TOO_SHORT", message))
+}
+
+fn indexed(table: &TableDef) -> impl Iterator<Item = (&TableDef, &ColumnDef)> {
+    let in_index =
+        |name: &String| table.indexes.iter().any(|index| index.columns.iter().any(|(other, _)| other == name));
+    let columns = table.columns.iter();
+    columns
+        .filter(move |column| table.primary_key.contains(&column.name) || in_index(&column.name))
+        .map(move |c| (table, c))
+}
+
+/// Bytes of an indexed value.
+fn length(column: &ColumnDef) -> u32 {
+    let sql_type = natural_type(Dialect::Vitess, column.storage, column.max_length, true);
+    let count = |kind: &str| sql_type.strip_prefix(kind)?.strip_suffix(')')?.parse::<u32>().ok();
+    count("varchar(").map(|characters| characters.saturating_mul(4)).or_else(|| count("varbinary(")).unwrap_or(0)
 }
 
 /// What an error that a gateway answers to `COMMIT` means. It may have lost the server behind it while that was
