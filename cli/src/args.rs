@@ -36,6 +36,8 @@ pub(crate) enum Command {
     Dump(Dump),
     /// Copy the data while a server may be running on it
     Backup(Backup),
+    /// Show the database servers: which is the primary, which are how far behind
+    Status(Status),
     /// Show the effective configuration and where each value came from
     Config(Config),
 }
@@ -81,6 +83,9 @@ pub(crate) struct SettingArgs {
     /// better given in ROWKEEP_DATABASE, which no list of processes shows
     #[arg(long, value_name = "URL", hide_env_values = true)]
     pub(crate) database: Option<String>,
+    /// A replica of that server, which answers reads; what the address does not say is as in --database; may be repeated
+    #[arg(long, value_name = "URL", hide_env_values = true)]
+    pub(crate) replica: Vec<String>,
     /// Accept a step of a migration that may lose data or block, by the name the refusal gives; may be repeated
     #[arg(long, value_name = "STEP")]
     pub(crate) allow: Vec<String>,
@@ -122,6 +127,15 @@ pub(crate) struct Check {
 pub(crate) struct Migrate {
     #[command(flatten)]
     pub(crate) schema: SchemaArgs,
+    #[command(flatten)]
+    pub(crate) settings: SettingArgs,
+    /// Print as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Status {
     #[command(flatten)]
     pub(crate) settings: SettingArgs,
     /// Print as JSON

@@ -43,6 +43,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Load(args) => commands::load::run(args),
         Command::Dump(args) => commands::dump::run(args),
         Command::Backup(args) => commands::backup::run(args),
+        Command::Status(args) => commands::status::run(args),
         Command::Config(args) => commands::config::run(args),
     }
 }

@@ -25,6 +25,9 @@ pub(crate) fn load(settings: &SettingArgs, more: Vec<(String, String)>) -> Resul
     if let Some(database) = &settings.database {
         flags.push(("database".to_owned(), database.clone()));
     }
+    if !settings.replica.is_empty() {
+        flags.push(("replicas".to_owned(), settings.replica.join(",")));
+    }
     if !settings.allow.is_empty() {
         flags.push(("allow".to_owned(), settings.allow.join(",")));
     }

@@ -1,4 +1,5 @@
-//! A TCP proxy that fails on demand: cuts connections, refuses new ones, delays, slices writes, stops after some bytes.
+//! A TCP proxy that fails on demand: cuts connections, refuses new ones, holds data back, delays, slices writes, stops
+//! after some bytes.
 
 use std::{
     io::{Read, Write},
@@ -23,6 +24,8 @@ struct Faults {
     /// New connections are closed at once.
     cut: AtomicBool,
     stopped: AtomicBool,
+    /// Nothing passes.
+    held: AtomicBool,
     delay_micros: AtomicU64,
     /// Bytes per write; 0 means as they come.
     slice: AtomicUsize,
@@ -43,6 +46,7 @@ impl FaultProxy {
             upstream: Mutex::new(upstream),
             cut: AtomicBool::new(false),
             stopped: AtomicBool::new(false),
+            held: AtomicBool::new(false),
             delay_micros: AtomicU64::new(0),
             slice: AtomicUsize::new(0),
             budget: AtomicU64::new(u64::MAX),
@@ -64,8 +68,15 @@ impl FaultProxy {
         self.faults.close_all();
     }
 
+    /// Lets nothing pass and tells nobody: connections stay open, new ones are taken, and no answer comes. As over a network
+    /// that lost its way and sends again what was not received, all of it passes after [`FaultProxy::heal`].
+    pub fn hold(&self) {
+        self.faults.held.store(true, Ordering::SeqCst);
+    }
+
     /// Undoes every fault. Connections that were cut stay cut.
     pub fn heal(&self) {
+        self.faults.held.store(false, Ordering::SeqCst);
         self.faults.cut.store(false, Ordering::SeqCst);
         self.faults.delay_micros.store(0, Ordering::SeqCst);
         self.faults.slice.store(0, Ordering::SeqCst);
@@ -171,6 +182,9 @@ fn forward(data: &[u8], to: &mut TcpStream, faults: &Faults, metered: bool) -> O
         bytes => bytes,
     };
     for piece in data.chunks(slice) {
+        while faults.held.load(Ordering::SeqCst) && !faults.stopped.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let delay = faults.delay_micros.load(Ordering::SeqCst);
         if delay > 0 {
             std::thread::sleep(Duration::from_micros(delay));

@@ -66,6 +66,21 @@ fn delays_both_directions() {
 }
 
 #[test]
+fn holds_data_back_without_losing_it() {
+    let proxy = FaultProxy::start(echo_server());
+    let mut stream = connect(&proxy);
+    proxy.hold();
+    stream.write_all(b"hello").unwrap();
+    stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    let mut answer = [0; 5];
+    assert!(stream.read_exact(&mut answer).is_err());
+    proxy.heal();
+    stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"hello");
+}
+
+#[test]
 fn slices_without_losing_bytes() {
     let proxy = FaultProxy::start(echo_server());
     proxy.slice(1);

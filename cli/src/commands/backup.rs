@@ -13,9 +13,10 @@ use crate::settings;
 
 pub(crate) fn run(args: Backup) -> Result<ExitCode, Failure> {
     let config = settings::config(&args.settings)?;
-    if let Place::Server(address) = config.place()? {
+    let place = config.place()?;
+    if let Place::Server(_) = place {
         let message = format!(
-            "the data is in {address}: copy it with the server's own tools (mariadb-backup, mysqldump --single-transaction)"
+            "the data is in {place}: copy it with the server's own tools (mariadb-backup, mysqldump --single-transaction)"
         );
         return Err(Failure::Input(message));
     }

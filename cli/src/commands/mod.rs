@@ -11,6 +11,7 @@ pub(crate) mod openapi;
 pub(crate) mod proto;
 mod reload;
 pub(crate) mod serve;
+pub(crate) mod status;
 
 use std::future::Future;
 

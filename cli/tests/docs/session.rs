@@ -16,8 +16,8 @@ use crate::pattern;
 /// What pages say, and a real port takes its place.
 const SHOWN: &str = "127.0.0.1:8080";
 const SHOWN_ADMIN: &str = "127.0.0.1:8081";
-/// The user, the server and the database of the page that is about them.
-const SHOWN_LOGIN: &str = "app:secret@";
+/// The password, the server and the database of the page that is about them.
+const SHOWN_LOGIN: &str = ":secret@";
 const SHOWN_DATABASE: &str = "127.0.0.1:3306/shop";
 const SHOWN_DATABASE_SERVER: &str = "127.0.0.1:3306";
 const DATABASE: &str = "ROWKEEP_DATABASE";
@@ -65,10 +65,14 @@ impl Session {
         Self { is_everywhere: true, ..Self::beside_database() }
     }
 
-    /// With a database server, whose login the client finds where it looks for one.
+    /// With a database server. Its user may do what the page on MySQL says to grant, `reader` may look, and the client
+    /// finds the login of one who may do everything.
     pub(crate) fn beside_database() -> Self {
         let database = MariaDb::start();
-        let Address { host, port, user, password, .. } = database.url().parse().unwrap();
+        database.admin(&format!("REVOKE ALL ON test.* FROM app@'127.0.0.1'; {}", documented_grant()));
+        database.user("reader", "test", &["SELECT ON test.*"]);
+        let owner = database.user("owner", "test", &["ALL ON test.*"]);
+        let Address { host, port, user, password, .. } = owner.parse().unwrap();
         let login = format!("host={host}\nport={port}\nuser={user}\npassword={password}\n");
         let session = Self { database: Some(database), ..Self::new() };
         session.save(".my.cnf", &format!("[client]\n{login}[mysql]\ndatabase=test\n"));
@@ -225,13 +229,20 @@ impl Session {
         }
         if let Some(url) = self.database.as_ref().map(|database| database.url()) {
             let (login, place) = url.split_once('@').unwrap();
-            let login = login.replace("mysql://", "");
-            addresses.push((SHOWN_LOGIN, format!("{login}@")));
+            let (_, password) = login.rsplit_once(':').unwrap();
+            addresses.push((SHOWN_LOGIN, format!(":{password}@")));
             addresses.push((SHOWN_DATABASE, place.to_owned()));
             addresses.push((SHOWN_DATABASE_SERVER, place.replace("/test", "")));
         }
         addresses
     }
+}
+
+/// What docs/mysql.md says to grant, for the user and the database of tests.
+fn documented_grant() -> String {
+    let page = fs::read_to_string(testkit::workspace_root().join("docs/mysql.md")).unwrap();
+    let grant = page.lines().find(|line| line.starts_with("GRANT ")).unwrap();
+    grant.replace("shop.*", "test.*").replace("10.%", "127.0.0.1")
 }
 
 /// `rowkeep` and the tests' Python before everything else.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use kit_core::{Code, Deadline, Error};
+use rowkeep_schema::EntityId;
 
 use crate::commit::{Commit, replay};
 use crate::engine::Shared;
@@ -39,25 +40,31 @@ pub struct Outcome {
 }
 
 impl Program {
+    /// When its caller stops waiting.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
     /// Whether its outcome is remembered under a request id: run again, it answers what the first run did.
     pub fn is_remembered(&self) -> bool {
         self.request.is_some() && !self.validate_only
     }
 
-    /// Whether it adds one row and neither reads nor locks anything else: no reference to check, no precondition, nothing
+    /// Where it adds one row, if it neither reads nor locks anything else: no reference to check, no precondition, nothing
     /// to remember, no expired or hidden row that may be in the way, no row to read back afterwards. Such programs can
     /// share a transaction without getting in each other's way.
-    pub fn only_adds(&self) -> bool {
-        let [write] = self.writes.as_slice() else { return false };
+    pub fn only_adds(&self) -> Option<EntityId> {
+        let [write] = self.writes.as_slice() else { return None };
         let entity = self.shared.entity(write.entity);
-        matches!(write.operation, PreparedOperation::Create(_))
+        let alone = matches!(write.operation, PreparedOperation::Create(_))
             && write.precondition.is_empty()
             && self.request.is_none()
             && !self.validate_only
             && entity.versioned
             && self.shared.plan(write.entity).references.is_empty()
             && entity.expire.is_none()
-            && entity.soft_delete.is_none()
+            && entity.soft_delete.is_none();
+        alone.then_some(write.entity)
     }
 
     /// Reads, checks and writes through `tx`. Adapters whose replies are always ready may poll the future once.

@@ -52,28 +52,52 @@ impl FromStr for Address {
 
     /// The message says what is wrong with the text and never repeats it whole: it may hold a password.
     fn from_str(text: &str) -> Result<Self, String> {
-        let rest = text.strip_prefix("mysql://").or_else(|| text.strip_prefix("mariadb://"));
-        let rest = rest.ok_or("an address looks like mysql://user:password@host:3306/database")?;
-        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let (login, place) = rest.rsplit_once('@').ok_or("the address names no user: mysql://user:password@host")?;
-        let (user, password) = login.split_once(':').unwrap_or((login, ""));
-        let (place, database) = place.split_once('/').unwrap_or((place, ""));
-        let (host, port) = host_and_port(place)?;
-        let mut address = Self {
-            host,
-            port,
-            user: decode(user)?,
-            password: decode(password)?,
-            database: Some(decode(database)?).filter(|database| !database.is_empty()),
-            connect_timeout: Duration::from_secs(5),
-            tls: Tls::default(),
-        };
-        address.set(query)?;
-        Ok(address)
+        Self::parse(text, None)
     }
 }
 
 impl Address {
+    /// Another server's address, written shorter: what the text does not say (user and password, database, settings) is as
+    /// here. `mysql://replica:3306`.
+    ///
+    /// # Errors
+    /// As from [`str::parse`].
+    pub fn other(&self, text: &str) -> Result<Self, String> {
+        Self::parse(text, Some(self))
+    }
+
+    fn parse(text: &str, like: Option<&Self>) -> Result<Self, String> {
+        let rest = text.strip_prefix("mysql://").or_else(|| text.strip_prefix("mariadb://"));
+        let rest = rest.ok_or("an address looks like mysql://user:password@host:3306/database")?;
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (login, place) = match (rest.rsplit_once('@'), like) {
+            (Some((login, place)), _) => (Some(login), place),
+            (None, Some(_)) => (None, rest),
+            (None, None) => return Err("the address names no user: mysql://user:password@host".to_owned()),
+        };
+        let (place, database) = place.split_once('/').unwrap_or((place, ""));
+        let (host, port) = host_and_port(place)?;
+        let mut address = like.cloned().unwrap_or_else(|| Self {
+            host: String::new(),
+            port: 0,
+            user: String::new(),
+            password: String::new(),
+            database: None,
+            connect_timeout: Duration::from_secs(5),
+            tls: Tls::default(),
+        });
+        (address.host, address.port) = (host, port);
+        if let Some(login) = login {
+            let (user, password) = login.split_once(':').unwrap_or((login, ""));
+            (address.user, address.password) = (decode(user)?, decode(password)?);
+        }
+        if !database.is_empty() {
+            address.database = Some(decode(database)?);
+        }
+        address.set(query)?;
+        Ok(address)
+    }
+
     fn set(&mut self, query: &str) -> Result<(), String> {
         for setting in query.split('&').filter(|setting| !setting.is_empty()) {
             let (name, value) = setting.split_once('=').unwrap_or((setting, ""));

@@ -69,7 +69,22 @@ impl Sessions {
     /// `INVALID_ARGUMENT` for a word or a token that is none.
     pub(crate) fn open(&self, headers: &HeaderMap, default: Freshness) -> Result<Session, Error> {
         let freshness = asked(headers)?.unwrap_or(default);
-        Ok(Session::new(freshness, headers.get(SESSION).map(|token| self.read(token)).transpose()?.unwrap_or_default()))
+        let mut tokens = headers.get_all(SESSION).iter();
+        let Some(first) = tokens.next() else { return Ok(Session::new(freshness, Position::default())) };
+        let more = tokens.next();
+        if more.is_none() && !first.as_bytes().contains(&b',') {
+            return Ok(Session::new(freshness, self.read(first)?));
+        }
+        // Of a client that did several things at once: it has seen what they all have.
+        let mut points = Vec::new();
+        for token in std::iter::once(first).chain(more).chain(tokens) {
+            for token in token.as_bytes().split(|byte| *byte == b',') {
+                points.extend_from_slice(self.verify(token.trim_ascii()).ok_or_else(foreign)?.points());
+            }
+        }
+        points.sort_unstable_by_key(|point| (point.source, point.number));
+        points.dedup();
+        Ok(Session::new(freshness, Position::of(&points)))
     }
 
     /// The token of a position.
@@ -91,10 +106,7 @@ impl Sessions {
         if let Some(position) = kept(&self.seen).or_else(|| kept(&self.made)) {
             return Ok(position);
         }
-        let position = self.verify(token.as_bytes()).ok_or_else(|| {
-            let message = "rowkeep-session is not a token of this store: leave it out and use the one of the answer";
-            Error::new(Code::InvalidArgument, "INVALID_SESSION", message)
-        })?;
+        let position = self.verify(token.as_bytes()).ok_or_else(foreign)?;
         *self.seen.borrow_mut() = Some((position.clone(), token.clone()));
         Ok(position)
     }
@@ -131,6 +143,11 @@ impl Sessions {
     }
 }
 
+fn foreign() -> Error {
+    let message = "rowkeep-session is not a token of this store: leave it out and use the one of the answer";
+    Error::new(Code::InvalidArgument, "INVALID_SESSION", message)
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -160,6 +177,21 @@ mod tests {
         }
         assert_eq!(one.token(&at(77)), one.token(&at(77)));
         assert_ne!(one.token(&at(78)), one.token(&at(77)));
+    }
+
+    #[test]
+    fn several_tokens_are_what_they_all_have_seen() {
+        let sessions = Sessions::new([1; 32]);
+        let (one, other) = (sessions.token(&at(7)), sessions.token(&at(9)));
+        let expected = Position::of(&[at(7).points()[0], at(9).points()[0]]);
+        let mut apart = carrying(&other);
+        apart.append(SESSION, one.clone());
+        let joined = HeaderValue::from_str(&format!("{}, {}", one.to_str().unwrap(), other.to_str().unwrap())).unwrap();
+        for headers in [apart, carrying(&joined)] {
+            assert_eq!(sessions.open(&headers, Freshness::Session).unwrap().seen(), expected);
+        }
+        let broken = HeaderValue::from_str(&format!("{},x", one.to_str().unwrap())).unwrap();
+        assert!(seen(&sessions, &broken).is_err());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kit_net::NetStats;
 use kit_telemetry::metrics::Registry;
-use rowkeep_sql::mysql::{self, MySqlStore};
+use rowkeep_sql::mysql::{self, MySqlStore, Role, ServerStatus};
 use rowkeep_sql::sqlite::{GROUP_BOUNDS, SqliteStore, Stats};
 
 use crate::storage::Store;
@@ -36,6 +36,48 @@ fn declare_mysql(registry: &Registry, store: &Arc<MySqlStore>) {
         stats.conflicts
     });
     counter("rowkeep_connections_lost_total", "Connections to the database that broke in use.", |stats| stats.lost);
+    counter(
+        "rowkeep_replica_fallbacks_total",
+        "Reads that no replica could answer, answered by the primary.",
+        |stats| stats.fallbacks,
+    );
+    for (number, server) in store.servers().iter().enumerate() {
+        declare_server(registry, store, number, &server.address);
+    }
+}
+
+/// One server of the database. Their number and addresses do not change.
+fn declare_server(registry: &Registry, store: &Arc<MySqlStore>, number: usize, address: &str) {
+    let labels = [("server", address)];
+    let gauge = |name: &str, help, read: fn(&ServerStatus) -> f64| {
+        let store = Arc::clone(store);
+        registry.gauge_fn(name, help, &labels, move || store.servers().get(number).map_or(0.0, read));
+    };
+    let seconds = "How old what a database server shows may be, in seconds; -1 if that is not known.";
+    gauge("rowkeep_database_staleness_seconds", seconds, |server| {
+        server.staleness.map_or(-1.0, |age| age.as_secs_f64())
+    });
+    gauge("rowkeep_database_latency_seconds", "Mean time of reads lately.", |server| server.latency.as_secs_f64());
+    gauge("rowkeep_database_reads_in_flight", "Reads that a server has not answered.", |server| {
+        server.in_flight.into()
+    });
+    gauge("rowkeep_database_write_connections_used", "Connections with a transaction, by server.", |server| {
+        server.write_connections.1 as f64
+    });
+    let counter = |name: &str, help, read: fn(&ServerStatus) -> u64| {
+        let store = Arc::clone(store);
+        registry.counter_fn(name, help, &labels, move || store.servers().get(number).map_or(0, read));
+    };
+    counter("rowkeep_database_reads_total", "Reads sent to a server, where there are replicas.", |server| server.reads);
+    counter("rowkeep_database_ejections_total", "How often a server was found not to answer.", |server| {
+        server.ejections
+    });
+    for role in Role::ALL {
+        let store = Arc::clone(store);
+        let labels = [("server", address), ("role", role.as_str())];
+        let read = move || f64::from(store.servers().get(number).is_some_and(|server| server.role == role));
+        registry.gauge_fn("rowkeep_database_role", "1 for what a database server is.", &labels, read);
+    }
 }
 
 fn declare_sqlite(registry: &Registry, store: &Arc<SqliteStore>) {

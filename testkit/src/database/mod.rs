@@ -30,6 +30,9 @@ use crate::{Log, PATIENCE, Process, free_port, wait_until};
 /// Of all users.
 const PASSWORD: &str = "pass/word";
 
+/// What a user has to be allowed to.
+const LEAST: &str = "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP";
+
 /// Whose server it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Product {
@@ -148,7 +151,30 @@ impl DatabaseServer {
 
     /// The same for another database. The user may make those whose names begin with `test_`.
     pub fn url_of(&self, database: &str) -> String {
-        format!("mysql://app:{}@127.0.0.1:{}/{database}", PASSWORD.replace('/', "%2F"), self.port)
+        self.url_for("app", database)
+    }
+
+    /// The same for the user `least`, who may do in `test` and `test_...` what `docs/mysql.md` says is needed, and nothing
+    /// else.
+    pub fn least_url_of(&self, database: &str) -> String {
+        self.url_for("least", database)
+    }
+
+    /// Makes a user with these grants, each what stands between `GRANT` and `TO`. The address of a database for them.
+    ///
+    /// # Panics
+    /// If the server takes one of the grants for none.
+    pub fn user(&self, name: &str, database: &str, grants: &[&str]) -> String {
+        let user = format!("{name}@'127.0.0.1'");
+        self.admin(&format!("CREATE USER {user} IDENTIFIED BY '{PASSWORD}'"));
+        for grant in grants {
+            self.admin(&format!("GRANT {grant} TO {user}"));
+        }
+        self.url_for(name, database)
+    }
+
+    fn url_for(&self, user: &str, database: &str) -> String {
+        format!("mysql://{user}:{}@127.0.0.1:{}/{database}", PASSWORD.replace('/', "%2F"), self.port)
     }
 
     /// Whose server it is.
@@ -303,6 +329,9 @@ fn users() -> String {
          CREATE USER IF NOT EXISTS app@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n\
          GRANT ALL ON test.* TO app@'127.0.0.1';\n\
          GRANT ALL ON `test\\_%`.* TO app@'127.0.0.1';\n\
+         CREATE USER IF NOT EXISTS least@'127.0.0.1' IDENTIFIED BY '{PASSWORD}';\n\
+         GRANT {LEAST} ON test.* TO least@'127.0.0.1';\n\
+         GRANT {LEAST} ON `test\\_%`.* TO least@'127.0.0.1';\n\
          CREATE USER IF NOT EXISTS encrypted@'127.0.0.1' IDENTIFIED BY '{PASSWORD}' REQUIRE SSL;\n\
          GRANT ALL ON test.* TO encrypted@'127.0.0.1';\n\
          CREATE USER IF NOT EXISTS certified@'127.0.0.1' IDENTIFIED BY '{PASSWORD}' REQUIRE X509;\n\

@@ -32,6 +32,7 @@ const FOR_TESTS: &[Need] = &[
         package: "mariadb-server",
         reason: "one of the servers that MySQL clients talk to",
     },
+    Need { program: "strace", package: "strace", reason: "makes a database's disk slow, and fail" },
     Need { program: "setpriv", package: "util-linux", reason: "ends servers with their test" },
 ];
 

@@ -4,7 +4,7 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::{Duration, Instant};
 
-use kit_core::Error;
+use kit_core::{Deadline, Error};
 use prost_reflect::prost::Message as _;
 use prost_reflect::{DynamicMessage, MessageDescriptor, ReflectMessage as _, Value};
 use rowkeep_record::{Key, ReadMask, Record, etag};
@@ -19,6 +19,7 @@ use crate::{CommitRequest, Engine, ListRequest, Outcome, Session, Write, WriteRe
 pub struct EngineSurface {
     engine: Engine,
     runtime: tokio::runtime::Runtime,
+    patience: Duration,
     /// Kept until the store is closed.
     _data: Box<dyn Send + Sync>,
 }
@@ -26,8 +27,14 @@ pub struct EngineSurface {
 impl EngineSurface {
     /// The engine, and what must live as long as it does (a directory).
     pub fn new(engine: Engine, data: impl Send + Sync + 'static) -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        Self { engine, runtime, _data: Box::new(data) }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        Self { engine, runtime, patience: Duration::from_secs(60), _data: Box::new(data) }
+    }
+
+    /// Callers wait so long for an answer.
+    #[must_use]
+    pub fn patient(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     pub fn engine(&self) -> &Engine {
@@ -37,6 +44,11 @@ impl EngineSurface {
     /// Waits for what the engine answers.
     pub fn wait<T>(&self, reply: impl Future<Output = T>) -> T {
         self.runtime.block_on(reply)
+    }
+
+    /// Waits for a read no longer than its caller, as a server does.
+    fn read<T>(&self, reply: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        self.wait(Deadline::after(self.patience).run(reply)).and_then(|answer| answer)
     }
 
     fn answer(&self, method: &Method, request: &Json) -> Result<Answer, Error> {
@@ -71,7 +83,7 @@ impl EngineSurface {
             request_id: message.text("request_id"),
             fingerprint,
             validate_only: message.flag("validate_only"),
-            deadline: Some(Instant::now() + Duration::from_secs(60)),
+            deadline: Some(Instant::now() + self.patience),
         };
         self.wait(self.engine.commit(request, &Session::strong()))
     }
@@ -135,13 +147,13 @@ impl Call<'_> {
 
     fn get(&self) -> Result<Answer, Error> {
         let key = requests::key_of(self.engine(), self.entity, &self.entity.primary_key, self.message);
-        self.row(&self.surface.wait(self.engine().get(self.entity.id, &key, &Session::strong()))?)
+        self.row(&self.surface.read(self.engine().get(self.entity.id, &key, &Session::strong()))?)
     }
 
     fn lookup(&self, index: u16) -> Result<Answer, Error> {
         let columns: Vec<_> = self.entity.indexes[usize::from(index)].columns.iter().map(|(id, _)| *id).collect();
         let values = requests::key_of(self.engine(), self.entity, &columns, self.message);
-        self.row(&self.surface.wait(self.engine().lookup(self.entity.id, index, &values, &Session::strong()))?)
+        self.row(&self.surface.read(self.engine().lookup(self.entity.id, index, &values, &Session::strong()))?)
     }
 
     fn batch_get(&self) -> Result<Answer, Error> {
@@ -154,7 +166,7 @@ impl Call<'_> {
             _ => requests::single_key(self.engine(), self.entity, value),
         };
         let keys: Vec<Key> = asked.iter().map(key).collect();
-        let found = self.surface.wait(self.engine().batch_get(self.entity.id, &keys, &Session::strong()))?;
+        let found = self.surface.read(self.engine().batch_get(self.entity.id, &keys, &Session::strong()))?;
         let (mut rows, mut missing) = (Vec::new(), Vec::new());
         for ((record, key), asked) in found.into_iter().zip(&keys).zip(asked) {
             match record {
@@ -177,10 +189,10 @@ impl Call<'_> {
             order_by: self.message.text("order_by").unwrap_or_default(),
             show_deleted: self.message.flag("show_deleted"),
             include_total_size: self.message.flag("include_total_size"),
-            deadline: None,
+            deadline: Some(Instant::now() + self.surface.patience),
         };
         self.mask()?;
-        let page = self.surface.wait(self.engine().list(self.entity.id, request, &Session::strong()))?;
+        let page = self.surface.read(self.engine().list(self.entity.id, request, &Session::strong()))?;
         let rows = page.records.iter().map(|record| self.masked(record)).collect::<Result<Vec<_>, _>>()?;
         let mut answer = self.rows(&rows);
         answer.set_field_by_name("next_page_token", Value::String(page.next_page_token));

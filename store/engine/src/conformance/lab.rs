@@ -29,7 +29,7 @@ impl Lab {
     pub fn new(rows: Arc<dyn Rows>, data: impl Send + Sync + 'static) -> Self {
         let clock = ManualClock::at(NOW);
         let engine = Engine::new(schema(), Arc::clone(&rows), options(&clock)).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         Self { rows, clock, engine, runtime, _data: Box::new(data) }
     }
 

@@ -27,6 +27,16 @@ impl DatabaseUrl {
     }
 }
 
+impl DatabaseUrl {
+    /// Where it leads as a replica of a server: what it does not say is as there.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words that do not repeat it.
+    pub fn replica_of(&self, primary: &Address) -> Result<Address, String> {
+        primary.other(&self.0)
+    }
+}
+
 impl From<&str> for DatabaseUrl {
     fn from(url: &str) -> Self {
         Self(url.to_owned())
@@ -38,6 +48,8 @@ impl fmt::Display for DatabaseUrl {
         match self.address() {
             Ok(None) => Ok(()),
             Ok(Some(address)) => address.fmt(f),
+            // A replica's may name no user, and then has no password.
+            Err(_) if !self.0.contains('@') && self.0.starts_with("m") => f.write_str(&self.0),
             Err(_) => f.write_str("(not an address)"),
         }
     }

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::rest::RestConfig;
 use crate::storage::Place;
 pub use database::DatabaseUrl;
+use rowkeep_sql::mysql;
 pub use sources::{Effective, Origin, Sources};
 
 /// What a server is started with, as written.
@@ -35,6 +36,8 @@ pub struct ServerConfig {
     pub data: PathBuf,
     /// A MySQL or MariaDB server that keeps the data; empty: the embedded store keeps it.
     pub database: DatabaseUrl,
+    /// Its replicas, which answer reads that need not be strong; what an address does not say is as in `database`.
+    pub replicas: Vec<DatabaseUrl>,
     /// Templates that replace the built-in pages; empty: none.
     pub templates: PathBuf,
     /// Steps of a migration that may lose data or block, by the name the refusal gives them.
@@ -81,6 +84,7 @@ impl Default for ServerConfig {
             insecure: false,
             data: PathBuf::from("rowkeep-data"),
             database: DatabaseUrl::default(),
+            replicas: Vec::new(),
             templates: PathBuf::new(),
             allow: Vec::new(),
             sweep_interval: HumanDuration::secs(60),
@@ -126,12 +130,19 @@ impl ServerConfig {
     /// Where the data lies.
     ///
     /// # Errors
-    /// `INVALID_ARGUMENT` if `database` is no address.
+    /// `INVALID_ARGUMENT` if `database` is no address, or one of `replicas`.
     pub fn place(&self) -> Result<Place, Error> {
-        let address = self.database.address();
-        let address =
-            address.map_err(|why| Error::new(Code::InvalidArgument, "INVALID_CONFIG", format!("database: {why}")))?;
-        Ok(address.map_or_else(|| Place::Directory(self.data.clone()), Place::Server))
+        let refused = |what: String| Error::new(Code::InvalidArgument, "INVALID_CONFIG", what);
+        let address = self.database.address().map_err(|why| refused(format!("database: {why}")))?;
+        let Some(address) = address else {
+            if !self.replicas.is_empty() {
+                return Err(refused("replicas: they are replicas of `database`, which is not set".to_owned()));
+            }
+            return Ok(Place::Directory(self.data.clone()));
+        };
+        let replicas = self.replicas.iter().map(|url| url.replica_of(&address)).collect::<Result<_, _>>();
+        let replicas = replicas.map_err(|why| refused(format!("replicas: {why}")))?;
+        Ok(Place::Server(Box::new(mysql::Options { replicas, ..mysql::Options::new(address) })))
     }
 
     /// Where metrics and health are served, if anywhere.

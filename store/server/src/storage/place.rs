@@ -8,7 +8,7 @@ use kit_core::Error;
 use rowkeep_engine::Rows;
 use rowkeep_record::Codecs;
 use rowkeep_schema::Schema;
-use rowkeep_sql::mysql::{self, Address, MySqlStore};
+use rowkeep_sql::mysql::{self, MySqlStore};
 use rowkeep_sql::sqlite::{self, OpenOptions, SqliteStore};
 use rowkeep_sql::{Allow, Plan, Preview};
 
@@ -19,8 +19,8 @@ use crate::keys::Secret;
 pub enum Place {
     /// In a file in this directory.
     Directory(PathBuf),
-    /// In a database of this MySQL or MariaDB server.
-    Server(Address),
+    /// In a database of this MySQL or MariaDB server, and its replicas.
+    Server(Box<mysql::Options>),
 }
 
 /// For people; never with a password.
@@ -28,7 +28,7 @@ impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Directory(directory) => directory.join(sqlite::FILE_NAME).display().fmt(f),
-            Self::Server(address) => address.fmt(f),
+            Self::Server(options) => options.address.fmt(f),
         }
     }
 }
@@ -38,7 +38,7 @@ impl Place {
     pub(super) fn preview(&self, schema: &Schema) -> Result<Preview, Error> {
         match self {
             Self::Directory(directory) => sqlite::preview(directory, schema),
-            Self::Server(address) => mysql::preview(&mysql::Options::new(address.clone()), schema),
+            Self::Server(options) => mysql::preview(options, schema),
         }
     }
 
@@ -49,9 +49,7 @@ impl Place {
                 let options = OpenOptions { to_load, ..OpenOptions::new(directory) };
                 Database::Sqlite(sqlite::Database::open(&options)?, directory.clone())
             }
-            Self::Server(address) => {
-                Database::MySql(Box::new(mysql::Database::open(&mysql::Options::new(address.clone()))?))
-            }
+            Self::Server(options) => Database::MySql(Box::new(mysql::Database::open(options)?)),
         })
     }
 }

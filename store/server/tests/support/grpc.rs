@@ -1,7 +1,7 @@
 //! gRPC calls by method name with JSON in and out.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::{Buf, BufMut, Bytes};
 use rowkeep_schema::Schema;
@@ -53,9 +53,11 @@ impl Codec for Raw {
     }
 }
 
+/// A client with a session: it sends back the tokens it was given. Calls at the same time are given one each.
 pub struct Client {
     pub schema: Arc<Schema>,
     pub channel: Channel,
+    sessions: Mutex<Vec<String>>,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -63,7 +65,7 @@ impl Client {
     pub fn new(address: SocketAddr, schema: Arc<Schema>) -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let channel = runtime.block_on(Endpoint::from_shared(format!("http://{address}")).unwrap().connect()).unwrap();
-        Self { schema, channel, runtime }
+        Self { schema, channel, sessions: Mutex::default(), runtime }
     }
 
     pub fn raw(&self, path: &str, request: Request<Bytes>) -> Result<Response<Bytes>, Status> {
@@ -82,8 +84,19 @@ impl Client {
         let input = &self.schema.message(method.input).full_name;
         let output = &self.schema.message(method.output).full_name;
         let bytes = wire::encode(&self.schema, input, request);
-        let response = self.raw(&format!("/{service}/{name}"), Request::new(bytes.into()))?;
-        let (metadata, body, _) = response.into_parts();
+        let mut request = Request::new(bytes.into());
+        let sent = self.sessions.lock().unwrap().clone();
+        if !sent.is_empty() {
+            request.metadata_mut().insert("rowkeep-session", sent.join(",").parse().unwrap());
+        }
+        let answered = self.raw(&format!("/{service}/{name}"), request);
+        let metadata = answered.as_ref().map_or_else(Status::metadata, Response::metadata);
+        if let Some(session) = metadata.get("rowkeep-session") {
+            let mut sessions = self.sessions.lock().unwrap();
+            sessions.retain(|session| !sent.contains(session));
+            sessions.push(session.to_str().unwrap().to_owned());
+        }
+        let (metadata, body, _) = answered?.into_parts();
         Ok((wire::decode(&self.schema, output, &body), metadata))
     }
 

@@ -5,6 +5,7 @@ use rowkeep_mysql::{Address, Connection};
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::Mutex;
 
+use super::checks::{self, Need};
 use super::discovery::{self, Discovered};
 use super::errors::{Failed, classify};
 use super::meta;
@@ -17,7 +18,7 @@ const MIGRATION_WAIT: u32 = 300;
 const WRITE_CONNECTIONS: u32 = 32;
 
 /// How a database is opened.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// Of the primary, with a database.
     pub address: Address,
@@ -53,7 +54,7 @@ pub struct Database {
 pub(super) struct Background(Option<Runtime>);
 
 impl Background {
-    fn new() -> Result<Self, Error> {
+    pub(super) fn new() -> Result<Self, Error> {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         let runtime = builder.worker_threads(1).thread_name("rowkeep-mysql").enable_all().build();
         runtime.map(|runtime| Self(Some(runtime))).map_err(Error::internal)
@@ -124,7 +125,16 @@ impl Database {
             let message = "the database takes no writes (read_only is set): name the primary, not a replica";
             return Err(Error::new(Code::FailedPrecondition, "NOT_PRIMARY", message));
         }
-        for table in meta::TABLES {
+        let address = self.connector.address();
+        checks::check_binlog(&mut control, address).await?;
+        checks::warn_of_powers(&mut control).await;
+        checks::warn_of_group(&mut control).await;
+        // Made once: whoever serves what is there needs no right to make tables.
+        if meta::is_prepared(&mut control).await? {
+            return checks::check_grants(&mut control, address, Need::Serve).await;
+        }
+        checks::check_grants(&mut control, address, Need::Migrate).await?;
+        for (_, table) in meta::TABLES {
             control.command(table).await.map_err(classify)?;
         }
         Ok(())

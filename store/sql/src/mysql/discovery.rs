@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kit_core::{Code, Error};
 use rowkeep_mysql::{Address, Connection};
 
-use super::database::Options;
+use super::database::{Background, Options};
 use super::errors::classify;
 use super::servers::{Election, Reached, Seen, question};
 use super::session::Connector;
@@ -34,19 +34,7 @@ struct Found {
 /// `FAILED_PRECONDITION` with what to do if no server can be used as the primary, or more than one.
 pub(super) async fn find(options: &Options, database: &str) -> Result<Discovered, Error> {
     let addresses = addresses(options, database)?;
-    let asked: Vec<_> = addresses.iter().cloned().map(|address| tokio::spawn(ask(address))).collect();
-    let mut found = Vec::with_capacity(asked.len());
-    for answer in asked {
-        found.push(answer.await.map_err(Error::internal)?);
-    }
-    let gateway = found.iter().flatten().find(|found| found.connector.dialect.is_gateway());
-    if let Some(gateway) = gateway.filter(|_| found.len() > 1) {
-        let message = format!(
-            "{} is a gateway, which sends everything to the primaries behind it: name it alone, without replicas",
-            gateway.connector.address()
-        );
-        return Err(Error::new(Code::FailedPrecondition, "DATABASE_REFUSED", message));
-    }
+    let mut found = ask_all(&addresses).await?;
     let Some(known) = found.iter().flatten().next().map(|found| found.connector.clone()) else {
         // The first is the one that is named as the primary.
         return Err(found.swap_remove(0).err().unwrap_or_else(|| Error::internal("no server and no error")));
@@ -85,6 +73,68 @@ pub(super) async fn find(options: &Options, database: &str) -> Result<Discovered
     }
     let control = found.swap_remove(primary)?.connection;
     Ok(Discovered { connectors, election, primary, control })
+}
+
+/// A server as it is found by whoever looks once.
+#[derive(Debug)]
+pub struct Sight {
+    /// Without a password.
+    pub address: String,
+    /// What it is, or why that is not known.
+    pub state: Result<SightedServer, Error>,
+}
+
+/// A server that answers.
+#[derive(Debug, Clone)]
+pub struct SightedServer {
+    /// As the server says it.
+    pub version: String,
+    /// It would be taken for the primary by a store that is started now.
+    pub primary: bool,
+    /// It takes writes.
+    pub writable: bool,
+    /// Commits of the primary that it does not contain; `None` without a primary.
+    pub behind: Option<u64>,
+    /// It contains what the primary does not.
+    pub diverged: bool,
+}
+
+/// Looks at all servers, once.
+///
+/// # Errors
+/// `INVALID_ARGUMENT` if the addresses do not go together. What is wrong with a server is said of it.
+pub fn look(options: &Options) -> Result<Vec<Sight>, Error> {
+    let background = Background::new()?;
+    let database = options.address.database.as_deref().unwrap_or_default();
+    let addresses = addresses(options, database)?;
+    let found = background.wait(ask_all(&addresses))?;
+    let seen = found.iter().map(|found| match found {
+        Ok(found) => Seen::Up(Arc::clone(&found.reached)),
+        Err(_) => Seen::Down(None),
+    });
+    let primary = Election::new(found.len()).begin(seen.collect()).ok().flatten();
+    let leader = primary.and_then(|number| found[number].as_ref().ok()).map(|found| Arc::clone(&found.reached));
+    let sight = |(number, (address, found)): (usize, (Address, Result<Found, Error>))| Sight {
+        address: address.to_string(),
+        state: found.map(|Found { connector, reached, .. }| SightedServer {
+            version: connector.version.to_string(),
+            primary: primary == Some(number),
+            writable: reached.writable,
+            behind: leader.as_ref().map(|leader| reached.lacks(leader)),
+            // The primary may have been asked a moment before.
+            diverged: leader.as_ref().is_some_and(|leader| !leader.knows_all(&reached) && leader.lacks(&reached) > 0),
+        }),
+    };
+    Ok(addresses.into_iter().zip(found).enumerate().map(sight).collect())
+}
+
+async fn ask_all(addresses: &[Address]) -> Result<Vec<Result<Found, Error>>, Error> {
+    let asked: Vec<_> = addresses.iter().cloned().map(|address| tokio::spawn(ask(address))).collect();
+    let mut found = Vec::with_capacity(asked.len());
+    for answer in asked {
+        found.push(answer.await.map_err(Error::internal)?);
+    }
+    Ok(found)
 }
 
 fn addresses(options: &Options, database: &str) -> Result<Vec<Address>, Error> {

@@ -90,6 +90,15 @@ pub(super) fn fate(error: &DriverError) -> Fate {
     }
 }
 
+/// Whether a commit that is answered like this surely did not happen: it was refused, or lost against others, before
+/// anything was written to the logs. After an error of the disk it may be in the logs all the same, and is there when the
+/// server comes back.
+pub(super) fn is_undone(error: &DriverError) -> bool {
+    let DriverError::Server(server) = error else { return false };
+    // Read-only in its spellings; a group that does not take it (3100, 3101).
+    fate(error) == Fate::Conflict || matches!(server.code, 1290 | 1836 | 1792 | 3100 | 3101)
+}
+
 /// The name of the index in which a row clashes, if that is what the server says: `PRIMARY` for the key.
 pub(super) fn violated(error: &DriverError) -> Option<&str> {
     let DriverError::Server(ServerError { code: code::DUPLICATE, message, .. }) = error else { return None };

@@ -1,9 +1,9 @@
-//! What Vitess's gateway is asked before it is used, and what its errors leave open.
+//! What Vitess's gateway is asked before it is used, and what is done otherwise because of it.
 
 use kit_core::{Code, Error};
-use rowkeep_mysql::{Address, Connection, Error as DriverError};
+use rowkeep_mysql::{Address, Connection};
 
-use super::errors::{Fate, classify, fate};
+use super::errors::classify;
 use crate::ddl::mysql::natural_type;
 use crate::ddl::{ColumnDef, TableDef};
 use crate::dialect::Dialect;
@@ -91,16 +91,6 @@ fn length(column: &ColumnDef) -> u32 {
     count("varchar(").map(|characters| characters.saturating_mul(4)).or_else(|| count("varbinary(")).unwrap_or(0)
 }
 
-/// What an error that a gateway answers to `COMMIT` means. It may have lost the server behind it while that was
-/// committing, and says so with one of many codes: only what the server itself says of a transaction that it rolled back
-/// is certain.
-pub(super) fn fate_of_commit(error: &DriverError, dialect: Dialect) -> Fate {
-    match fate(error) {
-        Fate::Refused | Fate::Moved if dialect.is_gateway() => Fate::Lost,
-        fate => fate,
-    }
-}
-
 /// What the server behind a gateway said, without the statement and its values, which the gateway repeats.
 pub(super) fn said(message: &str) -> &str {
     let Some((said, _)) = message.split_once(" (errno ") else { return message };
@@ -109,22 +99,7 @@ pub(super) fn said(message: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use rowkeep_mysql::ServerError;
-
     use super::*;
-
-    fn answer(code: u16) -> DriverError {
-        ServerError { code, state: "HY000".to_owned(), message: String::new() }.into()
-    }
-
-    #[test]
-    fn a_gateway_that_refuses_a_commit_does_not_know_what_became_of_it() {
-        for code in [1105, 1317, 2013, 1290] {
-            assert_eq!(fate_of_commit(&answer(code), Dialect::Vitess), Fate::Lost);
-        }
-        assert_eq!(fate_of_commit(&answer(1105), Dialect::MySql), Fate::Refused);
-        assert_eq!(fate_of_commit(&answer(1213), Dialect::Vitess), Fate::Conflict, "the server has rolled it back");
-    }
 
     #[test]
     fn callers_are_told_what_the_server_said_and_no_statement() {

@@ -6,51 +6,55 @@
 //! a transaction do not wait for each other's neighbours. Whatever goes wrong with the transaction itself, each program is
 //! then run alone, as if there had been no group.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kit_core::{Error, Reply};
 use rowkeep_engine::{Outcome, Program};
+use rowkeep_schema::EntityId;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use super::errors::{Fate, classify};
-use super::gateway::fate_of_commit;
+use super::errors::{Fate, classify, is_undone};
 use super::servers::no_primary;
 use super::session::patiently;
 use super::store::Shared;
 use super::tx::MySqlTx;
+use super::watch::{Before, Watch, late};
 use super::writes::{place, reserve, roll_back, transact, unknown};
 
-/// Groups that run at the same time: while one is flushed, others are filled.
+/// Groups of a table that run at the same time: while one is flushed, others are filled.
 const AT_ONCE: usize = 3;
 /// Programs of a group.
 const MOST: usize = 64;
 
-/// Programs that wait for a group, and how many groups run.
+/// Programs that wait for a group, by table: while one is locked, or slow, rows of the others go on.
 #[derive(Default)]
-pub(super) struct Groups(Mutex<Waiting>);
+pub(super) struct Groups(Mutex<BTreeMap<EntityId, Waiting>>);
 
 #[derive(Default)]
 struct Waiting {
     programs: VecDeque<Member>,
+    /// Groups.
     running: usize,
 }
 
 struct Member {
     program: Program,
     answer: oneshot::Sender<Result<Outcome, Error>>,
+    watch: Arc<Watch>,
 }
 
 impl Groups {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<EntityId, Waiting>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The next group, or none: whoever asks then stops.
-    fn next(&self) -> Option<Vec<Member>> {
-        let mut waiting = self.lock();
+    fn next(&self, entity: EntityId) -> Option<Vec<Member>> {
+        let mut tables = self.lock();
+        let waiting = tables.get_mut(&entity)?;
         let count = waiting.programs.len().min(MOST);
         if count == 0 {
             waiting.running -= 1;
@@ -61,21 +65,29 @@ impl Groups {
 }
 
 /// Runs a program with others.
-pub(super) fn join(shared: &Arc<Shared>, runtime: &Handle, program: Program) -> Reply<'static, Result<Outcome, Error>> {
+pub(super) fn join(
+    shared: &Arc<Shared>,
+    runtime: &Handle,
+    entity: EntityId,
+    program: Program,
+) -> Reply<'static, Result<Outcome, Error>> {
     let (answer, answered) = oneshot::channel();
-    let mut waiting = shared.groups.lock();
-    waiting.programs.push_back(Member { program, answer });
+    let watch = Arc::new(Watch::until(program.deadline()));
+    let mut tables = shared.groups.lock();
+    let waiting = tables.entry(entity).or_default();
+    waiting.programs.push_back(Member { program, answer, watch: Arc::clone(&watch) });
     let starts = waiting.running < AT_ONCE;
     waiting.running += usize::from(starts);
-    drop(waiting);
+    drop(tables);
     if starts {
-        runtime.spawn(work(Arc::clone(shared)));
+        runtime.spawn(work(Arc::clone(shared), entity));
     }
-    Reply::later(async move { answered.await.unwrap_or_else(|_| Err(Error::internal("a write panicked"))) })
+    let answered = async { answered.await.unwrap_or_else(|_| Err(Error::internal("a write panicked"))) };
+    Reply::later(async move { watch.wait(answered).await })
 }
 
-async fn work(shared: Arc<Shared>) {
-    while let Some(mut members) = shared.groups.next() {
+async fn work(shared: Arc<Shared>, entity: EntityId) {
+    while let Some(mut members) = shared.groups.next(entity) {
         // A caller who went away before anything was done wants nothing done.
         members.retain(|member| !member.answer.is_closed());
         let group = tokio::spawn(run(Arc::clone(&shared), members)).await;
@@ -94,9 +106,9 @@ async fn run(shared: Arc<Shared>, mut members: Vec<Member>) {
         }
         Err(error) => {
             tracing::debug!(error = &error as &dyn std::error::Error, "a group of writes is run one by one");
-            for Member { program, answer } in members {
+            for Member { program, answer, watch } in members.into_iter().filter(|member| !member.answer.is_closed()) {
                 let shared = Arc::clone(&shared);
-                tokio::spawn(async move { drop(answer.send(transact(shared, program).await)) });
+                tokio::spawn(async move { drop(answer.send(transact(shared, program, &watch).await)) });
             }
         }
     }
@@ -107,16 +119,20 @@ async fn together(shared: &Arc<Shared>, members: &mut [Member]) -> Result<Vec<Re
     let server = shared.servers.writer()?;
     let mut held = server.pool.take(false).await?;
     let connection = held.connection();
-    let mut tx = MySqlTx::new(shared, connection);
+    let deadline = members.iter().filter_map(|member| member.watch.deadline()).min();
+    let mut tx = MySqlTx::new(shared, connection, deadline);
     let mut results = Vec::with_capacity(members.len());
-    for member in members {
+    for member in members.iter_mut() {
         let result = member.program.run(&mut tx).await;
         if let Some(fate) = tx.fate {
             shared.count(fate);
-            if fate == Fate::Lost {
-                shared.servers.doubt(server);
-            } else {
+            if fate != Fate::Lost {
                 roll_back(connection).await;
+            } else {
+                shared.servers.doubt(server);
+                if tx.silent {
+                    held.abandon();
+                }
             }
             return Err(result.err().unwrap_or_else(|| Error::internal("a failure without an error")));
         }
@@ -134,6 +150,10 @@ async fn together(shared: &Arc<Shared>, members: &mut [Member]) -> Result<Vec<Re
         roll_back(connection).await;
         return Err(no_primary());
     }
+    let Some(before) = commits(members) else {
+        roll_back(connection).await;
+        return Err(late());
+    };
     match patiently(connection.command("COMMIT")).await {
         Ok(done) => {
             shared.commits.fetch_add(1, Ordering::Relaxed);
@@ -143,16 +163,32 @@ async fn together(shared: &Arc<Shared>, members: &mut [Member]) -> Result<Vec<Re
             }
             Ok(results)
         }
-        Err(error) if fate_of_commit(&error, server.connector.dialect) == Fate::Lost => {
+        Err(error) if !is_undone(&error) => {
+            roll_back(connection).await;
             shared.count(Fate::Lost);
             shared.servers.doubt(server);
             let doubt = |result: Result<Outcome, Error>| result.and_then(|_| Err(unknown()));
-            tracing::warn!(%error, "the connection was lost while writes were committed");
+            tracing::warn!(%error, "writes were being committed, and whether they were is not known");
             Ok(results.into_iter().map(doubt).collect())
         }
         Err(error) => {
+            undone(members, &before);
             roll_back(connection).await;
             Err(classify(error))
         }
     }
+}
+
+/// Whether all members may be committed; if one may not, none is.
+fn commits(members: &[Member]) -> Option<Vec<Before>> {
+    let before: Vec<Before> = members.iter().map_while(|member| member.watch.commits()).collect();
+    if before.len() == members.len() {
+        return Some(before);
+    }
+    undone(members, &before);
+    None
+}
+
+fn undone(members: &[Member], before: &[Before]) {
+    members.iter().zip(before).for_each(|(member, before)| member.watch.undone(before));
 }

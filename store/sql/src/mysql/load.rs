@@ -5,8 +5,7 @@ use rowkeep_engine::{LoadBatch, LoadOutcome, OnConflict, Stored};
 use rowkeep_mysql::{Connection, Done, Param};
 use rowkeep_schema::EntityId;
 
-use super::errors::{Failed, Fate, classify, fate, violated};
-use super::gateway::fate_of_commit;
+use super::errors::{Failed, Fate, classify, fate, is_undone, violated};
 use super::meta;
 use super::servers::no_primary;
 use super::session::patiently;
@@ -43,10 +42,8 @@ pub(super) async fn run(shared: &Shared, batch: LoadBatch) -> Result<LoadOutcome
     }
     match patiently(connection.command("COMMIT")).await {
         Ok(_) => Ok(outcome),
-        Err(error) if fate_of_commit(&error, server.connector.dialect) == Fate::Lost => {
-            Err(unknown().with_source(error))
-        }
-        Err(error) => Err(classify(error)),
+        Err(error) if is_undone(&error) => Err(classify(error)),
+        Err(error) => Err(unknown().with_source(error)),
     }
 }
 

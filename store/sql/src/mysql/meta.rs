@@ -4,7 +4,7 @@ use kit_core::Error;
 use rowkeep_engine::Remembered;
 use rowkeep_mysql::{Connection, Param, Raw, Row};
 
-use super::errors::Failed;
+use super::errors::{Failed, classify};
 use super::values::number;
 
 /// Bytes of the last applied schema.
@@ -18,12 +18,19 @@ pub(super) const SECRET: &str = "secret";
 /// Present while a migration runs; found by the next one after a crash.
 pub(super) const MIGRATING: &str = "migrating";
 
-pub(super) const TABLES: [&str; 2] = [
-    "CREATE TABLE IF NOT EXISTS rowkeep_meta (name VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin PRIMARY KEY, \
+/// By name.
+pub(super) const TABLES: [(&str, &str); 2] = [
+    (
+        "rowkeep_meta",
+        "CREATE TABLE IF NOT EXISTS rowkeep_meta (name VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin PRIMARY KEY, \
      value LONGBLOB NOT NULL) ENGINE=InnoDB",
-    "CREATE TABLE IF NOT EXISTS rowkeep_requests (request_id VARBINARY(1024) PRIMARY KEY, \
+    ),
+    (
+        "rowkeep_requests",
+        "CREATE TABLE IF NOT EXISTS rowkeep_requests (request_id VARBINARY(1024) PRIMARY KEY, \
      fingerprint BINARY(32) NOT NULL, outcome LONGBLOB NOT NULL, forget_at BIGINT NOT NULL, KEY (forget_at)) \
      ENGINE=InnoDB",
+    ),
 ];
 
 pub(super) const RECALL: &str = "SELECT fingerprint, outcome, forget_at FROM rowkeep_requests WHERE request_id = ?";
@@ -52,6 +59,15 @@ pub(super) fn remembered(row: &mut Row<'_>) -> Result<Remembered, Failed> {
 
 fn damaged() -> Error {
     Error::internal("a remembered request cannot be read")
+}
+
+/// Whether the store's own tables are there.
+pub(super) async fn is_prepared(connection: &mut Connection) -> Result<bool, Error> {
+    let names = TABLES.map(|(name, _)| format!("'{name}'")).join(", ");
+    let sql = format!(
+        "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN ({names})"
+    );
+    Ok(connection.query(&sql).await.map_err(classify)?.len() == TABLES.len())
 }
 
 /// Runs a statement of which no rows are expected.

@@ -6,6 +6,7 @@ use rowkeep_mysql::Connection;
 use rowkeep_schema::Schema;
 
 use super::catalogue::{self, Catalogue};
+use super::checks::{self, Need};
 use super::database::{Database, Options};
 use super::errors::{Failed, classify};
 use super::gateway;
@@ -31,6 +32,8 @@ pub fn preview(options: &Options, schema: &Schema) -> Result<Preview, Error> {
     let dialect = database.connector.dialect;
     database.background.wait(async {
         let mut control = database.control.lock().await;
+        checks::check_binlog(&mut control, database.connector.address()).await?;
+        checks::check_tables(&mut control, database.connector.address(), schema).await?;
         let own =
             "SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'rowkeep_meta'";
         let is_new = control.query(own).await.map_err(classify)?.is_empty();
@@ -47,7 +50,11 @@ impl Database {
     /// What the server says.
     pub fn plan(&self, schema: &Schema) -> Result<Plan, Error> {
         let dialect = self.connector.dialect;
-        self.background.wait(async { plan(&mut *self.control.lock().await, dialect, schema, false).await })
+        self.background.wait(async {
+            let mut control = self.control.lock().await;
+            checks::check_tables(&mut control, self.connector.address(), schema).await?;
+            plan(&mut control, dialect, schema, false).await
+        })
     }
 
     /// Makes the changes of a plan one after the other, and remembers `snapshot` as the schema they are for.
@@ -61,7 +68,13 @@ impl Database {
             return Err(Error::new(Code::FailedPrecondition, "MIGRATION_NEEDS_CONSENT", obstacles.join("\n")));
         }
         let dialect = self.connector.dialect;
-        self.background.wait(async { run(&mut *self.control.lock().await, dialect, plan, schema, snapshot).await })
+        self.background.wait(async {
+            let mut control = self.control.lock().await;
+            if !plan.is_empty() {
+                checks::check_grants(&mut control, self.connector.address(), Need::Migrate).await?;
+            }
+            run(&mut control, dialect, plan, schema, snapshot).await
+        })
     }
 
     /// The snapshot given to the last [`apply`](Self::apply).

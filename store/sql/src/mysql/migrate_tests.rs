@@ -115,6 +115,8 @@ fn users() -> Table {
 /// A database of its own, with the users table.
 struct Given {
     options: Options,
+    /// Of somebody else.
+    other: Options,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -124,15 +126,20 @@ impl Given {
         static KEYSPACE: AtomicU32 = AtomicU32::new(1);
         let number = if matches!(place, Place::Vitess) { &KEYSPACE } else { &NUMBER };
         let name = format!("test_{}", number.fetch_add(1, Ordering::Relaxed));
-        let url = match place {
-            Place::Server(product) => DatabaseServer::shared(product).url_of(&name),
-            Place::Vitess => vitess::gateway().url_of(&name),
-        };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let given = Self { options: Options::new(url.parse().unwrap()), runtime };
+        let options = |url: String| Options::new(url.parse().unwrap());
+        let (least, other) = match place {
+            Place::Server(product) => {
+                let server = DatabaseServer::shared(product);
+                (server.least_url_of(&name), server.url_of(&name))
+            }
+            // Users are the gateway's.
+            Place::Vitess => (vitess::gateway().url_of(&name), vitess::gateway().url_of(&name)),
+        };
+        let given = Self { options: options(least), other: options(other), runtime };
         if let Place::Server(product) = place {
-            let mut base = Options::new(DatabaseServer::shared(product).url().parse().unwrap());
-            given.run_at(&mut base, &format!("CREATE DATABASE {name} CHARACTER SET utf8mb4"));
+            let base = options(DatabaseServer::shared(product).url());
+            given.run_at(&base, &format!("CREATE DATABASE {name} CHARACTER SET utf8mb4"));
         }
         let (schema, database) = (schema(&[users()]), given.open());
         database.apply(&database.plan(&schema).unwrap(), &schema, b"snapshot", &Allow::default()).unwrap();
@@ -149,10 +156,10 @@ impl Given {
 
     /// Runs a statement as somebody else would; the values it answers, row by row.
     fn run(&self, sql: &str) -> Vec<String> {
-        self.run_at(&mut self.options.clone(), sql)
+        self.run_at(&self.other, sql)
     }
 
-    fn run_at(&self, options: &mut Options, sql: &str) -> Vec<String> {
+    fn run_at(&self, options: &Options, sql: &str) -> Vec<String> {
         self.runtime.block_on(async {
             let mut connection = Connection::open(&options.address).await.unwrap();
             let rows = connection.query(sql).await.unwrap();

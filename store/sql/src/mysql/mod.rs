@@ -5,6 +5,7 @@
 //! connection for itself ([`writes`]) and goes on to its end whether or not its caller still waits.
 
 mod catalogue;
+mod checks;
 mod database;
 mod discovery;
 mod errors;
@@ -26,10 +27,13 @@ mod steps;
 mod store;
 mod tx;
 mod values;
+mod watch;
 mod writes;
 
 pub use database::{Database, Options};
+pub use discovery::{Sight, SightedServer, look};
 pub use import::{GivenKey, ImportOptions, Imported, import};
 pub use migrate::preview;
 pub use rowkeep_mysql::Address;
+pub use servers::{Role, ServerStatus};
 pub use store::{MySqlStore, Stats};

@@ -1,11 +1,11 @@
 //! Connections for transactions: a bounded number, each with one transaction at a time.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use kit_core::{Code, Error};
 use rowkeep_mysql::Connection;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::session::Connector;
@@ -17,30 +17,32 @@ pub(super) struct Pool {
     pub(super) connector: Connector,
     pub(super) size: u32,
     idle: Mutex<Vec<Connection>>,
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
 }
 
 /// A connection in use. Given back if nothing is open on it, closed otherwise.
 pub(super) struct Held<'a> {
     connection: Option<Connection>,
     pool: &'a Pool,
-    _permit: SemaphorePermit<'a>,
+    /// Until it is dropped or abandoned.
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Pool {
     pub(super) fn new(connector: Connector, size: u32) -> Self {
-        Self { connector, size, idle: Mutex::default(), permits: Semaphore::new(size as usize) }
+        Self { connector, size, idle: Mutex::default(), permits: Arc::new(Semaphore::new(size as usize)) }
     }
 
     /// A connection: one that was used before unless `fresh`.
     pub(super) async fn take(&self, fresh: bool) -> Result<Held<'_>, Error> {
-        let permit = timeout(QUEUE, self.permits.acquire()).await.map_err(|_| overloaded())?.map_err(|_| stopped())?;
+        let permit = timeout(QUEUE, Arc::clone(&self.permits).acquire_owned()).await;
+        let permit = permit.map_err(|_| overloaded())?.map_err(|_| stopped())?;
         let idle = if fresh { None } else { self.list().pop() };
         let connection = match idle {
             Some(connection) => connection,
             None => self.connector.open_to_write().await?,
         };
-        Ok(Held { connection: Some(connection), pool: self, _permit: permit })
+        Ok(Held { connection: Some(connection), pool: self, permit: Some(permit) })
     }
 
     /// Forgets the connections that nobody uses: one of them turned out to be broken.
@@ -73,6 +75,17 @@ impl Held<'_> {
     pub(super) fn connection(&mut self) -> &mut Connection {
         // Taken out only when it is dropped.
         self.connection.as_mut().expect("a connection that is held")
+    }
+
+    /// Gives the connection up while the server works for it, and tells the server. Its place in the pool is free only
+    /// then: a server that says nothing is not given more and more to do.
+    pub(super) fn abandon(mut self) {
+        let (Some(connection), permit) = (self.connection.take(), self.permit.take()) else { return };
+        let connector = self.pool.connector.clone();
+        tokio::spawn(async move {
+            connector.kill(connection.server().connection).await;
+            drop((connection, permit));
+        });
     }
 }
 

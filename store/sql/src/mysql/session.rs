@@ -2,12 +2,13 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kit_core::{Code, Error};
 use rowkeep_mysql::{Address, Connection, Error as DriverError, Product, Server, TlsMode};
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 
+use super::checks::no_access;
 use super::errors::classify;
 use super::gateway;
 use crate::ddl::mysql::collation;
@@ -22,8 +23,26 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits for an answer, but not for ever. A connection that is given up here is closed.
 pub(super) async fn patiently<T, E: From<DriverError>>(answer: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-    let silent = || DriverError::Io(io::Error::new(io::ErrorKind::TimedOut, "the database does not answer"));
-    timeout(PATIENCE, answer).await.unwrap_or_else(|_| Err(silent().into()))
+    patiently_until(None, answer).await
+}
+
+/// The same, and no longer than to a deadline.
+pub(super) async fn patiently_until<T, E: From<DriverError>>(
+    deadline: Option<Instant>,
+    answer: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let last = Instant::now() + PATIENCE;
+    let last = deadline.map_or(last, |deadline| deadline.min(last));
+    let silent = || DriverError::Io(io::Error::new(io::ErrorKind::TimedOut, SILENT));
+    timeout_at(last.into(), answer).await.unwrap_or_else(|_| Err(silent().into()))
+}
+
+const SILENT: &str = "the database does not answer";
+
+/// Whether a connection was given up while the server was at work for it.
+pub(super) fn is_silent(error: &DriverError) -> bool {
+    // The system has words of its own for a connection that broke by silence.
+    matches!(error, DriverError::Io(error) if error.kind() == io::ErrorKind::TimedOut && error.raw_os_error().is_none())
 }
 
 /// Opens connections to one server.
@@ -42,7 +61,10 @@ impl Connector {
     /// # Errors
     /// `FAILED_PRECONDITION` with what to do if it cannot be used.
     pub(super) async fn find(address: Address) -> Result<Self, Error> {
-        let mut connection = Connection::open(&address).await.map_err(|error| refused(&address, error))?;
+        let mut connection = match Connection::open(&address).await {
+            Ok(connection) => connection,
+            Err(error) => return Err(refused(&address, error).await),
+        };
         let server = connection.server().clone();
         check_version(&server)?;
         let dialect = dialect_of(&server);
@@ -50,7 +72,9 @@ impl Connector {
             gateway::check(&mut connection, &address).await?;
         }
         let settings = settings(dialect);
-        connection.command(&settings).await.map_err(|error| refused(&address, error))?;
+        if let Err(error) = connection.command(&settings).await {
+            return Err(refused(&address, error).await);
+        }
         connection.close().await;
         let (address, settings, version) = (Arc::new(address), settings.into(), server.version.into());
         Ok(Self { address, settings, dialect, version })
@@ -93,7 +117,7 @@ impl Connector {
             return;
         }
         let killed = match Connection::open(&self.address).await {
-            Ok(mut connection) => connection.command(&format!("KILL {number}")).await.map(drop),
+            Ok(mut connection) => patiently(connection.command(&format!("KILL {number}"))).await.map(drop),
             Err(error) => Err(error),
         };
         if let Err(error) = killed {
@@ -173,7 +197,7 @@ fn check_version(server: &Server) -> Result<(), Error> {
 }
 
 /// Why a server cannot be used at start, with what to do.
-fn refused(address: &Address, error: DriverError) -> Error {
+async fn refused(address: &Address, error: DriverError) -> Error {
     let name = address.database.as_deref().unwrap_or_default();
     let advice = match (&error, error.code()) {
         // A user may have to come encrypted, and the server then says no more than to a wrong password.
@@ -182,7 +206,7 @@ fn refused(address: &Address, error: DriverError) -> Error {
         }
         (_, Some(1045)) => "; check user and password in the address".to_owned(),
         (_, Some(1049)) => format!("; make it first: CREATE DATABASE `{name}` CHARACTER SET utf8mb4"),
-        (_, Some(1044)) => format!("; GRANT ALL ON `{name}`.* TO the user, or check the database's name"),
+        (_, Some(1044)) => no_access(address).await,
         (_, Some(_)) => return classify(error),
         // It says itself what to do.
         (DriverError::Tls(_), None) => String::new(),

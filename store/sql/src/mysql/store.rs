@@ -16,7 +16,9 @@ use super::database::{Background, Database};
 use super::errors::{Fate, counts_no_further};
 use super::groups::{self, Groups};
 use super::reads::{Found, Read};
-use super::servers::{Kind, Server, Servers, ask};
+use super::servers::{Kind, Server, ServerStatus, Servers, ask};
+use super::session::patiently;
+use super::watch::Watch;
 use super::{load, meta, reads, writes};
 use crate::dialect::Dialect;
 use crate::statements::EntitySql;
@@ -113,9 +115,10 @@ impl Shared {
         let mut removed = 0;
         for sql in self.sweeps.iter().map(String::as_str) {
             let now = super::values::param(rowkeep_record::ValueRef::Int(now), rowkeep_schema::Storage::Timestamp);
-            removed += meta::run(held.connection(), sql, &[now, Param::Int(SWEPT)]).await?;
+            removed += patiently(meta::run(held.connection(), sql, &[now, Param::Int(SWEPT)])).await?;
         }
-        removed += meta::run(held.connection(), meta::FORGET, &[Param::Int(now), Param::Int(SWEPT)]).await?;
+        let forget = [Param::Int(now), Param::Int(SWEPT)];
+        removed += patiently(meta::run(held.connection(), meta::FORGET, &forget)).await?;
         Ok(removed)
     }
 }
@@ -169,6 +172,11 @@ impl MySqlStore {
             write_connections_used: shared.servers.iter().map(|server| size(server) - server.pool.free()).sum(),
             reads_waiting: shared.servers.iter().map(|server| server.readers.waiting()).sum(),
         }
+    }
+
+    /// The servers as they are now, in the order they are named in.
+    pub fn servers(&self) -> Vec<ServerStatus> {
+        self.shared.servers.status()
     }
 
     /// Finishes what was begun and closes the connections. Later writes are refused.
@@ -273,10 +281,13 @@ impl Rows for MySqlStore {
     }
 
     fn transact(&self, program: Program) -> Reply<'static, Result<Outcome, Error>> {
-        if program.only_adds() {
-            return groups::join(&self.shared, &self.runtime, program);
+        if let Some(entity) = program.only_adds() {
+            return groups::join(&self.shared, &self.runtime, entity, program);
         }
-        self.spawn(writes::transact(Arc::clone(&self.shared), program))
+        let watch = Arc::new(Watch::until(program.deadline()));
+        let (shared, waiting) = (Arc::clone(&self.shared), Arc::clone(&watch));
+        let answer = self.spawn(async move { writes::transact(shared, program, &watch).await });
+        Reply::later(async move { waiting.wait(answer).await })
     }
 
     fn load(&self, batch: LoadBatch) -> Reply<'static, Result<LoadOutcome, Error>> {

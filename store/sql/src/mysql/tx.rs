@@ -1,5 +1,7 @@
 //! A transaction as programs see it.
 
+use std::time::Instant;
+
 use kit_core::{Error, Reply};
 use rowkeep_engine::{Remembered, Stored, Tx, WriteError};
 use rowkeep_mysql::{Connection, Done, Param, Row};
@@ -8,7 +10,7 @@ use rowkeep_schema::{ColumnId, Entity, EntityId, Storage};
 
 use super::errors::{Failed, Fate, fate, violated};
 use super::meta;
-use super::session::patiently;
+use super::session::{is_silent, patiently_until};
 use super::store::Shared;
 use super::values::{number, param, read_owned};
 use crate::statements::{Deleted, EntitySql};
@@ -22,13 +24,17 @@ pub(super) struct MySqlTx<'a> {
     pub(super) version: u64,
     /// The worst that happened: a program's error does not tell.
     pub(super) fate: Option<Fate>,
+    /// The server was given up while it was at work.
+    pub(super) silent: bool,
+    deadline: Option<Instant>,
     /// When what was recalled, and is to be remembered anew, could be forgotten.
     recalled: Option<i64>,
 }
 
 impl<'a> MySqlTx<'a> {
-    pub(super) fn new(shared: &'a Shared, connection: &'a mut Connection) -> Self {
-        Self { shared, connection, begun: false, version: 0, fate: None, recalled: None }
+    /// No statement is waited for past the deadline.
+    pub(super) fn new(shared: &'a Shared, connection: &'a mut Connection, deadline: Option<Instant>) -> Self {
+        Self { shared, connection, begun: false, version: 0, fate: None, silent: false, deadline, recalled: None }
     }
 
     /// Whether there is anything to commit or to roll back.
@@ -46,8 +52,10 @@ impl<'a> MySqlTx<'a> {
         params: &[Param<'_>],
         row: impl FnMut(&mut Row<'_>) -> Result<(), Failed> + Send,
     ) -> Result<Done, Failed> {
-        let done = patiently(self.try_execute(sql, params, row)).await;
+        let deadline = self.deadline;
+        let done = patiently_until(deadline, self.try_execute(sql, params, row)).await;
         if let Err(Failed::Driver(error)) = &done {
+            self.silent = is_silent(error);
             let fate = fate(error);
             if fate != Fate::Refused {
                 self.fate = Some(fate);

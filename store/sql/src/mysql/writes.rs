@@ -8,13 +8,13 @@ use kit_core::{Applied, Code, Error};
 use rowkeep_engine::{Outcome, Position, Program};
 use rowkeep_mysql::{Connection, Done, Error as DriverError, Param};
 
-use super::errors::{Fate, classify};
-use super::gateway::fate_of_commit;
+use super::errors::{Fate, classify, fate as fate_of, is_undone};
 use super::meta;
 use super::servers::{self, Server, no_primary};
 use super::session::patiently;
 use super::store::Shared;
 use super::tx::MySqlTx;
+use super::watch::{Watch, late};
 
 /// Runs of one program that meets others: with jittered pauses between them, about two seconds in all.
 const ATTEMPTS: u32 = 12;
@@ -36,18 +36,22 @@ enum Run {
 }
 
 /// Runs a program until it has an answer.
-pub(super) async fn transact(shared: Arc<Shared>, mut program: Program) -> Result<Outcome, Error> {
+pub(super) async fn transact(shared: Arc<Shared>, mut program: Program, watch: &Watch) -> Result<Outcome, Error> {
     // Set once an earlier run may have happened: no error says then that nothing was written, unless the program itself
     // found that it had not.
     let (mut in_doubt, mut looked_again, mut fresh, mut attempt) = (false, false, false, 0);
     let give_up = Instant::now() + FAILOVER;
     loop {
         attempt += 1;
-        let (error, fate) = match run(&shared, &mut program, fresh, give_up).await {
+        let (error, fate) = match run(&shared, &mut program, watch, fresh, give_up).await {
             // It may have been refused for what the earlier run was about to commit; now that one has ended.
             Run::Answer(Err(error)) if in_doubt && !looked_again => {
                 looked_again = true;
                 (error, Fate::Conflict)
+            }
+            // The deadline kept it from being looked up.
+            Run::Answer(Err(error)) if in_doubt && error.code() == Code::DeadlineExceeded => {
+                return Err(unknown().with_source(error));
             }
             Run::Answer(answer) => return answer,
             Run::Failed(error, fate) => (error, fate),
@@ -78,19 +82,19 @@ fn pause(attempt: u32) -> Duration {
     Duration::from_micros(rand::random_range(0..=most * 1000))
 }
 
-async fn run(shared: &Arc<Shared>, program: &mut Program, fresh: bool, give_up: Instant) -> Run {
+async fn run(shared: &Arc<Shared>, program: &mut Program, watch: &Watch, fresh: bool, give_up: Instant) -> Run {
     let server = match shared.servers.await_writer(give_up).await {
         Ok(server) => server,
         Err(error) => return Run::Failed(error, Fate::Moved),
     };
-    let run = run_on(shared, server, program, fresh).await;
+    let run = run_on(shared, server, program, watch, fresh).await;
     if let Run::Failed(_, Fate::Moved | Fate::Lost) | Run::Unknown(_) = run {
         shared.servers.doubt(server);
     }
     run
 }
 
-async fn run_on(shared: &Arc<Shared>, server: &Server, program: &mut Program, fresh: bool) -> Run {
+async fn run_on(shared: &Arc<Shared>, server: &Server, program: &mut Program, watch: &Watch, fresh: bool) -> Run {
     let mut held = match server.pool.take(fresh).await {
         Ok(held) => held,
         Err(error) => {
@@ -103,12 +107,14 @@ async fn run_on(shared: &Arc<Shared>, server: &Server, program: &mut Program, fr
         }
     };
     let connection = held.connection();
-    let mut tx = MySqlTx::new(shared, connection);
+    let mut tx = MySqlTx::new(shared, connection, watch.deadline());
     let mut result = program.run(&mut tx).await;
-    let (begun, version, fate) = (tx.has_begun(), tx.version, tx.fate);
+    let (begun, version, fate, silent) = (tx.has_begun(), tx.version, tx.fate, tx.silent);
     if let Some(fate) = fate {
         if fate != Fate::Lost {
             roll_back(connection).await;
+        } else if silent {
+            held.abandon();
         }
         return Run::Failed(conflict(result.err(), fate), fate);
     }
@@ -126,6 +132,10 @@ async fn run_on(shared: &Arc<Shared>, server: &Server, program: &mut Program, fr
         roll_back(connection).await;
         return Run::Failed(no_primary(), Fate::Moved);
     }
+    let Some(before) = watch.commits() else {
+        roll_back(connection).await;
+        return Run::Answer(Err(late()));
+    };
     match patiently(connection.command("COMMIT")).await {
         Ok(done) => {
             shared.commits.fetch_add(1, Ordering::Relaxed);
@@ -134,14 +144,18 @@ async fn run_on(shared: &Arc<Shared>, server: &Server, program: &mut Program, fr
             }
             Run::Answer(result)
         }
-        Err(error) => match fate_of_commit(&error, server.connector.dialect) {
-            Fate::Lost => Run::Unknown(error),
-            // A commit that is refused has been rolled back, or is now.
-            fate => {
-                roll_back(connection).await;
-                Run::Failed(classify(error), fate)
-            }
-        },
+        // It has been rolled back, or is now.
+        Err(error) if is_undone(&error) => {
+            let fate = fate_of(&error);
+            watch.undone(&before);
+            roll_back(connection).await;
+            Run::Failed(classify(error), fate)
+        }
+        Err(error) => {
+            // What the server still knows of it is not for the next.
+            roll_back(connection).await;
+            Run::Unknown(error)
+        }
     }
 }
 
@@ -185,8 +199,8 @@ fn conflict(error: Option<Error>, fate: Fate) -> Error {
 }
 
 pub(super) fn unknown() -> Error {
-    let message = "the connection to the database was lost while the write was committed; whether it happened is not \
-         known: read, or send the request again with the request id it had";
+    let message = "the database failed, or the connection to it, while the write was committed; whether it happened is \
+         not known: read, or send the request again with the request id it had";
     Error::new(Code::Unavailable, "COMMIT_UNKNOWN", message).with_applied(Applied::Unknown)
 }
 

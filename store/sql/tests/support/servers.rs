@@ -7,7 +7,7 @@ use rowkeep_mysql::Connection;
 use rowkeep_record::Codecs;
 use rowkeep_sql::Allow;
 use rowkeep_sql::mysql::{Database, MySqlStore, Options};
-use testkit::{DatabaseServer, Group, Product, Vitess};
+use testkit::{Cluster, DatabaseServer, Group, Product, Vitess};
 
 /// What is written need not survive the server.
 const FAST: [&str; 4] =
@@ -28,6 +28,8 @@ pub(crate) fn server(product: Product) -> &'static DatabaseServer {
 pub(crate) enum Home {
     /// In a single server.
     Server(Product),
+    /// In a primary of this product with two replicas.
+    Cluster(Product),
     /// In three members of MySQL's Group Replication.
     Group,
     /// In a keyspace of Vitess that has one shard.
@@ -52,13 +54,20 @@ impl Home {
     }
 
     pub(crate) fn url_of(self, database: &str) -> String {
+        self.primary().map_or_else(|| vitess().url_of(database), |server| server.url_of(database))
+    }
+
+    /// For a user who may do what the docs say is needed, where there are users.
+    fn least_url_of(self, database: &str) -> String {
+        self.primary().map_or_else(|| vitess().url_of(database), |server| server.least_url_of(database))
+    }
+
+    fn primary(self) -> Option<&'static DatabaseServer> {
         match self {
-            Self::Server(product) => server(product).url_of(database),
-            Self::Group => {
-                let group = group();
-                group.server(group.primary()).url_of(database)
-            }
-            Self::Vitess | Self::Shards => vitess().url_of(database),
+            Self::Server(product) => Some(server(product)),
+            Self::Cluster(product) => Some(cluster(product).server(0)),
+            Self::Group => Some(group().server(group().primary())),
+            Self::Vitess | Self::Shards => None,
         }
     }
 }
@@ -66,6 +75,16 @@ impl Home {
 pub(crate) fn vitess() -> &'static Vitess {
     static VITESS: OnceLock<Vitess> = OnceLock::new();
     VITESS.get_or_init(|| Vitess::start(KEYSPACES, KEYSPACES))
+}
+
+pub(crate) fn cluster(product: Product) -> &'static Cluster {
+    static MARIADB: OnceLock<Cluster> = OnceLock::new();
+    static MYSQL: OnceLock<Cluster> = OnceLock::new();
+    let cluster = match product {
+        Product::MariaDb => &MARIADB,
+        Product::MySql => &MYSQL,
+    };
+    cluster.get_or_init(|| Cluster::start(product, 2))
 }
 
 pub(crate) fn group() -> &'static Group {
@@ -95,7 +114,18 @@ impl Lease {
     }
 
     pub(crate) fn url(&self) -> String {
-        self.home.url_of(&self.name)
+        self.home.least_url_of(&self.name)
+    }
+
+    /// The addresses of the replicas, if there are any.
+    pub(crate) fn replicas(&self) -> Vec<String> {
+        match self.home {
+            Home::Cluster(product) => {
+                let cluster = cluster(product);
+                cluster.replicas().into_iter().map(|number| cluster.server(number).least_url_of(&self.name)).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 }
 
@@ -171,6 +201,10 @@ impl Drop for Lease {
         let mut empty: Vec<String> = used.iter().map(|table| format!("TRUNCATE `{table}`")).collect();
         empty.push("DELETE FROM rowkeep_meta WHERE name = 'version_floor'".to_owned());
         run(self.home, &self.name, &empty);
+        if let Home::Cluster(product) = self.home {
+            // Whoever is next has no session yet that would ask for it.
+            cluster(product).catch_up();
+        }
         let name = std::mem::take(&mut self.name);
         FREE.lock().unwrap_or_else(PoisonError::into_inner).push((self.home, name));
     }

@@ -3,8 +3,9 @@
 //!
 //! The rules, for whoever finds two servers that take writes:
 //! - At the start, the one that contains everything the others contain; if none does, nobody can say, and none is taken.
-//! - Later, the one that was last seen to begin to take writes. One that did all the time while another was the primary
-//!   (an old primary that comes back, a replica that somebody forgot to set read-only) never becomes one by itself.
+//! - Later, the one that was last seen to begin to take writes. One that did all the time while another was the primary,
+//!   or since it was restarted (an old primary that comes back, a replica that somebody forgot to set read-only), never
+//!   becomes one by itself.
 
 use std::sync::Arc;
 
@@ -88,9 +89,15 @@ impl Election {
         self.servers[server] = Seen::Down(self.servers[server].was_writable());
     }
 
-    /// A server answered.
-    pub(in crate::mysql) fn observe(&mut self, server: usize, reached: Arc<Reached>) -> Option<Change> {
-        let before = self.servers[server].was_writable();
+    /// A server answered. `restarted`: since it did so last. What it is then says its configuration, and nobody made it
+    /// the primary.
+    pub(in crate::mysql) fn observe(
+        &mut self,
+        server: usize,
+        reached: Arc<Reached>,
+        restarted: bool,
+    ) -> Option<Change> {
+        let before = self.servers[server].was_writable().filter(|_| !restarted);
         let writable = reached.writable;
         self.servers[server] = Seen::Up(Arc::clone(&reached));
         let begins = writable && before == Some(false);
@@ -138,9 +145,12 @@ mod tests {
     #[test]
     fn who_begins_to_take_writes_is_the_primary() {
         let mut election = begun();
-        assert_eq!(election.observe(0, server(false, &to(9))), Some(Change::Demoted { server: 0 }));
+        assert_eq!(election.observe(0, server(false, &to(9)), false), Some(Change::Demoted { server: 0 }));
         assert_eq!(election.primary(), None);
-        assert_eq!(election.observe(1, server(true, &to(9))), Some(Change::Promoted { server: 1, behind: false }));
+        assert_eq!(
+            election.observe(1, server(true, &to(9)), false),
+            Some(Change::Promoted { server: 1, behind: false })
+        );
         assert_eq!(election.primary(), Some(1));
     }
 
@@ -149,12 +159,15 @@ mod tests {
         let mut election = begun();
         election.lost(0);
         assert_eq!(election.primary(), Some(0));
-        assert_eq!(election.observe(1, server(true, &to(9))), Some(Change::Promoted { server: 1, behind: false }));
+        assert_eq!(
+            election.observe(1, server(true, &to(9)), false),
+            Some(Change::Promoted { server: 1, behind: false })
+        );
         // It comes back as it was, with a commit that nobody else has.
-        assert_eq!(election.observe(0, server(true, &to(10))), None);
+        assert_eq!(election.observe(0, server(true, &to(10)), false), None);
         assert_eq!(election.primary(), Some(1));
         election.lost(1);
-        assert_eq!(election.observe(0, server(true, &to(10))), None);
+        assert_eq!(election.observe(0, server(true, &to(10)), false), None);
         assert_eq!(election.primary(), Some(1), "it lacks what the primary took meanwhile");
     }
 
@@ -162,7 +175,7 @@ mod tests {
     fn a_primary_that_restarts_is_still_the_primary() {
         let mut election = begun();
         election.lost(0);
-        assert_eq!(election.observe(0, server(true, &to(9))), None);
+        assert_eq!(election.observe(0, server(true, &to(9)), false), None);
         assert_eq!(election.primary(), Some(0));
     }
 
@@ -170,15 +183,35 @@ mod tests {
     fn a_primary_that_comes_back_read_only_may_be_made_primary_again() {
         let mut election = begun();
         election.lost(0);
-        assert_eq!(election.observe(0, server(false, &to(9))), Some(Change::Demoted { server: 0 }));
-        assert_eq!(election.observe(0, server(true, &to(9))), Some(Change::Promoted { server: 0, behind: false }));
+        assert_eq!(election.observe(0, server(false, &to(9)), false), Some(Change::Demoted { server: 0 }));
+        assert_eq!(
+            election.observe(0, server(true, &to(9)), false),
+            Some(Change::Promoted { server: 0, behind: false })
+        );
+    }
+
+    #[test]
+    fn a_replica_that_is_restarted_and_takes_writes_is_not_the_primary_until_it_is_made_so() {
+        let mut election = begun();
+        election.lost(0);
+        election.lost(1);
+        assert_eq!(election.observe(1, server(true, &to(8)), true), Some(Change::Intruder { server: 1 }));
+        assert_eq!(election.observe(1, server(false, &to(8)), false), None);
+        assert_eq!(election.primary(), Some(0));
+        assert_eq!(
+            election.observe(1, server(true, &to(9)), false),
+            Some(Change::Promoted { server: 1, behind: false })
+        );
     }
 
     #[test]
     fn a_new_primary_that_lacks_something_is_told_of() {
         let mut election = begun();
         election.lost(0);
-        assert_eq!(election.observe(1, server(true, &to(8))), Some(Change::Promoted { server: 1, behind: true }));
+        assert_eq!(
+            election.observe(1, server(true, &to(8)), false),
+            Some(Change::Promoted { server: 1, behind: true })
+        );
     }
 
     #[test]
@@ -186,10 +219,10 @@ mod tests {
         let mut election = Election::new(2);
         let seen = vec![Seen::Up(server(true, &to(9))), Seen::Down(None)];
         assert_eq!(election.begin(seen), Ok(Some(0)));
-        assert_eq!(election.observe(1, server(true, &to(9))), Some(Change::Intruder { server: 1 }));
-        assert_eq!(election.observe(1, server(true, &to(9))), None);
+        assert_eq!(election.observe(1, server(true, &to(9)), false), Some(Change::Intruder { server: 1 }));
+        assert_eq!(election.observe(1, server(true, &to(9)), false), None);
         election.lost(0);
-        assert_eq!(election.observe(1, server(true, &to(9))), None);
+        assert_eq!(election.observe(1, server(true, &to(9)), false), None);
         assert_eq!(election.primary(), Some(0));
     }
 
@@ -202,6 +235,9 @@ mod tests {
         let mut election = Election::new(2);
         assert_eq!(election.begin(vec![Seen::Down(None), Seen::Up(server(false, &to(9)))]), Ok(None));
         // None was there to take writes; the first that does is taken.
-        assert_eq!(election.observe(0, server(true, &to(9))), Some(Change::Promoted { server: 0, behind: false }));
+        assert_eq!(
+            election.observe(0, server(true, &to(9)), false),
+            Some(Change::Promoted { server: 0, behind: false })
+        );
     }
 }

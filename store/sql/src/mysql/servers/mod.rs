@@ -5,6 +5,7 @@ mod election;
 mod reached;
 mod routes;
 mod server;
+mod status;
 mod watch;
 
 use std::collections::VecDeque;
@@ -21,8 +22,10 @@ pub(super) use election::{Election, Seen};
 pub(super) use reached::{Reached, question, written};
 pub(super) use routes::{Kind, ask};
 pub(super) use server::{Progress, Server, ask as ask_position};
+pub use status::{Role, ServerStatus};
 
 use super::session::Connector;
+use watch::Look;
 
 /// Moments at which the primary's position is remembered: at five a second, ten minutes.
 const MOMENTS: usize = 3000;
@@ -134,10 +137,10 @@ impl Servers {
     }
 
     /// Takes what was seen of a server in. `asked`: when it was asked.
-    fn seen(&self, number: usize, asked: Instant, reached: Arc<Reached>) {
+    fn seen(&self, number: usize, asked: Instant, Look { reached, restarted }: Look) {
         let server = &self.servers[number];
         let mut state = self.state();
-        let change = state.election.observe(number, Arc::clone(&reached));
+        let change = state.election.observe(number, Arc::clone(&reached), restarted);
         if self.is_single() {
             self.follow(&state, change.as_ref());
             if change == Some(Change::Demoted { server: 0 }) {
@@ -166,7 +169,7 @@ impl Servers {
                 if let Some((known, contained)) = &state.observed[other.number]
                     && *known < asked
                 {
-                    note_divergence(other, !reached.contains_all(contained));
+                    note_divergence(other, !reached.knows_all(contained));
                 }
             }
         } else {

@@ -74,9 +74,26 @@ impl Reached {
 
     /// Whether it contains everything that another contains, or is about to.
     pub(in crate::mysql) fn contains_all(&self, other: &Self) -> bool {
-        let within =
-            |run: &Run, outer: &Run| outer.source == run.source && outer.first <= run.first && run.last <= outer.last;
-        other.done.iter().all(|run| self.shown.iter().any(|outer| within(run, outer)))
+        within(&other.done, &self.shown)
+    }
+
+    /// The same for what the other may have shown.
+    pub(in crate::mysql) fn knows_all(&self, other: &Self) -> bool {
+        within(&other.shown, &self.shown)
+    }
+
+    /// How many commits of another it does not contain. (Of a domain of MariaDB: how far apart the numbers are.)
+    pub(in crate::mysql) fn lacks(&self, other: &Self) -> u64 {
+        let length = |run: &Run| run.last.saturating_sub(run.first).saturating_add(1);
+        let overlap = |run: &Run| {
+            let of = self.done.iter().filter(|own| own.source == run.source);
+            of.map(|own| {
+                let (first, last) = (own.first.max(run.first), own.last.min(run.last));
+                if first <= last { length(&Run { source: run.source, first, last }) } else { 0 }
+            })
+            .sum::<u64>()
+        };
+        other.done.iter().map(|run| length(run) - overlap(run)).sum()
     }
 
     /// Whether it contains everything that another may have shown.
@@ -114,6 +131,12 @@ fn runs(set: &str) -> Vec<Run> {
         }
     }
     runs
+}
+
+fn within(runs: &[Run], outer: &[Run]) -> bool {
+    let holds =
+        |outer: &Run, run: &Run| outer.source == run.source && outer.first <= run.first && run.last <= outer.last;
+    runs.iter().all(|run| outer.iter().any(|outer| holds(outer, run)))
 }
 
 /// Puts together what touches, in the order of streams and numbers.
@@ -220,6 +243,15 @@ mod tests {
         assert_eq!(written(Dialect::MariaDb, "0-1-91"), Some(at(0, 91)));
         let primary = mariadb(true, "0-1-90", "0-2-95");
         assert!(primary.contains(at(0, 95)) && primary.contains_all(&reached.clone()) == primary.contains(at(3, 5)));
+    }
+
+    #[test]
+    fn what_a_server_lacks_is_counted() {
+        let ahead = mysql("", &format!("{UUID}:1-1104:1000003-1000012"));
+        assert_eq!(mysql("", &format!("{UUID}:1-1100")).lacks(&ahead), 14);
+        assert_eq!(ahead.lacks(&mysql("", &format!("{UUID}:5-7"))), 0);
+        assert_eq!(mariadb(false, "0-1-90", "").lacks(&mariadb(true, "", "0-1-95")), 5);
+        assert_eq!(mysql("", "").lacks(&mysql("", &format!("{UUID}:1-5"))), 5);
     }
 
     #[test]

@@ -151,7 +151,12 @@ impl Progress {
 
     /// Whether reads may be sent to it.
     pub(in crate::mysql) fn is_usable(&self) -> bool {
-        self.usable.load(Ordering::Acquire) && !self.is_diverged()
+        self.answers() && !self.is_diverged()
+    }
+
+    /// Whether it answered when it was asked last.
+    pub(super) fn answers(&self) -> bool {
+        self.usable.load(Ordering::Acquire)
     }
 
     /// Whether it contains what the primary does not.

@@ -24,19 +24,22 @@ const PATIENCE: Duration = Duration::from_millis(700);
 
 /// Goes on until the store is gone.
 pub(super) async fn run(servers: std::sync::Weak<Servers>, number: usize) {
-    let mut connection = None;
+    let mut watch = Watch::default();
     loop {
         let Some(all) = servers.upgrade() else { return };
         let server = Arc::clone(all.server(number));
         let asked = Instant::now();
-        match timeout(PATIENCE, look(&mut connection, &server)).await {
-            Ok(Ok(reached)) => all.seen(number, asked, reached),
+        match timeout(PATIENCE, watch.look(&server)).await {
+            Ok(Ok(look)) => {
+                watch.last = Some(asked);
+                all.seen(number, asked, look);
+            }
             Ok(Err(failed)) => {
-                connection = None;
+                watch.connection = None;
                 all.lost(number, &failed.into());
             }
             Err(_) => {
-                connection = None;
+                watch.connection = None;
                 all.lost(number, &silent());
             }
         }
@@ -53,12 +56,40 @@ fn silent() -> kit_core::Error {
     kit_core::Error::new(kit_core::Code::Unavailable, "STORAGE_UNREACHABLE", "the server does not answer")
 }
 
-async fn look(connection: &mut Option<Connection>, server: &Server) -> Result<Arc<Reached>, Failed> {
-    let connection = match connection {
-        Some(connection) => connection,
-        None => connection.insert(server.connector.open().await?),
-    };
-    ask(connection, &server.progress).await
+/// What was seen of a server.
+pub(super) struct Look {
+    pub(super) reached: Arc<Reached>,
+    /// It was restarted since it was seen last.
+    pub(super) restarted: bool,
+}
+
+#[derive(Default)]
+struct Watch {
+    connection: Option<Connection>,
+    /// When the server was last asked and answered.
+    last: Option<Instant>,
+}
+
+impl Watch {
+    async fn look(&mut self, server: &Server) -> Result<Look, Failed> {
+        let (connection, restarted) = match &mut self.connection {
+            Some(connection) => (connection, false),
+            None => {
+                let mut connection = server.connector.open().await?;
+                let uptime = uptime(&mut connection).await?;
+                let restarted = self.last.is_some_and(|last| uptime < last.elapsed());
+                (self.connection.insert(connection), restarted)
+            }
+        };
+        Ok(Look { reached: ask(connection, &server.progress).await?, restarted })
+    }
+}
+
+/// How long a server runs, in whole seconds.
+async fn uptime(connection: &mut Connection) -> Result<Duration, Failed> {
+    let rows = connection.query("SHOW GLOBAL STATUS LIKE 'Uptime'").await?;
+    let seconds = rows.first().and_then(|row| row.get(1)?.as_deref()?.parse().ok());
+    Ok(Duration::from_secs(seconds.unwrap_or(0)))
 }
 
 /// Tells an operator what happened.

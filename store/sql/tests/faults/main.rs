@@ -1,6 +1,12 @@
 //! What becomes of reads and writes when the server dies, hangs, or its answer is lost.
 #![allow(clippy::unwrap_used, reason = "clippy knows tests only by their attribute")]
 
+mod calls;
+mod cancelled;
+mod disk;
+mod limits;
+mod network;
+
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -24,7 +30,6 @@ testkit::on_both_products! {
     a_server_that_hangs_for_a_while_is_waited_for
     connections_that_the_server_ended_for_idleness_are_replaced
     every_acknowledged_write_survives_the_server
-    a_database_that_cannot_be_used_is_refused_at_start_with_what_to_do
 }
 
 /// A store of the suite's schema in the server's database, which is migrated if it has to be.
@@ -233,26 +238,4 @@ fn every_acknowledged_write_survives_the_server(product: Product) {
     assert!(lost.is_empty(), "acknowledged and gone: {lost:?}");
     let ghosts: Vec<_> = refused.iter().filter(|id| is_there(id)).collect();
     assert!(ghosts.is_empty(), "said not to be applied and there: {ghosts:?}");
-}
-
-fn a_database_that_cannot_be_used_is_refused_at_start_with_what_to_do(product: Product) {
-    let server = DatabaseServer::start(product);
-    let refused = |change: fn(&mut Address)| {
-        let mut address = address(&server);
-        change(&mut address);
-        Database::open(&Options::new(address)).unwrap_err()
-    };
-    let error = refused(|address| address.password = "wrong".into());
-    assert_eq!(error.reason(), "DATABASE_REFUSED");
-    assert!(error.message().contains("check user and password"), "{}", error.message());
-    let error = refused(|address| address.database = Some("test_nowhere".into()));
-    assert!(error.message().contains("CREATE DATABASE `test_nowhere`"), "{}", error.message());
-    let error = refused(|address| address.database = Some("other".into()));
-    assert!(error.message().contains("GRANT ALL ON `other`.*"), "{}", error.message());
-    let error = refused(|address| address.database = None);
-    assert_eq!(error.reason(), "NO_DATABASE");
-    let nobody = testkit::free_port();
-    let error = Database::open(&Options::new(Address { port: nobody, ..address(&server) })).unwrap_err();
-    assert!(error.message().contains("check host and port"), "{}", error.message());
-    assert!(!error.message().contains("pass/word"), "{}", error.message());
 }

@@ -1,0 +1,78 @@
+//! `rowkeep status`: the database servers, looked at once.
+
+use std::process::ExitCode;
+
+use rowkeep_server::Place;
+use rowkeep_sql::mysql::{self, Sight, SightedServer};
+use serde_json::json;
+
+use crate::args::Status;
+use crate::failure::Failure;
+use crate::output;
+use crate::settings;
+
+/// Fails if no server takes writes, so that a script can ask.
+pub(crate) fn run(args: Status) -> Result<ExitCode, Failure> {
+    let config = settings::config(&args.settings)?;
+    let Place::Server(options) = config.place()? else {
+        let message = "the data is in a file of this machine, which has no servers; name one with --database";
+        return Err(Failure::Input(message.to_owned()));
+    };
+    let servers = mysql::look(&options)?;
+    if args.json {
+        output::line(format_args!("{:#}", servers.iter().map(to_json).collect::<serde_json::Value>()));
+    } else {
+        servers.iter().for_each(line);
+    }
+    let is_writable = servers.iter().any(|server| server.state.as_ref().is_ok_and(|state| state.primary));
+    Ok(if is_writable { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn line(server: &Sight) {
+    match &server.state {
+        Ok(state) => {
+            let behind = match state.behind {
+                Some(1..) if !state.primary => format!("  {} commits behind", state.behind.unwrap_or_default()),
+                _ => String::new(),
+            };
+            output::line(format_args!(
+                "{:<8}  {}  {}{behind}{}",
+                role(state),
+                server.address,
+                state.version,
+                advice(state)
+            ));
+        }
+        Err(error) => output::line(format_args!("{:<8}  {}", "down", error.message())),
+    }
+}
+
+fn role(state: &SightedServer) -> &'static str {
+    match state {
+        SightedServer { primary: true, .. } => "primary",
+        SightedServer { diverged: true, .. } => "diverged",
+        _ => "replica",
+    }
+}
+
+fn advice(state: &SightedServer) -> &'static str {
+    match state {
+        SightedServer { primary: true, .. } => "",
+        SightedServer { diverged: true, .. } => "  has writes that the primary does not have: rebuild it",
+        SightedServer { writable: true, .. } => "  takes writes: SET GLOBAL read_only = ON there",
+        _ => "",
+    }
+}
+
+fn to_json(server: &Sight) -> serde_json::Value {
+    match &server.state {
+        Ok(state) => json!({
+            "address": server.address,
+            "role": role(state),
+            "version": state.version,
+            "writable": state.writable,
+            "behind": state.behind,
+        }),
+        Err(error) => json!({ "address": server.address, "role": "down", "error": error.message() }),
+    }
+}

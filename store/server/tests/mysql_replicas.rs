@@ -1,0 +1,24 @@
+//! The conformance suite through the public API of a server whose data is in MySQL, by a client with a session: replicas answer
+//! its reads, and it must not notice.
+#![allow(clippy::unwrap_used, reason = "clippy knows tests only by their attribute")]
+
+#[path = "../../sql/tests/support/servers.rs"]
+#[allow(dead_code, reason = "each test uses a part of it")]
+mod servers;
+mod support;
+
+use rowkeep_engine::conformance::Subject;
+use rowkeep_mysql as _;
+use servers::{Home, Lease};
+use support::config;
+use testkit::Product;
+
+fn start() -> Subject {
+    let (directory, database) = (tempfile::tempdir().unwrap(), Lease::new(Home::Cluster(Product::MySql)));
+    let mut config = config(directory.path());
+    config.database = database.url().as_str().into();
+    config.replicas = database.replicas().iter().map(|url| url.as_str().into()).collect();
+    support::surface::subject(config, (database, directory))
+}
+
+rowkeep_engine::api_conformance!(crate::start);

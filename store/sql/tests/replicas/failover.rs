@@ -1,0 +1,124 @@
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use kit_core::Applied;
+use rowkeep_engine::Freshness;
+use rowkeep_sql::mysql::Role;
+use testkit::Product;
+
+use super::lab::Lab;
+
+testkit::on_both_products! {
+    no_answered_write_is_lost_when_the_primary_dies
+    writes_move_with_a_planned_switch_and_never_reach_the_old_primary
+}
+
+/// Clients that add rows without end.
+pub(crate) struct Writers<'a> {
+    lab: &'a Lab,
+    next: AtomicI64,
+    stop: AtomicBool,
+    /// When each row that was written was answered.
+    kept: Mutex<BTreeMap<i64, Instant>>,
+    /// Rows that were surely not written.
+    refused: Mutex<Vec<i64>>,
+}
+
+impl<'a> Writers<'a> {
+    fn new(lab: &'a Lab) -> Self {
+        Self {
+            lab,
+            next: AtomicI64::new(1),
+            stop: AtomicBool::new(false),
+            kept: Mutex::default(),
+            refused: Mutex::default(),
+        }
+    }
+
+    fn run(&self) {
+        let client = self.lab.client(Freshness::Session);
+        while !self.stop.load(Ordering::Acquire) {
+            let id = self.next.fetch_add(1, Ordering::Relaxed);
+            match client.put(id, id) {
+                Ok(()) => drop(self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(id, Instant::now())),
+                Err(error) if error.applied() == Applied::No => self.refused.lock().unwrap().push(id),
+                Err(error) => assert_eq!(error.reason(), "COMMIT_UNKNOWN", "{error}"),
+            }
+        }
+    }
+
+    fn last(&self) -> Option<Instant> {
+        self.kept.lock().unwrap().values().max().copied()
+    }
+
+    /// Waits for a write that is answered from now on; how long that took.
+    pub(crate) fn next_answer(&self) -> Duration {
+        let since = Instant::now();
+        testkit::wait_until("a write to be answered", || self.last().is_some_and(|last| last > since));
+        since.elapsed()
+    }
+
+    /// Checks all that was answered against the store.
+    fn check(&self) {
+        let reader = self.lab.client(Freshness::Strong);
+        let kept = self.kept.lock().unwrap();
+        assert!(kept.len() > 50, "{} writes only", kept.len());
+        for id in kept.keys() {
+            assert_eq!(reader.get(*id).unwrap(), Some(*id), "an answered write is gone");
+        }
+        for id in self.refused.lock().unwrap().iter() {
+            assert_eq!(reader.get(*id).unwrap(), None, "a write that was said not to have happened did");
+        }
+    }
+}
+
+pub(crate) fn with_writers(lab: &Lab, faults: impl FnOnce(&Writers<'_>)) {
+    let writers = Writers::new(lab);
+    std::thread::scope(|scope| {
+        let running: Vec<_> = (0..4).map(|_| scope.spawn(|| writers.run())).collect();
+        writers.next_answer();
+        faults(&writers);
+        writers.stop.store(true, Ordering::Release);
+        running.into_iter().for_each(|writer| writer.join().unwrap());
+    });
+    writers.check();
+}
+
+fn no_answered_write_is_lost_when_the_primary_dies(product: Product) {
+    let (cluster, lab) = Lab::settled(product);
+    with_writers(&lab, |writers| {
+        cluster.kill9(0);
+        std::thread::sleep(Duration::from_millis(500));
+        let new = cluster.most_advanced();
+        cluster.promote(new);
+        let outage = writers.next_answer();
+        eprintln!("{product:?}: writes went on {outage:?} after the promotion was complete");
+        assert!(outage < Duration::from_secs(1), "{outage:?}");
+        let mut roles = [Role::Down, Role::Replica, Role::Replica];
+        roles[new] = Role::Primary;
+        lab.settle(&roles);
+        cluster.restart(0);
+        roles[0] = Role::Replica;
+        lab.settle(&roles);
+        writers.next_answer();
+    });
+}
+
+fn writes_move_with_a_planned_switch_and_never_reach_the_old_primary(product: Product) {
+    let (cluster, lab) = Lab::settled(product);
+    with_writers(&lab, |writers| {
+        for new in [1, 0, 2] {
+            cluster.promote(new);
+            let outage = writers.next_answer();
+            eprintln!("{product:?}: writes went on {outage:?} after the switch was complete");
+            assert!(outage < Duration::from_secs(1), "{outage:?}");
+            let mut roles = [Role::Replica; 3];
+            roles[new] = Role::Primary;
+            lab.settle(&roles);
+        }
+    });
+    // A write to an old primary would have made it a server with a history of its own.
+    lab.settle(&[Role::Replica, Role::Replica, Role::Primary]);
+}
