@@ -4,6 +4,9 @@
 //! answered in order, so that a busy lane pays for a system call and a wake-up once per many reads. A connection that
 //! breaks is replaced, and what it had not answered is asked again once: reads change nothing.
 //!
+//! A read that takes long, because its table is locked or its rows are on a slow disk, does not hold up what was sent behind
+//! it: it is given a connection of its own, and the others are asked again.
+//!
 //! Of a store with replicas, a lane asks behind each piece how far the server is, and holds the answers until it knows: a
 //! client is told how far it has seen ([`Reached`]).
 
@@ -14,10 +17,11 @@ use std::time::{Duration, Instant};
 use kit_core::{Code, Error, Reply};
 use rowkeep_engine::Session;
 use rowkeep_mysql::{Connection, Error as DriverError, Raw, Statement};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::timeout_at;
 
 use super::errors::{Failed, Fate, classify, fate};
+use super::pace::Pace;
 use super::reads::{Found, Read};
 use super::servers::{Progress, Reached, question};
 use super::session::Connector;
@@ -26,6 +30,8 @@ use super::session::Connector;
 const QUEUED_BYTES: usize = 32 * 1024;
 /// Reads that may wait in a lane.
 const WAITING: usize = 1024;
+/// Reads that have connections of their own, of all lanes together, at most.
+const ALONE: usize = 8;
 /// A read without a deadline of its own ends after this.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -57,8 +63,21 @@ impl Answer {
 
 /// Lanes that share their work.
 pub(super) struct Lanes {
-    lanes: Vec<mpsc::Sender<Job>>,
+    lanes: Vec<Entrance>,
     next: AtomicUsize,
+}
+
+/// Where reads get into a lane.
+struct Entrance {
+    jobs: mpsc::Sender<Job>,
+    pace: Arc<Pace>,
+}
+
+impl Entrance {
+    /// The smaller, the sooner a read is answered.
+    fn load(&self) -> (bool, usize) {
+        (self.pace.is_stalled(), self.jobs.max_capacity() - self.jobs.capacity())
+    }
 }
 
 impl Lanes {
@@ -71,19 +90,20 @@ impl Lanes {
         count: usize,
         together: usize,
     ) -> Self {
+        let alone = Arc::new(Semaphore::new(ALONE));
         let lane = |_| {
             let (sender, jobs) = mpsc::channel(WAITING);
-            let (connector, progress) = (connector.clone(), Arc::clone(progress));
-            let lane = Lane { connector, progress, connection: None, generation: 0, together, held: Vec::new() };
+            let lane = Lane::new(connector.clone(), Arc::clone(progress), Arc::clone(&alone), together);
+            let entrance = Entrance { jobs: sender, pace: Arc::clone(&lane.pace) };
             runtime.spawn(lane.run(jobs));
-            sender
+            entrance
         };
         Self { lanes: (0..count).map(lane).collect(), next: AtomicUsize::new(0) }
     }
 
     /// Reads that are not sent yet.
     pub(super) fn waiting(&self) -> u64 {
-        self.lanes.iter().map(|lane| (lane.max_capacity() - lane.capacity()) as u64).sum()
+        self.lanes.iter().map(|lane| lane.load().1 as u64).sum()
     }
 
     /// Asks; an overfull lane refuses.
@@ -91,9 +111,9 @@ impl Lanes {
         let start = self.next.fetch_add(1, Ordering::Relaxed);
         // The emptier one of two: long reads do not hold up those behind them where there is another way.
         let (one, other) = (&self.lanes[start % self.lanes.len()], &self.lanes[(start + 1) % self.lanes.len()]);
-        let lane = if other.capacity() > one.capacity() { other } else { one };
+        let lane = if other.load() < one.load() { other } else { one };
         let (answer, answered) = oneshot::channel();
-        if lane.try_send(Job { read, answer }).is_err() {
+        if lane.jobs.try_send(Job { read, answer }).is_err() {
             let error = Error::new(Code::ResourceExhausted, "READS_QUEUED", "too many reads are waiting");
             return Reply::ready(Err(error.with_retry_after(Duration::from_millis(100))));
         }
@@ -105,6 +125,15 @@ fn stopped() -> Error {
     Error::new(Code::Unavailable, "STOPPED", "the store is shutting down")
 }
 
+/// Why what was sent is not answered.
+enum End {
+    Failed(Error),
+    /// The server does not answer anybody.
+    Gone,
+    /// A read takes long, and others wait for it.
+    Stalled,
+}
+
 struct Lane {
     connector: Connector,
     progress: Arc<Progress>,
@@ -112,49 +141,85 @@ struct Lane {
     /// Of the connection.
     generation: u64,
     together: usize,
+    pace: Arc<Pace>,
+    /// Places for reads that are left to themselves.
+    alone: Arc<Semaphore>,
     /// Answers to the last jobs of the list, until it is known how far the server is.
     held: Vec<Result<Found, Error>>,
 }
 
 impl Lane {
+    fn new(connector: Connector, progress: Arc<Progress>, alone: Arc<Semaphore>, together: usize) -> Self {
+        let pace = Arc::new(Pace::new());
+        Self { connector, progress, connection: None, generation: 0, together, pace, alone, held: Vec::new() }
+    }
+
     async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
         let mut waiting = Vec::new();
         while jobs.recv_many(&mut waiting, self.together).await > 0 {
-            self.serve(&mut waiting).await;
+            self.pace.step();
+            self.serve(&mut waiting, Some(&jobs)).await;
+            self.pace.rest();
             waiting.clear();
         }
     }
 
     /// Answers all of them.
-    async fn serve(&mut self, waiting: &mut Vec<Job>) {
+    async fn serve(&mut self, waiting: &mut Vec<Job>, behind: Option<&mpsc::Receiver<Job>>) {
         if self.generation != self.progress.generation() {
             self.connection = None;
         }
         waiting.reverse();
-        for attempt in 0..2 {
+        let mut is_last = false;
+        loop {
             waiting.retain(|job| !job.answer.is_closed());
             if waiting.is_empty() {
                 return;
             }
             let deadline = waiting.iter().filter_map(|job| job.read.deadline).min();
             let deadline = deadline.unwrap_or_else(|| Instant::now() + PATIENCE);
-            let progress = Arc::clone(&self.progress);
-            let served = tokio::select! {
-                served = timeout_at(deadline.into(), self.all(waiting)) => Some(served),
-                () = progress.gone() => None,
-            };
-            let (failed, is_last) = match served {
-                Some(Ok(Ok(()))) => return,
-                Some(Ok(Err(error))) => (classify(error), attempt > 0),
-                Some(Err(_)) => (late(), attempt > 0),
-                None => (classify(DriverError::Abandoned), true),
+            let (progress, pace) = (Arc::clone(&self.progress), Arc::clone(&self.pace));
+            // A list may take long; to ask again would take as long.
+            let (short, many) = (self.together > 1, waiting.len() > 1);
+            let holds_up = || many || behind.is_some_and(|behind| !behind.is_empty());
+            let end = tokio::select! {
+                served = timeout_at(deadline.into(), self.all(waiting)) => match served {
+                    Ok(Ok(())) => return,
+                    Ok(Err(error)) => End::Failed(classify(error)),
+                    Err(_) => End::Failed(late()),
+                },
+                () = progress.gone() => End::Gone,
+                () = pace.stalled(holds_up), if short => End::Stalled,
             };
             self.leave();
-            if failed.code() == Code::DeadlineExceeded || is_last {
-                self.refuse(waiting, &failed, !is_last);
+            match end {
+                End::Gone => self.refuse(waiting, &classify(DriverError::Abandoned), false),
+                End::Stalled => self.separate(waiting),
+                End::Failed(error) => {
+                    if error.code() == Code::DeadlineExceeded || is_last {
+                        self.refuse(waiting, &error, !is_last);
+                    }
+                    is_last = true;
+                }
             }
             self.held.clear();
+            self.pace.step();
         }
+    }
+
+    /// Leaves the read that is waited for to itself, so that the others are answered.
+    fn separate(&self, waiting: &mut Vec<Job>) {
+        let Some(at) = waiting.len().checked_sub(self.held.len() + 1) else { return };
+        let job = waiting.remove(at);
+        let Ok(place) = Arc::clone(&self.alone).try_acquire_owned() else {
+            let error = Error::new(Code::ResourceExhausted, "READS_QUEUED", "too many reads take long");
+            return drop(job.answer.send(Err(error.with_retry_after(Duration::from_millis(100)))));
+        };
+        let mut lane = Self::new(self.connector.clone(), Arc::clone(&self.progress), Arc::clone(&self.alone), 1);
+        tokio::spawn(async move {
+            lane.serve(&mut vec![job], None).await;
+            drop(place);
+        });
     }
 
     /// Answers those that will not be asked again: all, or the one that took too long.
@@ -208,6 +273,7 @@ impl Lane {
             for _ in 0..sent {
                 let Some(job) = waiting.len().checked_sub(self.held.len() + 1).map(|at| &waiting[at]) else { break };
                 let answer = receive(connection, job).await?;
+                self.pace.step();
                 if asked.is_some() {
                     self.held.push(answer);
                 } else if let Some(job) = waiting.pop() {

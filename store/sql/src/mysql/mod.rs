@@ -18,6 +18,7 @@ mod meta;
 mod migrate;
 #[cfg(test)]
 mod migrate_tests;
+mod pace;
 mod pool;
 mod readers;
 mod reads;

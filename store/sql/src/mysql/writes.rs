@@ -40,7 +40,7 @@ pub(super) async fn transact(shared: Arc<Shared>, mut program: Program, watch: &
     // Set once an earlier run may have happened: no error says then that nothing was written, unless the program itself
     // found that it had not.
     let (mut in_doubt, mut looked_again, mut fresh, mut attempt) = (false, false, false, 0);
-    let give_up = Instant::now() + FAILOVER;
+    let give_up = give_up(watch.deadline());
     loop {
         attempt += 1;
         let (error, fate) = match run(&shared, &mut program, watch, fresh, give_up).await {
@@ -74,6 +74,12 @@ pub(super) async fn transact(shared: Arc<Shared>, mut program: Program, watch: &
         let pause = pause(attempt);
         tokio::time::sleep(if fate == Fate::Conflict { pause } else { pause.min(FAILOVER_PAUSE) }).await;
     }
+}
+
+/// Until when a primary is waited for: who has a deadline is told before it that there is none.
+fn give_up(deadline: Option<Instant>) -> Instant {
+    let (now, longest) = (Instant::now(), Instant::now() + FAILOVER);
+    deadline.map_or(longest, |deadline| longest.min(now + deadline.saturating_duration_since(now) * 4 / 5))
 }
 
 /// Full jitter: those that were in each other's way do not meet again.

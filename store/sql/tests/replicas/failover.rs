@@ -8,7 +8,7 @@ use rowkeep_engine::Freshness;
 use rowkeep_sql::mysql::Role;
 use testkit::Product;
 
-use super::lab::Lab;
+use super::lab::{Lab, Stop};
 
 testkit::on_both_products! {
     no_answered_write_is_lost_when_the_primary_dies
@@ -77,10 +77,11 @@ impl<'a> Writers<'a> {
 pub(crate) fn with_writers(lab: &Lab, faults: impl FnOnce(&Writers<'_>)) {
     let writers = Writers::new(lab);
     std::thread::scope(|scope| {
+        let stop = Stop(&writers.stop);
         let running: Vec<_> = (0..4).map(|_| scope.spawn(|| writers.run())).collect();
         writers.next_answer();
         faults(&writers);
-        writers.stop.store(true, Ordering::Release);
+        drop(stop);
         running.into_iter().for_each(|writer| writer.join().unwrap());
     });
     writers.check();

@@ -1,6 +1,7 @@
 //! A store over a cluster, and clients of it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use kit_core::Error;
@@ -28,6 +29,15 @@ message Item {
 pub(crate) struct Lab {
     pub(crate) store: Arc<MySqlStore>,
     engine: Engine,
+}
+
+/// Sets a flag when it is dropped: also a test that fails ends its threads.
+pub(crate) struct Stop<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
 
 /// Somebody with a session.

@@ -6,7 +6,7 @@ use rowkeep_engine::Freshness;
 use rowkeep_sql::mysql::Role;
 use testkit::{Cluster, Product, wait_until};
 
-use super::lab::{Client, Lab};
+use super::lab::{Client, Lab, Stop};
 
 testkit::on_both_products! {
     each_level_of_freshness_is_kept
@@ -80,6 +80,7 @@ fn a_session_never_goes_back_whatever_becomes_of_replicas(product: Product) {
         reads: AtomicU64::new(0),
     };
     std::thread::scope(|scope| {
+        let stop = Stop(&readers.stop);
         let running: Vec<_> = (0..clients)
             .map(|own| {
                 scope.spawn({
@@ -90,6 +91,7 @@ fn a_session_never_goes_back_whatever_becomes_of_replicas(product: Product) {
             .collect();
         let calm = Duration::from_millis(1500);
         std::thread::sleep(calm);
+        wait_until("enough reads to count", || readers.reads.load(Ordering::Relaxed) > 1000);
         let (reads, fallbacks) = (readers.reads.load(Ordering::Relaxed), lab.store.stats().fallbacks);
         let on_replicas: u64 = lab.reads()[1..].iter().sum();
         let share = fallbacks as f64 / reads as f64;
@@ -107,11 +109,10 @@ fn a_session_never_goes_back_whatever_becomes_of_replicas(product: Product) {
         std::thread::sleep(calm);
         cluster.server(2).resume();
         std::thread::sleep(calm);
-        readers.stop.store(true, Ordering::Release);
+        drop(stop);
         for client in running {
             client.join().unwrap();
         }
-        assert!(reads > 500, "{reads}");
         assert!(share <= 0.01, "{fallbacks} of {reads} session reads fell back to the primary");
     });
 }

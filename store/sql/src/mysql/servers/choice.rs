@@ -13,7 +13,11 @@ use super::{Server, Servers};
 /// A replica that is further behind is not read from, whatever a read asks for.
 const MAX_LAG: Duration = Duration::from_secs(10);
 /// How long a read waits for a replica to get as far as its session has seen; then the primary answers.
-const CATCH_UP: Duration = Duration::from_millis(30);
+const CATCH_UP: Duration = Duration::from_millis(100);
+/// A replica that is further behind is not waited for. As much passes between two looks at it.
+const NEAR: Duration = Duration::from_millis(500);
+/// One read in so many goes to a server by chance, so that one that was slow is found to be fast again.
+const BY_CHANCE: u32 = 16;
 
 /// Servers that a read does not want again.
 #[derive(Debug, Clone, Copy, Default)]
@@ -72,7 +76,8 @@ impl Servers {
                 let nth = |at: usize| self.replicas(avoided).filter(fits).nth(at % count);
                 // What fits may have changed since it was counted.
                 let (one, other) = (nth(one)?, nth(one + step).or_else(|| nth(0))?);
-                Some(if other.progress.cost() < one.progress.cost() { other } else { one })
+                let better = other.progress.cost() < one.progress.cost() && rand::random_range(0..BY_CHANCE) > 0;
+                Some(if better { other } else { one })
             }
         }
     }
@@ -89,7 +94,9 @@ impl Servers {
 
     /// Waits until a replica is as far as this.
     async fn caught_up(&self, seen: &Position, avoided: Avoided) -> Option<&Arc<Server>> {
-        let awaited: Vec<Awaited<'_>> = self.replicas(avoided).map(Awaited::begin).collect();
+        let latest = self.latest.load(Ordering::Acquire);
+        let near = self.replicas(avoided).filter(|server| server.progress.lag(latest) <= NEAR);
+        let awaited: Vec<Awaited<'_>> = near.map(Awaited::begin).collect();
         if awaited.is_empty() {
             return None;
         }
