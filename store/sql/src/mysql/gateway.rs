@@ -38,6 +38,14 @@ pub(super) async fn check(connection: &mut Connection, address: &Address) -> Res
     Err(Error::new(Code::FailedPrecondition, "KEYSPACE_SHARDED", message))
 }
 
+/// A gateway that was named together with replicas.
+pub(super) fn not_alone(address: &Address) -> Error {
+    let message = format!(
+        "{address} is a gateway, which sends everything to the primary behind it: name it alone, without replicas"
+    );
+    Error::new(Code::FailedPrecondition, "DATABASE_REFUSED", message)
+}
+
 /// A statement that changes a table has two seconds behind a gateway, so that nothing queues behind it for longer. What is
 /// not instant is done in that time for so many rows.
 const LARGE: u64 = 10_000;
