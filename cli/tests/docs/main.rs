@@ -98,8 +98,13 @@ fn the_page_on_imports_does_what_it_says() {
 }
 
 #[test]
+fn the_page_on_replicas_does_what_it_says() {
+    run_in(Session::with_replicas(), "docs/replicas.md");
+}
+
+#[test]
 fn no_page_is_left_out() {
-    let known = ["api.md", "import.md", "load.md", "mysql.md", "operations.md", "query.md", "schema.md"];
+    let known = ["api.md", "import.md", "load.md", "mysql.md", "operations.md", "query.md", "replicas.md", "schema.md"];
     let mut found: Vec<_> = fs::read_dir(testkit::workspace_root().join("docs"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())

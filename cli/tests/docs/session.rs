@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use rowkeep_sql::mysql::Address;
-use testkit::{MariaDb, Rowkeep};
+use testkit::{Cluster, DatabaseServer, MariaDb, Product, Rowkeep};
 
 use crate::blocks::Block;
 use crate::pattern;
@@ -18,8 +18,11 @@ const SHOWN: &str = "127.0.0.1:8080";
 const SHOWN_ADMIN: &str = "127.0.0.1:8081";
 /// The password, the server and the database of the page that is about them.
 const SHOWN_LOGIN: &str = ":secret@";
-const SHOWN_DATABASE: &str = "127.0.0.1:3306/shop";
-const SHOWN_DATABASE_SERVER: &str = "127.0.0.1:3306";
+const SHOWN_DATABASES: [(&str, &str); 3] = [
+    ("127.0.0.1:3306/shop", "127.0.0.1:3306"),
+    ("127.0.0.1:3307/shop", "127.0.0.1:3307"),
+    ("127.0.0.1:3308/shop", "127.0.0.1:3308"),
+];
 const DATABASE: &str = "ROWKEEP_DATABASE";
 /// Ends the output of a command, with its exit code in between.
 const MARK: char = '\u{1e}';
@@ -34,11 +37,31 @@ const FOR_PEOPLE: [&str; 7] = [
     "pip install ",
 ];
 
+/// Where a page keeps its data.
+enum Database {
+    Server(MariaDb),
+    Cluster(Cluster),
+}
+
+impl Database {
+    /// The primary, and its replicas.
+    fn servers(&self) -> Vec<&DatabaseServer> {
+        match self {
+            Self::Server(server) => vec![server],
+            Self::Cluster(cluster) => (0..=cluster.replicas().len()).map(|number| cluster.server(number)).collect(),
+        }
+    }
+
+    fn url(&self) -> String {
+        self.servers()[0].url()
+    }
+}
+
 /// Where a page runs.
 pub(crate) struct Session {
     server: Option<Rowkeep>,
     /// What every command finds in its environment.
-    database: Option<MariaDb>,
+    database: Option<Database>,
     /// Every command finds its address in the environment; else the page says it where it is wanted.
     is_everywhere: bool,
     // Declared last: the server is gone before its directory.
@@ -74,9 +97,15 @@ impl Session {
         let owner = database.user("owner", "test", &["ALL ON test.*"]);
         let Address { host, port, user, password, .. } = owner.parse().unwrap();
         let login = format!("host={host}\nport={port}\nuser={user}\npassword={password}\n");
-        let session = Self { database: Some(database), ..Self::new() };
+        let session = Self { database: Some(Database::Server(database)), ..Self::new() };
         session.save(".my.cnf", &format!("[client]\n{login}[mysql]\ndatabase=test\n"));
         session
+    }
+
+    /// With a primary in which every command keeps its data, and two replicas.
+    pub(crate) fn with_replicas() -> Self {
+        let cluster = Cluster::start(Product::MariaDb, 2);
+        Self { database: Some(Database::Cluster(cluster)), is_everywhere: true, ..Self::new() }
     }
 
     pub(crate) fn save(&self, name: &str, text: &str) {
@@ -130,7 +159,7 @@ impl Session {
                 }
                 _ if word.ends_with(".proto") => builder.schema(here),
                 _ if here.exists() => builder.arg(here),
-                _ => builder.arg(word),
+                _ => builder.arg(self.real(word)),
             };
         }
         builder = match &self.database {
@@ -228,11 +257,14 @@ impl Session {
             addresses.extend([(SHOWN, server.address().to_string()), (SHOWN_ADMIN, admin)]);
         }
         if let Some(url) = self.database.as_ref().map(|database| database.url()) {
-            let (login, place) = url.split_once('@').unwrap();
+            let (login, _) = url.split_once('@').unwrap();
             let (_, password) = login.rsplit_once(':').unwrap();
             addresses.push((SHOWN_LOGIN, format!(":{password}@")));
-            addresses.push((SHOWN_DATABASE, place.to_owned()));
-            addresses.push((SHOWN_DATABASE_SERVER, place.replace("/test", "")));
+            for (server, (shown, shown_server)) in self.database.iter().flat_map(Database::servers).zip(SHOWN_DATABASES)
+            {
+                addresses.push((shown, format!("127.0.0.1:{}/test", server.port())));
+                addresses.push((shown_server, format!("127.0.0.1:{}", server.port())));
+            }
         }
         addresses
     }

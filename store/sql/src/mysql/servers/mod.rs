@@ -177,8 +177,8 @@ impl Servers {
         }
         state.observed[number] = Some((Instant::now(), reached));
         drop(state);
-        if server.progress.set_usable(true) {
-            tracing::info!(server = %server.connector.address(), "this server answers");
+        if server.progress.set_usable(true) && server.progress.ejections.load(Ordering::Relaxed) > 0 {
+            tracing::info!(server = %server.connector.address(), "this server answers again");
         }
     }
 
