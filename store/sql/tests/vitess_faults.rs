@@ -45,6 +45,14 @@ fn what_cannot_be_promised_of_a_keyspace_is_refused_at_start() {
 
 #[test]
 #[ignore = "needs Vitess, which takes minutes to build"]
+fn a_gateway_that_keeps_settings_to_itself_is_refused() {
+    let vitess = Vitess::start_with(1, 0, &["--enable-system-settings=false"]);
+    let error = Database::open(&options(&vitess, "test_1")).unwrap_err();
+    assert_eq!((error.code(), error.reason()), (Code::FailedPrecondition, "SETTINGS_IGNORED"), "{error}");
+}
+
+#[test]
+#[ignore = "needs Vitess, which takes minutes to build"]
 fn what_is_said_of_a_write_is_true_when_the_server_dies_behind_the_gateway() {
     const WRITERS: u32 = 4;
     const ROUNDS: u32 = 4;

@@ -44,7 +44,7 @@ pub(super) async fn find(options: &Options, database: &str) -> Result<Discovered
         // The first is the one that is named as the primary.
         return Err(found.swap_remove(0).err().unwrap_or_else(|| Error::internal("no server and no error")));
     };
-    for server in found.iter().flatten().filter(|server| server.connector.dialect != known.dialect) {
+    if let Some(server) = found.iter().flatten().find(|server| server.connector.dialect != known.dialect) {
         let message = format!(
             "{} and {} are of different products: replicas are of their primary's",
             known.address(),

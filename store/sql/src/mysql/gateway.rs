@@ -38,6 +38,20 @@ pub(super) async fn check(connection: &mut Connection, address: &Address) -> Res
     Err(Error::new(Code::FailedPrecondition, "KEYSPACE_SHARDED", message))
 }
 
+/// Refuses a gateway that takes the settings of a session and does not pass them on: values that do not fit would be stored.
+///
+/// # Errors
+/// `FAILED_PRECONDITION` with what to do.
+pub(super) async fn check_settings(connection: &mut Connection, address: &Address) -> Result<(), Error> {
+    let rows = connection.query("SELECT @@sql_mode, @@time_zone FROM dual").await.map_err(classify)?;
+    let set = |at: usize| rows.first().and_then(|row| row.get(at)?.as_deref()).unwrap_or_default();
+    if set(0).contains("STRICT_ALL_TABLES") && set(1) == "+00:00" {
+        return Ok(());
+    }
+    let message = format!("{address} ignores what sessions set: start the gateway with --enable-system-settings");
+    Err(Error::new(Code::FailedPrecondition, "SETTINGS_IGNORED", message))
+}
+
 /// A gateway that was named together with replicas.
 pub(super) fn not_alone(address: &Address) -> Error {
     let message = format!(

@@ -75,6 +75,9 @@ impl Connector {
         if let Err(error) = connection.command(&settings).await {
             return Err(refused(&address, error).await);
         }
+        if dialect.is_gateway() {
+            gateway::check_settings(&mut connection, &address).await?;
+        }
         connection.close().await;
         let (address, settings, version) = (Arc::new(address), settings.into(), server.version.into());
         Ok(Self { address, settings, dialect, version })
