@@ -1,11 +1,11 @@
 //! A TCP proxy that fails on demand: cuts connections, refuses new ones, holds data back, delays, slices writes, stops
-//! after some bytes.
+//! after some bytes, loses one request or its answer.
 
 use std::{
     io::{Read, Write},
     net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -31,7 +31,15 @@ struct Faults {
     slice: AtomicUsize,
     /// Bytes that may still pass towards the client; `u64::MAX` means no limit.
     budget: AtomicU64,
+    /// The next piece of data with these bytes is lost, or its answer is.
+    lost: Mutex<Option<(Vec<u8>, Lost)>>,
     open: Mutex<Vec<TcpStream>>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lost {
+    Request,
+    Answer,
 }
 
 impl FaultProxy {
@@ -50,6 +58,7 @@ impl FaultProxy {
             delay_micros: AtomicU64::new(0),
             slice: AtomicUsize::new(0),
             budget: AtomicU64::new(u64::MAX),
+            lost: Mutex::new(None),
             open: Mutex::new(Vec::new()),
         });
         let shared = Arc::clone(&faults);
@@ -81,6 +90,22 @@ impl FaultProxy {
         self.faults.delay_micros.store(0, Ordering::SeqCst);
         self.faults.slice.store(0, Ordering::SeqCst);
         self.faults.budget.store(u64::MAX, Ordering::SeqCst);
+        *self.faults.lost() = None;
+    }
+
+    /// The next request with these bytes in one piece reaches the server; its connection is closed in place of the answer.
+    pub fn lose_answer_to(&self, request: &[u8]) {
+        *self.faults.lost() = Some((request.to_owned(), Lost::Answer));
+    }
+
+    /// The next request with these bytes in one piece never reaches the server; its connection is closed.
+    pub fn lose_request(&self, request: &[u8]) {
+        *self.faults.lost() = Some((request.to_owned(), Lost::Request));
+    }
+
+    /// Whether such a request is still waited for.
+    pub fn is_waiting_to_lose(&self) -> bool {
+        self.faults.lost().is_some()
     }
 
     /// Holds back each piece of data in both directions.
@@ -127,6 +152,16 @@ impl Faults {
         }
     }
 
+    fn lost(&self) -> MutexGuard<'_, Option<(Vec<u8>, Lost)>> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is to be lost of this request, if it is the one; then there is no other.
+    fn loses(&self, data: &[u8]) -> Option<Lost> {
+        let is_met = |(bytes, _): &mut (Vec<u8>, Lost)| data.windows(bytes.len()).any(|window| window == *bytes);
+        self.lost().take_if(is_met).map(|(_, lost)| lost)
+    }
+
     /// Takes up to `wanted` bytes from the budget.
     fn spend(&self, wanted: usize) -> usize {
         let wanted = wanted as u64;
@@ -154,20 +189,27 @@ fn accept(listener: &TcpListener, faults: &Arc<Faults>) {
         if faults.cut.load(Ordering::SeqCst) {
             faults.close_all();
         }
-        pump(&client, &server, faults, false);
-        pump(&server, &client, faults, true);
+        let deaf = Arc::new(AtomicBool::new(false));
+        pump(&client, &server, faults, &deaf, false);
+        pump(&server, &client, faults, &deaf, true);
     }
 }
 
-/// Copies one direction on a thread of its own; the end of it ends both.
-fn pump(from: &TcpStream, to: &TcpStream, faults: &Arc<Faults>, metered: bool) {
+/// Copies one direction on a thread of its own; the end of it ends both. `deaf`: the client hears nothing more.
+fn pump(from: &TcpStream, to: &TcpStream, faults: &Arc<Faults>, deaf: &Arc<AtomicBool>, to_client: bool) {
     let (Ok(mut from), Ok(mut to)) = (from.try_clone(), to.try_clone()) else { return };
-    let faults = Arc::clone(faults);
+    let (faults, deaf) = (Arc::clone(faults), Arc::clone(deaf));
     std::thread::spawn(move || {
         let _ = to.set_nodelay(true);
         let mut buffer = [0; 16 * 1024];
         while let Ok(n @ 1..) = from.read(&mut buffer) {
-            if forward(&buffer[..n], &mut to, &faults, metered).is_none() {
+            let data = &buffer[..n];
+            let lost = if to_client { None } else { faults.loses(data) };
+            if lost.is_some() {
+                deaf.store(true, Ordering::SeqCst);
+            }
+            let ends = lost == Some(Lost::Request) || (to_client && deaf.load(Ordering::SeqCst));
+            if ends || forward(data, &mut to, &faults, to_client).is_none() {
                 break;
             }
         }

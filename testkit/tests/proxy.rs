@@ -97,3 +97,20 @@ fn cuts_after_the_given_number_of_bytes() {
     let _ = stream.read_to_end(&mut back);
     assert_eq!(back, b"hel");
 }
+
+#[test]
+fn loses_one_request_or_its_answer() {
+    let proxy = FaultProxy::start(echo_server());
+    let losing: [fn(&FaultProxy); 2] = [|proxy| proxy.lose_answer_to(b"lose"), |proxy| proxy.lose_request(b"lose")];
+    for lose in losing {
+        lose(&proxy);
+        let (mut other, mut stream) = (connect(&proxy), connect(&proxy));
+        assert_eq!(round_trip(&mut stream, b"keep").unwrap(), b"keep");
+        stream.write_all(b"please lose this").unwrap();
+        let mut back = Vec::new();
+        let _ = stream.read_to_end(&mut back);
+        assert_eq!(back, b"");
+        assert!(!proxy.is_waiting_to_lose());
+        assert_eq!(round_trip(&mut other, b"lose").unwrap(), b"lose");
+    }
+}

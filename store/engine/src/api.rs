@@ -122,6 +122,16 @@ pub struct Precondition {
     pub condition: Option<String>,
 }
 
+/// What a commit promises beside others that run at the same time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Isolation {
+    /// Only what was committed is seen, and a row stays as it was seen until the commit that relies on it has ended.
+    #[default]
+    ReadCommitted,
+    /// Commits happen as if one ran after the other; one that was answered before another was sent comes first.
+    Serializable,
+}
+
 /// A list of writes, applied all or none.
 #[derive(Debug, Clone, Default)]
 pub struct CommitRequest {
@@ -133,6 +143,8 @@ pub struct CommitRequest {
     pub fingerprint: [u8; 32],
     /// Check only.
     pub validate_only: bool,
+    /// Refused with `ISOLATION_UNSUPPORTED` if the storage cannot hold it.
+    pub isolation: Isolation,
     /// A commit that has not begun by then is refused with `DEADLINE_EXCEEDED` and leaves no trace.
     pub deadline: Option<std::time::Instant>,
 }

@@ -203,6 +203,11 @@ pub(crate) fn batch_too_large(field: &str, count: usize, max: usize) -> Error {
     Error::invalid_field(field, "TOO_MANY", format!("has {count} entries; at most {max} are allowed"))
 }
 
+pub(crate) fn isolation_unsupported(storage: &str) -> Error {
+    let message = format!("{storage} cannot hold SERIALIZABLE; leave the isolation out and compare etags instead");
+    Error::new(Code::Unimplemented, "ISOLATION_UNSUPPORTED", message).with("storage", storage)
+}
+
 /// `city, created_at`
 pub(crate) fn fields(entity: &Entity, columns: &[ColumnId]) -> String {
     let names: Vec<_> = columns.iter().map(|column| entity.column(*column).field.as_str()).collect();

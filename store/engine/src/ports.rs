@@ -21,6 +21,9 @@ pub struct Capabilities {
     pub durable: bool,
     /// Most rows one transaction may write.
     pub max_writes: usize,
+    /// Programs that ask for it are [`Isolation::Serializable`](crate::Isolation::Serializable); if unset, none that asks
+    /// for it reaches the storage.
+    pub serializable: bool,
 }
 
 /// How a read sees rows.

@@ -9,7 +9,7 @@ use rowkeep_schema::EntityId;
 use crate::commit::{Commit, replay};
 use crate::engine::Shared;
 use crate::prepare::{PreparedOperation, PreparedWrite};
-use crate::{Position, Remembered, Tx, WriteResult};
+use crate::{Isolation, Position, Remembered, Tx, WriteResult};
 
 /// A prepared commit. Cheap to move to another thread, may be run again after a conflict.
 pub struct Program {
@@ -17,6 +17,7 @@ pub struct Program {
     pub(crate) writes: Vec<PreparedWrite>,
     pub(crate) request: Option<Request>,
     pub(crate) validate_only: bool,
+    pub(crate) isolation: Isolation,
     pub(crate) deadline: Option<Instant>,
 }
 
@@ -50,8 +51,14 @@ impl Program {
         self.request.is_some() && !self.validate_only
     }
 
+    /// What it promises beside others. Never more than the storage's [`Capabilities`](crate::Capabilities) say.
+    pub fn isolation(&self) -> Isolation {
+        self.isolation
+    }
+
     /// Where it adds one row, if it neither reads nor locks anything else: no reference to check, no precondition, nothing
-    /// to remember, no expired or hidden row that may be in the way, no row to read back afterwards. Such programs can
+    /// to remember, no expired or hidden row that may be in the way, no row to read back afterwards, no
+    /// promise beyond its own row. Such programs can
     /// share a transaction without getting in each other's way.
     pub fn only_adds(&self) -> Option<EntityId> {
         let [write] = self.writes.as_slice() else { return None };
@@ -60,6 +67,7 @@ impl Program {
             && write.precondition.is_empty()
             && self.request.is_none()
             && !self.validate_only
+            && self.isolation == Isolation::ReadCommitted
             && entity.versioned
             && self.shared.plan(write.entity).references.is_empty()
             && entity.expire.is_none()

@@ -83,6 +83,7 @@ impl EngineSurface {
             request_id: message.text("request_id"),
             fingerprint,
             validate_only: message.flag("validate_only"),
+            isolation: requests::isolation(message)?,
             deadline: Some(Instant::now() + self.patience),
         };
         self.wait(self.engine.commit(request, &Session::strong()))

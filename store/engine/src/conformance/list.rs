@@ -217,6 +217,11 @@ macro_rules! api_conformance {
                 a_transfer_is_never_seen_half_done,
                 whoever_was_told_of_a_write_finds_it,
                 counted_keys_are_given_once;
+            isolation:
+                what_was_read_and_is_checked_by_etag_is_part_of_a_serializable_commit,
+                what_a_serializable_commit_saw_to_be_absent_is_absent_until_it_ends,
+                a_serializable_commit_is_repeated_and_validated_like_any_other,
+                an_isolation_that_nobody_declared_is_refused;
         }
     };
 }

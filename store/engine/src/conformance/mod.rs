@@ -27,6 +27,7 @@ pub mod deletes;
 pub mod etags;
 pub mod expiry;
 pub mod filters;
+pub mod isolation;
 pub mod keys;
 pub mod limits;
 pub mod loads;

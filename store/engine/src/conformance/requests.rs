@@ -7,7 +7,7 @@ use rowkeep_record::Key;
 use rowkeep_schema::{ColumnId, Entity, MethodKind};
 
 use super::fields::{Fields, descriptor};
-use crate::{Change, Engine, Operation, Precondition, Transform, Write};
+use crate::{Change, Engine, Isolation, Operation, Precondition, Transform, Write};
 
 /// Values of columns that lie in the fields of the same name.
 pub(super) fn key_of(engine: &Engine, entity: &Entity, columns: &[ColumnId], message: &Fields) -> Key {
@@ -75,6 +75,14 @@ fn transform(message: &Fields) -> Transform {
         _ => Change::RemoveAll(text()),
     };
     Transform { field: message.text("field").unwrap_or_default(), change }
+}
+
+pub(super) fn isolation(message: &Fields) -> Result<Isolation, Error> {
+    match message.get("isolation").and_then(|number| number.as_enum_number()).unwrap_or_default() {
+        0 | 1 => Ok(Isolation::ReadCommitted),
+        2 => Ok(Isolation::Serializable),
+        _ => Err(Error::invalid_field("isolation", "UNKNOWN_ENUM_VALUE", "must be one of the declared")),
+    }
 }
 
 pub(super) fn commit_writes(engine: &Engine, message: &Fields) -> Result<Vec<Write>, Error> {

@@ -46,7 +46,13 @@ impl MemoryRows {
         Arc::new(Self {
             schema: Arc::clone(schema),
             codecs: Codecs::new(schema),
-            capabilities: Capabilities { name: "memory", version, durable: false, max_writes: 10_000 },
+            capabilities: Capabilities {
+                name: "memory",
+                version,
+                durable: false,
+                max_writes: 10_000,
+                serializable: true,
+            },
             committed: Mutex::new(State::new(schema)),
             position: AtomicU64::new(0),
             floor: AtomicU64::new(0),
@@ -208,5 +214,21 @@ impl Rows for MemoryRows {
 impl std::fmt::Debug for MemoryRows {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("MemoryRows").field("position", &self.position()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::{Subject, isolation, schema};
+
+    #[test]
+    fn a_storage_that_cannot_hold_an_isolation_is_not_asked_to() {
+        let mut rows = MemoryRows::new(&schema());
+        Arc::get_mut(&mut rows).expect("nobody else has it").capabilities.serializable = false;
+        let store = Subject::over(rows, ());
+        store.try_call("Commit", &serde_json::json!({ "isolation": "SERIALIZABLE" })).expect_err("it cannot");
+        // The suite takes the refusal for an answer.
+        isolation::what_was_read_and_is_checked_by_etag_is_part_of_a_serializable_commit(&store);
     }
 }

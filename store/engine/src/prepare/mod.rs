@@ -18,9 +18,9 @@ pub(crate) use precondition::{Etag, PreparedPrecondition};
 pub(crate) use transform::{PreparedChange, PreparedTransform, split_items};
 
 use crate::engine::Shared;
-use crate::errors::batch_too_large;
+use crate::errors::{batch_too_large, isolation_unsupported};
 use crate::program::Request;
-use crate::{CommitRequest, Program, Stored};
+use crate::{CommitRequest, Isolation, Program, Stored};
 
 /// A checked write.
 pub(crate) struct PreparedWrite {
@@ -67,7 +67,11 @@ const MAX_VIOLATIONS: usize = 1000;
 /// # Errors
 /// `INVALID_ARGUMENT` with all that is wrong.
 pub(crate) fn program(shared: &Arc<Shared>, request: CommitRequest) -> Result<Program, Error> {
-    let max = shared.options.max_batch.min(shared.rows.capabilities().max_writes);
+    let capabilities = shared.rows.capabilities();
+    if request.isolation == Isolation::Serializable && !capabilities.serializable {
+        return Err(isolation_unsupported(capabilities.name));
+    }
+    let max = shared.options.max_batch.min(capabilities.max_writes);
     if request.writes.len() > max {
         return Err(batch_too_large("writes", request.writes.len(), max));
     }
@@ -92,6 +96,7 @@ pub(crate) fn program(shared: &Arc<Shared>, request: CommitRequest) -> Result<Pr
         writes,
         request: id.map(|id| Request { id, fingerprint: request.fingerprint }),
         validate_only: request.validate_only,
+        isolation: request.isolation,
         deadline: request.deadline,
     })
 }
@@ -101,7 +106,9 @@ pub(crate) fn expiry(shared: &Arc<Shared>, entity: EntityId, key: Key) -> Progra
     let (path, precondition, operation) =
         (String::new(), PreparedPrecondition::default(), PreparedOperation::Expire(key));
     let writes = vec![PreparedWrite { entity, path, precondition, operation }];
-    Program { shared: Arc::clone(shared), writes, request: None, validate_only: false, deadline: None }
+    let shared = Arc::clone(shared);
+    let isolation = Isolation::ReadCommitted;
+    Program { shared, writes, request: None, validate_only: false, isolation, deadline: None }
 }
 
 /// A UUID or any other short visible text.

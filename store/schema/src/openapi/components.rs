@@ -287,8 +287,9 @@ impl<'a> Components<'a> {
             Direction::Accepted | Direction::Parameter => item.values.iter().filter(allowed).collect(),
         };
         let names: Vec<_> = values.iter().map(|(name, _)| json!(name)).collect();
-        let closed =
-            rules.is_some_and(|rules| rules.defined_only || !rules.one_of.is_empty() || !rules.not_in.is_empty());
+        // What is asked of the store itself it has to know.
+        let closed = item.full_name.starts_with("rowkeep.v1.")
+            || rules.is_some_and(|rules| rules.defined_only || !rules.one_of.is_empty() || !rules.not_in.is_empty());
         let mut schema = match direction {
             Direction::Parameter => json!({"type": "string", "enum": names}),
             Direction::Rendered if closed => json!({"type": "string", "enum": names}),

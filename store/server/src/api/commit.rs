@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use kit_core::Error;
-use rowkeep_engine::{Operation, Precondition, Transform, Write};
+use rowkeep_engine::{Isolation, Operation, Precondition, Transform, Write};
 use rowkeep_record::Key;
 
 use super::plan::{EntityPlan, Plans};
@@ -22,10 +22,20 @@ pub(crate) fn read(plans: &Plans, request: &Bytes) -> Result<(Vec<Write>, WriteO
             }
             2 => options.request_id = non_empty(payload.text("request_id")?),
             3 => options.validate_only = payload.boolean("validate_only")?,
+            4 => options.isolation = isolation(payload.int32("isolation")?)?,
             _ => {}
         }
     }
     Ok((writes, options))
+}
+
+fn isolation(number: i32) -> Result<Isolation, Error> {
+    match number {
+        0 | 1 => Ok(Isolation::ReadCommitted),
+        2 => Ok(Isolation::Serializable),
+        // Less than was asked for is not given in silence.
+        _ => Err(Error::invalid_field("isolation", "UNKNOWN_ENUM_VALUE", "must be READ_COMMITTED or SERIALIZABLE")),
+    }
 }
 
 /// The operation of a write as it is on the wire: which one, and its message.

@@ -212,7 +212,8 @@ impl Api {
             writes,
             request_id: options.request_id,
             fingerprint,
-            validate_only: options.validate_only,
+            validate_only,
+            isolation: options.isolation,
             deadline: call.deadline.instant(),
         };
         self.engine.commit(commit, call.session).map(move |done| shape.answer(entities, done?, validate_only))

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use kit_core::Error;
-use rowkeep_engine::{Change, ListRequest, Operation, Precondition, Transform, Write};
+use rowkeep_engine::{Change, Isolation, ListRequest, Operation, Precondition, Transform, Write};
 use rowkeep_record::{Key, RowCodec};
 use rowkeep_schema::ColumnId;
 
@@ -28,6 +28,8 @@ pub(crate) struct GetRequest {
 pub(crate) struct WriteOptions {
     pub(crate) request_id: Option<String>,
     pub(crate) validate_only: bool,
+    /// Of a commit only.
+    pub(crate) isolation: Isolation,
 }
 
 /// Several rows by key.

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kit_core::{Error, Reply};
-use rowkeep_engine::{Outcome, Program};
+use rowkeep_engine::{Isolation, Outcome, Program};
 use rowkeep_schema::EntityId;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -101,26 +101,33 @@ async fn run(shared: Arc<Shared>, mut members: Vec<Member>) {
     match together(&shared, &mut members).await {
         Ok(results) => {
             for (member, result) in members.into_iter().zip(results) {
-                let _ = member.answer.send(result);
+                match result {
+                    Some(result) => drop(member.answer.send(result)),
+                    None => alone(&shared, member),
+                }
             }
         }
         Err(error) => {
             tracing::debug!(error = &error as &dyn std::error::Error, "a group of writes is run one by one");
-            for Member { program, answer, watch } in members.into_iter().filter(|member| !member.answer.is_closed()) {
-                let shared = Arc::clone(&shared);
-                tokio::spawn(async move { drop(answer.send(transact(shared, program, &watch).await)) });
-            }
+            let awaited = members.into_iter().filter(|member| !member.answer.is_closed());
+            awaited.for_each(|member| alone(&shared, member));
         }
     }
 }
 
-/// What each program answers, once what they wrote is durable. An error means that nothing was.
-async fn together(shared: &Arc<Shared>, members: &mut [Member]) -> Result<Vec<Result<Outcome, Error>>, Error> {
+fn alone(shared: &Arc<Shared>, Member { program, answer, watch }: Member) {
+    let shared = Arc::clone(shared);
+    tokio::spawn(async move { drop(answer.send(transact(shared, program, &watch).await)) });
+}
+
+/// What each program answers, once what they wrote is durable; `None` if it has to be run again. An error means that
+/// nothing was written.
+async fn together(shared: &Arc<Shared>, members: &mut [Member]) -> Result<Vec<Option<Result<Outcome, Error>>>, Error> {
     let server = shared.servers.writer()?;
     let mut held = server.pool.take(false).await?;
     let connection = held.connection();
     let deadline = members.iter().filter_map(|member| member.watch.deadline()).min();
-    let mut tx = MySqlTx::new(shared, connection, deadline);
+    let mut tx = MySqlTx::new(shared, connection, Isolation::ReadCommitted, deadline);
     let mut results = Vec::with_capacity(members.len());
     for member in members.iter_mut() {
         let result = member.program.run(&mut tx).await;
@@ -140,7 +147,7 @@ async fn together(shared: &Arc<Shared>, members: &mut [Member]) -> Result<Vec<Re
     }
     let (begun, version) = (tx.has_begun(), tx.version);
     if !begun {
-        return Ok(results);
+        return Ok(results.into_iter().map(Some).collect());
     }
     if let Err(error) = reserve(shared, server, version).await {
         roll_back(connection).await;
@@ -161,13 +168,14 @@ async fn together(shared: &Arc<Shared>, members: &mut [Member]) -> Result<Vec<Re
             for outcome in results.iter_mut().flatten() {
                 outcome.position.clone_from(&place);
             }
-            Ok(results)
+            Ok(results.into_iter().map(Some).collect())
         }
         Err(error) if !is_undone(&error) => {
             roll_back(connection).await;
             shared.count(Fate::Lost);
             shared.servers.doubt(server);
-            let doubt = |result: Result<Outcome, Error>| result.and_then(|_| Err(unknown()));
+            // One that was refused wrote nothing; the row that was in its way may be another member's, and never have been.
+            let doubt = |result: Result<Outcome, Error>| result.is_ok().then(|| Err(unknown()));
             tracing::warn!(%error, "writes were being committed, and whether they were is not known");
             Ok(results.into_iter().map(doubt).collect())
         }

@@ -152,6 +152,7 @@ impl MySqlStore {
                 version: connector.version.to_string(),
                 durable: true,
                 max_writes: 10_000,
+                serializable: true,
             },
             schema,
             codecs,

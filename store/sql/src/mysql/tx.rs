@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use kit_core::{Error, Reply};
-use rowkeep_engine::{Remembered, Stored, Tx, WriteError};
+use rowkeep_engine::{Isolation, Remembered, Stored, Tx, WriteError};
 use rowkeep_mysql::{Connection, Done, Param, Row};
 use rowkeep_record::{Key, Value};
 use rowkeep_schema::{ColumnId, Entity, EntityId, Storage};
@@ -19,6 +19,7 @@ use crate::statements::{Deleted, EntitySql};
 pub(super) struct MySqlTx<'a> {
     shared: &'a Shared,
     connection: &'a mut Connection,
+    isolation: Isolation,
     begun: bool,
     /// The highest version written.
     pub(super) version: u64,
@@ -33,8 +34,14 @@ pub(super) struct MySqlTx<'a> {
 
 impl<'a> MySqlTx<'a> {
     /// No statement is waited for past the deadline.
-    pub(super) fn new(shared: &'a Shared, connection: &'a mut Connection, deadline: Option<Instant>) -> Self {
-        Self { shared, connection, begun: false, version: 0, fate: None, silent: false, deadline, recalled: None }
+    pub(super) fn new(
+        shared: &'a Shared,
+        connection: &'a mut Connection,
+        isolation: Isolation,
+        deadline: Option<Instant>,
+    ) -> Self {
+        let (begun, silent) = (false, false);
+        Self { shared, connection, isolation, begun, version: 0, fate: None, silent, deadline, recalled: None }
     }
 
     /// Whether there is anything to commit or to roll back.
@@ -46,14 +53,37 @@ impl<'a> MySqlTx<'a> {
         (self.shared.sql(id), self.shared.schema.entity(id))
     }
 
+    /// Runs a statement in the transaction, which begins with it if it has not begun yet.
     async fn execute(
         &mut self,
         sql: &str,
         params: &[Param<'_>],
         row: impl FnMut(&mut Row<'_>) -> Result<(), Failed> + Send,
     ) -> Result<Done, Failed> {
+        self.execute_after(self.beginning(), sql, params, row).await
+    }
+
+    /// What has to be said before the next statement for it to be in the transaction.
+    ///
+    /// Everything a program reads it locks, at either level. What it does not know of does so at `SERIALIZABLE` only: what
+    /// triggers read, which a database that was there already may have.
+    fn beginning(&self) -> &'static [&'static str] {
+        match self.isolation {
+            _ if self.begun => &[],
+            Isolation::ReadCommitted => &["START TRANSACTION"],
+            Isolation::Serializable => &["SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "START TRANSACTION"],
+        }
+    }
+
+    async fn execute_after(
+        &mut self,
+        commands: &[&str],
+        sql: &str,
+        params: &[Param<'_>],
+        row: impl FnMut(&mut Row<'_>) -> Result<(), Failed> + Send,
+    ) -> Result<Done, Failed> {
         let deadline = self.deadline;
-        let done = patiently_until(deadline, self.try_execute(sql, params, row)).await;
+        let done = patiently_until(deadline, self.try_execute(commands, sql, params, row)).await;
         if let Err(Failed::Driver(error)) = &done {
             self.silent = is_silent(error);
             let fate = fate(error);
@@ -66,18 +96,18 @@ impl<'a> MySqlTx<'a> {
 
     async fn try_execute(
         &mut self,
+        commands: &[&str],
         sql: &str,
         params: &[Param<'_>],
         row: impl FnMut(&mut Row<'_>) -> Result<(), Failed> + Send,
     ) -> Result<Done, Failed> {
         let statement = self.connection.prepare(sql).await?;
-        let begins = !self.begun;
-        if begins {
-            self.connection.send_command("START TRANSACTION");
+        for command in commands {
+            self.connection.send_command(command);
         }
         self.connection.send_execute(statement, params)?;
         self.connection.flush().await?;
-        if begins {
+        for _ in commands {
             self.begun = true;
             self.connection.receive(|_| Ok::<(), Failed>(())).await?;
         }
@@ -163,8 +193,9 @@ impl<'a> MySqlTx<'a> {
 
     async fn remembered(&mut self, request_id: &str) -> Result<Option<Remembered>, Error> {
         let mut found = None;
-        // Not locked: a lock on the place of an id that is not there would be in the way of every other new id.
-        self.execute(meta::RECALL, &[Param::Bytes(request_id.as_bytes())], |row| {
+        // Not locked: a lock on the place of an id that is not there would be in the way of every other new id. Before the
+        // transaction begins, since at `SERIALIZABLE` every read in it locks.
+        self.execute_after(&[], meta::RECALL, &[Param::Bytes(request_id.as_bytes())], |row| {
             found = Some(meta::remembered(row)?);
             Ok(())
         })

@@ -49,10 +49,7 @@ pub(super) async fn transact(shared: Arc<Shared>, mut program: Program, watch: &
                 looked_again = true;
                 (error, Fate::Conflict)
             }
-            // The deadline kept it from being looked up.
-            Run::Answer(Err(error)) if in_doubt && error.code() == Code::DeadlineExceeded => {
-                return Err(unknown().with_source(error));
-            }
+            Run::Answer(Err(error)) if in_doubt && !is_verdict(&error) => (error, Fate::Refused),
             Run::Answer(answer) => return answer,
             Run::Failed(error, fate) => (error, fate),
             // Run again, it finds its own answer, or that there is none.
@@ -80,6 +77,15 @@ pub(super) async fn transact(shared: Arc<Shared>, mut program: Program, watch: &
 fn give_up(deadline: Option<Instant>) -> Instant {
     let (now, longest) = (Instant::now(), Instant::now() + FAILOVER);
     deadline.map_or(longest, |deadline| longest.min(now + deadline.saturating_duration_since(now) * 4 / 5))
+}
+
+/// Whether an error says what the program found in the rows, for which it waited until an earlier run of its own had ended.
+/// Others say nothing of that run: the deadline passed, the server takes no more writes, its disk is full.
+fn is_verdict(error: &Error) -> bool {
+    matches!(
+        error.code(),
+        Code::InvalidArgument | Code::NotFound | Code::AlreadyExists | Code::Aborted | Code::FailedPrecondition
+    )
 }
 
 /// Full jitter: those that were in each other's way do not meet again.
@@ -113,7 +119,7 @@ async fn run_on(shared: &Arc<Shared>, server: &Server, program: &mut Program, wa
         }
     };
     let connection = held.connection();
-    let mut tx = MySqlTx::new(shared, connection, watch.deadline());
+    let mut tx = MySqlTx::new(shared, connection, program.isolation(), watch.deadline());
     let mut result = program.run(&mut tx).await;
     let (begun, version, fate, silent) = (tx.has_begun(), tx.version, tx.fate, tx.silent);
     if let Some(fate) = fate {

@@ -339,7 +339,14 @@ fn count_pages(connection: &mut rusqlite::Connection, shared: &Arc<Shared>) -> R
 }
 
 fn capabilities() -> Capabilities {
-    Capabilities { name: "sqlite", version: rusqlite::version().to_owned(), durable: true, max_writes: 10_000 }
+    Capabilities {
+        name: "sqlite",
+        version: rusqlite::version().to_owned(),
+        durable: true,
+        max_writes: 10_000,
+        // One writer.
+        serializable: true,
+    }
 }
 
 fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {

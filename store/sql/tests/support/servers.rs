@@ -6,7 +6,7 @@ use rowkeep_engine::conformance::schema;
 use rowkeep_mysql::Connection;
 use rowkeep_record::Codecs;
 use rowkeep_sql::Allow;
-use rowkeep_sql::mysql::{Database, MySqlStore, Options};
+use rowkeep_sql::mysql::{Address, Database, MySqlStore, Options};
 use testkit::{Cluster, DatabaseServer, Group, Product, Vitess};
 
 /// What is written need not survive the server.
@@ -132,16 +132,24 @@ impl Lease {
 /// An empty store of the suite's schema, and its database.
 pub(crate) fn store(home: impl Into<Home>) -> (Arc<MySqlStore>, Lease) {
     let lease = Lease::new(home);
+    (open(lease.url().parse().unwrap()), lease)
+}
+
+/// A store of the suite's schema in a database, which is migrated if it has to be.
+pub(crate) fn open(address: Address) -> Arc<MySqlStore> {
     let schema = schema();
-    let database = Database::open(&options(&lease.url())).unwrap();
+    let database = Database::open(&of(address)).unwrap();
     let plan = database.plan(&schema).unwrap();
     database.apply(&plan, &schema, b"snapshot", &Allow::default()).unwrap();
-    let store = MySqlStore::start(database, Arc::clone(&schema), Arc::new(Codecs::new(&schema))).unwrap();
-    (store, lease)
+    MySqlStore::start(database, Arc::clone(&schema), Arc::new(Codecs::new(&schema))).unwrap()
 }
 
 pub(crate) fn options(url: &str) -> Options {
-    let mut options = Options::new(url.parse().unwrap());
+    of(url.parse().unwrap())
+}
+
+fn of(address: Address) -> Options {
+    let mut options = Options::new(address);
     options.write_connections = 8;
     options
 }

@@ -1,0 +1,84 @@
+//! How a commit runs on the server, and what is said of one that may have happened.
+#![allow(clippy::unwrap_used, reason = "clippy knows tests only by their attribute")]
+
+mod support;
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use std::time::{Duration, Instant};
+
+use kit_core::Applied;
+use rowkeep_engine::conformance::{EngineSurface, Subject, schema};
+use rowkeep_engine::{CommitRequest, Engine, EngineOptions, Operation, Precondition, Session, Write};
+use rowkeep_mysql::{Address, Connection, Tls, TlsMode};
+use rowkeep_record::json::ReadOptions;
+use serde_json::json;
+use testkit::{DatabaseServer, FaultProxy, Product};
+
+testkit::on_both_products! {
+    a_serializable_commit_runs_at_that_level_of_the_server
+    a_commit_that_may_have_happened_is_not_said_to_have_come_too_late
+}
+
+fn a_serializable_commit_runs_at_that_level_of_the_server(product: Product) {
+    let (store, database) = support::servers::store(product);
+    let url = database.url();
+    let subject = &Subject::over(store, database);
+    subject.create("Counter", json!({ "id": "1" }));
+    let row = json!({ "@type": "type.googleapis.com/conformance.v1.Counter", "id": "1", "small": 1 });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    // The default again at the end: what was set is of one transaction, not of its connection.
+    for (isolation, level) in
+        [("READ_COMMITTED", "REPEATABLE READ"), ("SERIALIZABLE", "SERIALIZABLE"), ("READ_COMMITTED", "REPEATABLE READ")]
+    {
+        let mut holder = runtime.block_on(Connection::open(&url.parse().unwrap())).unwrap();
+        runtime.block_on(holder.command("BEGIN")).unwrap();
+        runtime.block_on(holder.query("SELECT id FROM counters WHERE id = 1 FOR UPDATE")).unwrap();
+        let commit = json!({ "writes": [{ "update": { "row": row } }], "isolation": isolation });
+        std::thread::scope(|scope| {
+            scope.spawn(|| subject.call("Commit", commit));
+            let waiting = "SELECT trx_isolation_level FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'";
+            testkit::wait_until("a commit that waits", || {
+                // InnoDB shows what it showed before until nobody has asked for a tenth of a second.
+                std::thread::sleep(Duration::from_millis(150));
+                support::servers::server(product).admin(waiting) == level
+            });
+            runtime.block_on(holder.command("ROLLBACK")).unwrap();
+        });
+        runtime.block_on(holder.close());
+    }
+}
+
+fn a_commit_that_may_have_happened_is_not_said_to_have_come_too_late(product: Product) {
+    let server = DatabaseServer::start(product);
+    let proxy = FaultProxy::start(SocketAddr::from((Ipv4Addr::LOCALHOST, server.port())));
+    // The proxy has to read what passes.
+    let tls = Tls { mode: Some(TlsMode::Off), ..Tls::default() };
+    let address: Address = server.url().parse().unwrap();
+    let store = support::servers::open(Address { port: proxy.address().port(), tls, ..address });
+    let engine = Engine::new(schema(), store, EngineOptions::default()).unwrap();
+    let surface = EngineSurface::new(engine.clone(), ());
+    // What is prepared and reserved once is behind us.
+    surface.wait(engine.commit(create_note(&engine, "before", 60), &Session::strong())).unwrap();
+    // It begins in time. Whoever asks what became of it comes too late.
+    proxy.delay(Duration::from_millis(100));
+    proxy.lose_answer_to(b"COMMIT");
+    let error = surface.wait(engine.commit(create_note(&engine, "perhaps", 0), &Session::strong())).unwrap_err();
+    assert!(!proxy.is_waiting_to_lose(), "an answer was lost");
+    assert_eq!((error.reason(), error.applied()), ("COMMIT_UNKNOWN", Applied::Unknown), "{error:?}");
+    proxy.heal();
+    let subject = Subject::new(surface);
+    assert_eq!(subject.list("Note", json!({})).len(), 2, "it happened");
+}
+
+/// A commit with a request id, and that many seconds and a third of time.
+fn create_note(engine: &Engine, title: &str, seconds: u64) -> CommitRequest {
+    let entity = engine.schema().entity_by_name("Note").unwrap();
+    let text = json!({ "title": title }).to_string();
+    let read = engine.codecs().json.from_json(entity.message, text.as_bytes(), ReadOptions::default());
+    let operation = Operation::Create { row: read.unwrap().wire.into() };
+    let write = Write { entity: entity.id, operation, precondition: Precondition::default(), path: "note.".to_owned() };
+    let deadline = Instant::now() + Duration::from_secs(seconds) + Duration::from_millis(300);
+    let (writes, request_id) = (vec![write], Some(title.to_owned()));
+    CommitRequest { writes, request_id, deadline: Some(deadline), ..CommitRequest::default() }
+}
