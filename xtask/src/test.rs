@@ -15,6 +15,13 @@ struct Choice {
     nightly: bool,
 }
 
+impl Choice {
+    /// Whether tests are among them that start Vitess, which takes minutes to build.
+    fn starts_vitess(&self) -> bool {
+        self.nightly && matches!(self.package.as_deref(), None | Some("rowkeep-sql" | "rowkeep-server" | "testkit"))
+    }
+}
+
 /// What the test executables reported.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Tally {
@@ -31,6 +38,9 @@ struct Tally {
 pub(crate) fn run(args: &[&str]) -> Result<()> {
     let choice = parse(args)?;
     needs::install()?;
+    if choice.starts_vitess() {
+        needs::install_for_nightly()?;
+    }
     crate::fetch::flights()?;
     let started = Instant::now();
     let (tally, completed) = run_cargo(&choice)?;

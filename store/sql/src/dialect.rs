@@ -66,7 +66,8 @@ impl Dialect {
     }
 
     /// Whether an address leads to a gateway: it finds the servers by itself, and what is asked of one server (whether it is
-    /// read-only, how far it is, to end a query) is answered by any of them or not at all.
+    /// read-only, how far it is, to end a query) is answered by any of them or not at all. Its own connections to them break
+    /// without ours breaking.
     pub(crate) const fn is_gateway(self) -> bool {
         matches!(self, Self::Vitess)
     }

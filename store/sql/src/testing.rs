@@ -89,6 +89,11 @@ impl Table {
     }
 
     /// Of the last column.
+    pub(crate) fn at_most(self, characters: u32) -> Self {
+        self.last(|column| column.rules.max_length = Some(characters))
+    }
+
+    /// Of the last column.
     pub(crate) fn formerly(self, name: &str) -> Self {
         self.last(|column| column.renamed_from = Some(name.to_owned()))
     }

@@ -48,6 +48,14 @@ impl Vitess {
     /// # Panics
     /// If MySQL or Vitess is missing or does not come up.
     pub fn start(unsharded: u32, sharded: u32) -> Self {
+        Self::start_with(unsharded, sharded, &[])
+    }
+
+    /// The same with more options of the gateway, such as `--enable-system-settings=false`.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub fn start_with(unsharded: u32, sharded: u32, flags: &[&str]) -> Self {
         let program = program();
         assert!(
             program.is_file(),
@@ -55,7 +63,7 @@ impl Vitess {
             program.display()
         );
         let options = [
-            "--innodb-flush-log-at-trx-commit=0",
+            "--innodb-flush-log-at-trx-commit=2",
             "--sync-binlog=0",
             "--innodb-doublewrite=0",
             "--max-connections=2000",
@@ -74,7 +82,9 @@ impl Vitess {
         let directory = server.directory.path();
         write_vschemas(&directory.join("vschema"), &keyspaces);
         let port = free_port();
-        let process = run(&program, directory, &arguments(directory, &keyspaces, port));
+        let mut arguments = arguments(directory, &keyspaces, port);
+        arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        let process = run(&program, directory, &arguments);
         let vitess = Self { port, process, server };
         for (keyspace, _) in &keyspaces {
             wait_until("a keyspace to be served", || vitess.serves(keyspace));

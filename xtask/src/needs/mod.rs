@@ -4,6 +4,7 @@
 //! installs them, and nothing runs: a test whose server or tool is missing must not pass by being left out.
 
 mod mysql;
+mod vitess;
 
 use std::path::PathBuf;
 
@@ -46,6 +47,11 @@ pub(crate) fn install() -> Result<()> {
     programs(FOR_TESTS)?;
     mysql::install()?;
     python_environment()
+}
+
+/// What the long tests of the database adapters need beside.
+pub(crate) fn install_for_nightly() -> Result<()> {
+    vitess::install()
 }
 
 /// What the benchmarks need.

@@ -7,6 +7,7 @@ use rowkeep_mysql::{Address, Connection};
 
 use super::database::{Background, Options};
 use super::errors::classify;
+use super::gateway;
 use super::servers::{Election, Reached, Seen, question};
 use super::session::Connector;
 
@@ -35,11 +36,15 @@ struct Found {
 pub(super) async fn find(options: &Options, database: &str) -> Result<Discovered, Error> {
     let addresses = addresses(options, database)?;
     let mut found = ask_all(&addresses).await?;
+    let gateway = found.iter().flatten().find(|found| found.connector.dialect.is_gateway());
+    if let Some(gateway) = gateway.filter(|_| found.len() > 1) {
+        return Err(gateway::not_alone(gateway.connector.address()));
+    }
     let Some(known) = found.iter().flatten().next().map(|found| found.connector.clone()) else {
         // The first is the one that is named as the primary.
         return Err(found.swap_remove(0).err().unwrap_or_else(|| Error::internal("no server and no error")));
     };
-    for server in found.iter().flatten().filter(|server| server.connector.dialect != known.dialect) {
+    if let Some(server) = found.iter().flatten().find(|server| server.connector.dialect != known.dialect) {
         let message = format!(
             "{} and {} are of different products: replicas are of their primary's",
             known.address(),

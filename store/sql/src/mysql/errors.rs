@@ -5,6 +5,8 @@ use std::time::Duration;
 use kit_core::{Code, Error};
 use rowkeep_mysql::{Error as DriverError, ServerError};
 
+use super::gateway::said;
+
 /// Why a step of a transaction or a read failed.
 #[derive(Debug)]
 pub(super) enum Failed {
@@ -65,6 +67,8 @@ mod code {
     pub(super) const IDLE: u16 = 4031;
     /// MySQL: only administrators are served.
     pub(super) const OFFLINE: u16 = 3032;
+    /// A gateway cannot reach the server behind it, or lost it: an error of its own, or those of a client.
+    pub(super) const BEHIND: [u16; 5] = [1105, 2002, 2003, 2006, 2013];
     /// An option of the server forbids the statement: `--read-only`, `--super-read-only`.
     pub(super) const OPTION: u16 = 1290;
     pub(super) const READ_ONLY_MODE: u16 = 1836;
@@ -78,6 +82,7 @@ pub(super) fn fate(error: &DriverError) -> Fate {
         DriverError::Server(server) => match server.code {
             code::DEADLOCK | code::LOCK_WAIT | code::CHANGED | code::REPREPARE | code::OVERRULED => Fate::Conflict,
             code::SHUTDOWN | code::KILLED | code::IDLE | code::OFFLINE => Fate::Lost,
+            code if code::BEHIND.contains(&code) => Fate::Lost,
             code::OPTION | code::READ_ONLY_MODE | code::READ_ONLY_TRANSACTION | code::HOOK => Fate::Moved,
             _ => Fate::Refused,
         },
@@ -139,6 +144,7 @@ fn of_server(server: ServerError) -> Error {
         code::SHUTDOWN | code::KILLED | code::IDLE | code::OFFLINE | 1129 | 1130 => {
             unreachable("the database is shutting down or refuses this host")
         }
+        behind if code::BEHIND.contains(&behind) => unreachable("the gateway does not reach the database"),
         // Read-only, in its several spellings: a replica, or a primary no more, or one that its group left alone.
         code::OPTION | code::READ_ONLY_MODE | code::READ_ONLY_TRANSACTION | code::HOOK => {
             Error::new(Code::Unavailable, "STORAGE_READ_ONLY", "the database takes no writes: it is not the primary")
@@ -155,7 +161,7 @@ fn of_server(server: ServerError) -> Error {
         ),
         1153 | 1118 | 1301 => Error::new(Code::InvalidArgument, "ROW_TOO_LARGE", "the row is too large to store"),
         1048 | 1264 | 1265 | 1292 | 1365 | 1366 | 1406 | 1411 | 1416 | 1525 | 3037 | 3055 | 3140 | 3819 | 4025 => {
-            let message = format!("the database refuses a value: {}", server.message);
+            let message = format!("the database refuses a value: {}", said(&server.message));
             Error::new(Code::InvalidArgument, "VALUE_REFUSED", message)
         }
         1216 | 1452 => {
@@ -173,7 +179,7 @@ fn of_server(server: ServerError) -> Error {
         }
         // A trigger's own word.
         1644 => {
-            let message = format!("the database refuses the write: {}", server.message);
+            let message = format!("the database refuses the write: {}", said(&server.message));
             Error::new(Code::FailedPrecondition, "WRITE_REFUSED", message)
         }
         1317 | 1969 | 3024 => Error::new(
@@ -182,7 +188,8 @@ fn of_server(server: ServerError) -> Error {
             "the deadline passed before all rows were looked at",
         ),
         1146 | 1054 | 1072 | 1364 => {
-            let message = format!("the tables are not as the schema says: {}; see `rowkeep plan`", server.message);
+            let message =
+                format!("the tables are not as the schema says: {}; see `rowkeep plan`", said(&server.message));
             Error::new(Code::FailedPrecondition, "STORAGE_DRIFT", message)
         }
         _ => return Error::internal(server),

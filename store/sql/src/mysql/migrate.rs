@@ -9,6 +9,7 @@ use super::catalogue::{self, Catalogue};
 use super::checks::{self, Need};
 use super::database::{Database, Options};
 use super::errors::{Failed, classify};
+use super::gateway;
 use super::meta;
 use super::steps::Steps;
 use crate::ddl::mysql::{column_type, indexes, normal_type};
@@ -97,6 +98,9 @@ fn desired(schema: &Schema) -> Vec<TableDef> {
 
 async fn plan(control: &mut Connection, dialect: Dialect, schema: &Schema, is_new: bool) -> Result<Plan, Error> {
     let desired = desired(schema);
+    if dialect.is_gateway() {
+        gateway::check_order(control, &desired).await?;
+    }
     let mut catalogue = catalogue::read(control, dialect).await?;
     catalogue.keep_views(|name| desired.iter().any(|table| table.read_only && table.name == name));
     let (applied, broken_off) = match is_new {
@@ -150,12 +154,15 @@ async fn run(
 ) -> Result<(), Error> {
     if !plan.is_empty() {
         meta::set(control, meta::MIGRATING, snapshot).await?;
-        control.command(&format!("SET SESSION lock_wait_timeout = {LOCK_WAIT}")).await.map_err(classify)?;
+        control.command(&give_way_after(dialect, LOCK_WAIT)).await.map_err(classify)?;
     }
     for step in &plan.steps {
         for sql in &step.sql {
             statement(control, sql).await.map_err(|failed| step_failed(&step.what, failed))?;
         }
+    }
+    if dialect.is_gateway() {
+        control.command(&give_way_after(dialect, 0)).await.map_err(classify)?;
     }
     let Catalogue { tables, .. } = catalogue::read(control, dialect).await?;
     let applied = serde_json::to_vec(&Applied::new(&desired(schema), &tables)).map_err(Error::internal)?;
@@ -167,11 +174,21 @@ async fn run(
     Ok(())
 }
 
+/// How long statements wait for a table, in seconds. A gateway sets no bound to that, but to a statement as a whole.
+fn give_way_after(dialect: Dialect, seconds: u32) -> String {
+    match dialect.is_gateway() {
+        true => format!("SET SESSION query_timeout = {}", seconds * 1000),
+        false => format!("SET SESSION lock_wait_timeout = {seconds}"),
+    }
+}
+
 /// Runs a statement, giving way to transactions that use the table.
 async fn statement(control: &mut Connection, sql: &str) -> Result<(), Failed> {
     for _ in 1..TRIES {
         match control.command(sql).await {
-            Err(error) if error.code() == Some(1205) => tokio::time::sleep(std::time::Duration::from_millis(200)).await,
+            Err(error) if matches!(error.code(), Some(1205 | 3024)) => {
+                tokio::time::sleep(std::time::Duration::from_millis(200)).await
+            }
             other => return other.map(drop).map_err(Failed::from),
         }
     }

@@ -25,6 +25,81 @@ testkit::on_both_products! {
     a_migration_gives_way_to_transactions_and_then_goes_on
 }
 
+/// The same behind Vitess's gateway, each in a keyspace of its own.
+mod vitess {
+    use std::sync::OnceLock;
+
+    use testkit::Vitess;
+
+    use super::Place;
+
+    pub(super) fn gateway() -> &'static Vitess {
+        static GATEWAY: OnceLock<Vitess> = OnceLock::new();
+        GATEWAY.get_or_init(|| Vitess::start(13, 0))
+    }
+
+    macro_rules! tests {
+        ($($name:ident)*) => { $(
+            #[test]
+            #[ignore = "needs Vitess, which takes minutes to build"]
+            fn $name() {
+                super::$name(Place::Vitess);
+            }
+        )* };
+    }
+
+    tests! {
+        an_applied_schema_needs_nothing_more
+        looking_makes_nothing
+        rows_that_exist_get_an_empty_list
+        the_server_itself_says_how_a_change_is_made
+        what_loses_data_needs_a_flag_and_what_rewrites_the_table_says_so
+        values_that_do_not_fit_are_shown
+        a_unique_index_with_duplicates_is_refused
+        what_somebody_else_changed_is_reported_and_kept
+        a_migration_that_was_broken_off_is_finished_by_the_next
+        of_ten_instances_that_start_together_one_migrates
+        a_migration_gives_way_to_transactions_and_then_goes_on
+    }
+}
+
+#[test]
+#[ignore = "needs Vitess, which takes minutes to build"]
+fn a_table_that_takes_long_to_change_is_left_to_the_gateways_own_migrations() {
+    let given = Given::new(Place::Vitess, "(1, 'a@x', 30, 'Oslo', 1)");
+    for _ in 0..14 {
+        given.run("INSERT INTO users (email, age, city, rowkeep_version) SELECT UUID(), age, city, 1 FROM users");
+    }
+    given.run("ANALYZE TABLE users");
+    let plan = given.plan(&schema(&[users().column("nick", Storage::Text).index(&["age"])]));
+    assert!(plan.steps[0].refused.is_empty(), "{plan}");
+    let refused = plan.steps[1].refused.join("\n");
+    assert!(refused.contains("SET @@ddl_strategy = 'vitess'; ALTER TABLE `users` ADD KEY"), "{refused}");
+}
+
+#[test]
+#[ignore = "needs Vitess, which takes minutes to build"]
+fn keys_that_are_longer_than_what_is_sorted_by_are_refused() {
+    let given = Given::new(Place::Vitess, "");
+    let long = users().column("path", Storage::Text).at_most(300).index(&["path"]);
+    let error = given.open().plan(&schema(&[long])).unwrap_err();
+    assert_eq!(error.reason(), "SORTED_TOO_SHORT");
+    assert!(error.message().contains("set max_sort_length = 1200"), "{}", error.message());
+}
+
+/// Where the tables are.
+#[derive(Clone, Copy)]
+enum Place {
+    Server(Product),
+    Vitess,
+}
+
+impl From<Product> for Place {
+    fn from(product: Product) -> Self {
+        Self::Server(product)
+    }
+}
+
 fn users() -> Table {
     table("users")
         .column("id", Storage::Int64)
@@ -46,18 +121,26 @@ struct Given {
 }
 
 impl Given {
-    fn new(product: Product, rows: &str) -> Self {
+    fn new(place: Place, rows: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(1);
-        let server = DatabaseServer::shared(product);
-        let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        static KEYSPACE: AtomicU32 = AtomicU32::new(1);
+        let number = if matches!(place, Place::Vitess) { &KEYSPACE } else { &NUMBER };
+        let name = format!("test_{}", number.fetch_add(1, Ordering::Relaxed));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let options = |url: String| Options::new(url.parse().unwrap());
-        let (options, other) = (options(server.least_url_of(&name)), options(server.url_of(&name)));
-        let given = Self { options, other, runtime };
-        given.run_at(
-            &Options::new(server.url().parse().unwrap()),
-            &format!("CREATE DATABASE {name} CHARACTER SET utf8mb4"),
-        );
+        let (least, other) = match place {
+            Place::Server(product) => {
+                let server = DatabaseServer::shared(product);
+                (server.least_url_of(&name), server.url_of(&name))
+            }
+            // Users are the gateway's.
+            Place::Vitess => (vitess::gateway().url_of(&name), vitess::gateway().url_of(&name)),
+        };
+        let given = Self { options: options(least), other: options(other), runtime };
+        if let Place::Server(product) = place {
+            let base = options(DatabaseServer::shared(product).url());
+            given.run_at(&base, &format!("CREATE DATABASE {name} CHARACTER SET utf8mb4"));
+        }
         let (schema, database) = (schema(&[users()]), given.open());
         database.apply(&database.plan(&schema).unwrap(), &schema, b"snapshot", &Allow::default()).unwrap();
         if !rows.is_empty() {
@@ -112,23 +195,23 @@ fn whats(plan: &Plan) -> Vec<String> {
     plan.steps.iter().map(what).collect()
 }
 
-fn an_applied_schema_needs_nothing_more(product: Product) {
-    let given = Given::new(product, "");
+fn an_applied_schema_needs_nothing_more(place: impl Into<Place>) {
+    let given = Given::new(place.into(), "");
     let plan = given.plan(&schema(&[users()]));
     assert_eq!(plan, Plan::default());
     assert_eq!(given.open().applied_schema().unwrap().as_deref(), Some(&b"snapshot"[..]));
 }
 
-fn looking_makes_nothing(product: Product) {
-    let given = Given::new(product, "");
+fn looking_makes_nothing(place: impl Into<Place>) {
+    let given = Given::new(place.into(), "");
     given.run("DROP TABLE users, rowkeep_meta, rowkeep_requests");
     let looked = preview(&given.options, &schema(&[users()])).unwrap();
     assert_eq!((looked.plan.steps.len(), looked.applied_schema), (1, None));
     assert!(given.run("SHOW TABLES").is_empty());
 }
 
-fn the_server_itself_says_how_a_change_is_made(product: Product) {
-    let given = Given::new(product, "(1, 'a@x', 30, 'Oslo', 1)");
+fn the_server_itself_says_how_a_change_is_made(place: impl Into<Place>) {
+    let given = Given::new(place.into(), "(1, 'a@x', 30, 'Oslo', 1)");
     let changed = users().column("nick", Storage::Text).column("score", Storage::Double).nullable().index(&["age"]);
     let plan = given.apply(&schema(&[changed]));
     assert_eq!(
@@ -146,17 +229,18 @@ fn the_server_itself_says_how_a_change_is_made(product: Product) {
     assert!(given.run("SHOW TABLES LIKE 'rowkeep_trial'").is_empty());
 }
 
-fn rows_that_exist_get_an_empty_list(product: Product) {
-    let given = Given::new(product, "(1, 'a@x', 30, 'Oslo', 1)");
+fn rows_that_exist_get_an_empty_list(place: impl Into<Place>) {
+    let place = place.into();
+    let given = Given::new(place, "(1, 'a@x', 30, 'Oslo', 1)");
     let plan = given.apply(&schema(&[users().column("tags", Storage::Json)]));
     assert_eq!(whats(&plan), ["add column users.tags [INSTANT]"]);
     given.run("INSERT INTO users (email, age, city, rowkeep_version) VALUES ('b@x', 1, NULL, 1)");
-    let filled = if product == Product::MySql { "null" } else { "[]" };
+    let filled = if matches!(place, Place::Server(Product::MySql) | Place::Vitess) { "null" } else { "[]" };
     assert_eq!(given.run("SELECT tags FROM users ORDER BY id"), [filled, "[]"]);
 }
 
-fn what_loses_data_needs_a_flag_and_what_rewrites_the_table_says_so(product: Product) {
-    let given = Given::new(product, "(1, 'a@x', 30, 'Oslo', 1), (2, 'b@x', 31, NULL, 1)");
+fn what_loses_data_needs_a_flag_and_what_rewrites_the_table_says_so(place: impl Into<Place>) {
+    let given = Given::new(place.into(), "(1, 'a@x', 30, 'Oslo', 1), (2, 'b@x', 31, NULL, 1)");
     let without_age = table("users")
         .column("id", Storage::Int64)
         .counted()
@@ -175,8 +259,8 @@ fn what_loses_data_needs_a_flag_and_what_rewrites_the_table_says_so(product: Pro
     assert_eq!(given.run("SELECT id, city FROM users ORDER BY id"), ["1 Oslo", "2 "]);
 }
 
-fn values_that_do_not_fit_are_shown(product: Product) {
-    let given = Given::new(product, "(1, 'a@x', 5000000000, 'Oslo', 1)");
+fn values_that_do_not_fit_are_shown(place: impl Into<Place>) {
+    let given = Given::new(place.into(), "(1, 'a@x', 5000000000, 'Oslo', 1)");
     let small = table("users")
         .column("id", Storage::Int64)
         .counted()
@@ -196,15 +280,15 @@ fn values_that_do_not_fit_are_shown(product: Product) {
     assert_eq!(given.run("SELECT age FROM users"), ["50"]);
 }
 
-fn a_unique_index_with_duplicates_is_refused(product: Product) {
-    let given = Given::new(product, "(1, 'a@x', 30, 'Oslo', 1), (2, 'b@x', 31, 'Oslo', 1)");
+fn a_unique_index_with_duplicates_is_refused(place: impl Into<Place>) {
+    let given = Given::new(place.into(), "(1, 'a@x', 30, 'Oslo', 1), (2, 'b@x', 31, 'Oslo', 1)");
     let plan = given.plan(&schema(&[users().unique(&["city"])]));
     let refused: Vec<_> = plan.steps.iter().flat_map(|step| &step.refused).collect();
     assert_eq!(refused, ["the unique index would have duplicates: Oslo (2 rows)"]);
 }
 
-fn what_somebody_else_changed_is_reported_and_kept(product: Product) {
-    let given = Given::new(product, "");
+fn what_somebody_else_changed_is_reported_and_kept(place: impl Into<Place>) {
+    let given = Given::new(place.into(), "");
     given.run("ALTER TABLE users ADD COLUMN theirs INT, DROP INDEX users_city_age");
     let plan = given.plan(&schema(&[users()]));
     let drift: Vec<_> = plan.drift.iter().map(|drift| drift.what.as_str()).collect();
@@ -214,8 +298,8 @@ fn what_somebody_else_changed_is_reported_and_kept(product: Product) {
     assert_eq!(given.run("SELECT count(theirs) FROM users"), ["0"]);
 }
 
-fn a_migration_that_was_broken_off_is_finished_by_the_next(product: Product) {
-    let given = Given::new(product, "(1, 'a@x', 30, 'Oslo', 1)");
+fn a_migration_that_was_broken_off_is_finished_by_the_next(place: impl Into<Place>) {
+    let given = Given::new(place.into(), "(1, 'a@x', 30, 'Oslo', 1)");
     let wanted = schema(&[users().column("nick", Storage::Text).column("score", Storage::Int64)]);
     let database = given.open();
     database.background.wait(async {
@@ -229,8 +313,8 @@ fn a_migration_that_was_broken_off_is_finished_by_the_next(product: Product) {
     assert!(given.run("SELECT 1 FROM rowkeep_meta WHERE name = 'migrating'").is_empty());
 }
 
-fn of_ten_instances_that_start_together_one_migrates(product: Product) {
-    let given = Given::new(product, "");
+fn of_ten_instances_that_start_together_one_migrates(place: impl Into<Place>) {
+    let given = Given::new(place.into(), "");
     let wanted = schema(&[users().column("nick", Storage::Text)]);
     let steps = AtomicU32::new(0);
     std::thread::scope(|scope| {
@@ -246,8 +330,8 @@ fn of_ten_instances_that_start_together_one_migrates(product: Product) {
     assert_eq!(steps.into_inner(), 1);
 }
 
-fn a_migration_gives_way_to_transactions_and_then_goes_on(product: Product) {
-    let given = Given::new(product, "(1, 'a@x', 30, 'Oslo', 1)");
+fn a_migration_gives_way_to_transactions_and_then_goes_on(place: impl Into<Place>) {
+    let given = Given::new(place.into(), "(1, 'a@x', 30, 'Oslo', 1)");
     let wanted = schema(&[users().column("nick", Storage::Text)]);
     let holder = std::thread::spawn({
         let address = given.options.address.clone();
@@ -257,7 +341,7 @@ fn a_migration_gives_way_to_transactions_and_then_goes_on(product: Product) {
                 let mut connection = Connection::open(&address).await.unwrap();
                 connection.command("START TRANSACTION").await.unwrap();
                 connection.query("SELECT * FROM users").await.unwrap();
-                tokio::time::sleep(Duration::from_secs(3)).await;
+                tokio::time::sleep(Duration::from_secs(4)).await;
                 connection.command("COMMIT").await.unwrap();
             });
         }

@@ -10,6 +10,7 @@ mod checks;
 mod database;
 mod discovery;
 mod errors;
+mod gateway;
 mod groups;
 mod import;
 mod lanes;

@@ -26,6 +26,7 @@ pub(super) struct Held<'a> {
     pool: &'a Pool,
     /// Until it is dropped or abandoned.
     permit: Option<OwnedSemaphorePermit>,
+    once: bool,
 }
 
 impl Pool {
@@ -42,7 +43,7 @@ impl Pool {
             Some(connection) => connection,
             None => self.connector.open_to_write().await?,
         };
-        Ok(Held { connection: Some(connection), pool: self, permit: Some(permit) })
+        Ok(Held { connection: Some(connection), pool: self, permit: Some(permit), once: false })
     }
 
     /// Forgets the connections that nobody uses: one of them turned out to be broken.
@@ -77,6 +78,11 @@ impl Held<'_> {
         self.connection.as_mut().expect("a connection that is held")
     }
 
+    /// It is not for the next: what is set on it stays.
+    pub(super) fn only_once(&mut self) {
+        self.once = true;
+    }
+
     /// Gives the connection up while the server works for it, and tells the server. Its place in the pool is free only
     /// then: a server that says nothing is not given more and more to do.
     pub(super) fn abandon(mut self) {
@@ -92,6 +98,7 @@ impl Held<'_> {
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take().filter(Connection::is_idle)
+            && !self.once
             && !self.pool.permits.is_closed()
         {
             self.pool.list().push(connection);

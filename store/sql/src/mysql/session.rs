@@ -10,6 +10,7 @@ use tokio::time::timeout_at;
 
 use super::checks::no_access;
 use super::errors::classify;
+use super::gateway;
 use crate::ddl::mysql::collation;
 use crate::dialect::Dialect;
 
@@ -67,9 +68,15 @@ impl Connector {
         let server = connection.server().clone();
         check_version(&server)?;
         let dialect = dialect_of(&server);
+        if dialect.is_gateway() {
+            gateway::check(&mut connection, &address).await?;
+        }
         let settings = settings(dialect);
         if let Err(error) = connection.command(&settings).await {
             return Err(refused(&address, error).await);
+        }
+        if dialect.is_gateway() {
+            gateway::check_settings(&mut connection, &address).await?;
         }
         connection.close().await;
         let (address, settings, version) = (Arc::new(address), settings.into(), server.version.into());
@@ -108,7 +115,7 @@ impl Connector {
 
     /// Ends a connection that nobody waits for any more, and what the server does for it.
     pub(super) async fn kill(&self, number: u32) {
-        // A gateway ends what it did for a connection that is closed.
+        // A gateway's numbers are its own: where several stand behind one address, another's connection would be ended.
         if self.dialect.is_gateway() {
             return;
         }

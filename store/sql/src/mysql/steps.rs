@@ -10,6 +10,7 @@ use rowkeep_schema::Storage;
 
 use super::catalogue::Catalogue;
 use super::errors::classify;
+use super::gateway;
 use crate::ddl::mysql::{add_column, add_index, column_type, create_table, literal, modify_column};
 use crate::ddl::{ColumnDef, IndexDef, TableDef};
 use crate::dialect::{Dialect, push_names};
@@ -320,7 +321,9 @@ impl<'a> Steps<'a> {
         let (way, suffix) = self.way(changing, clause, step).await?;
         let copies = way.starts_with("COPY");
         step.rewrites_table |= copies;
-        if copies && rows > LARGE {
+        if self.dialect.is_gateway() {
+            step.refused.extend(gateway::too_long(way, rows, &self.dialect.name(name), clause));
+        } else if copies && rows > LARGE {
             let database = self.control.query("SELECT DATABASE()").await.map_err(classify)?;
             let database = database.into_iter().flatten().flatten().next().unwrap_or_default();
             step.refused.push(format!(

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use kit_core::{Applied, Code, Error};
-use rowkeep_engine::{Outcome, Position, Program};
+use rowkeep_engine::{Isolation, Outcome, Position, Program};
 use rowkeep_mysql::{Connection, Done, Error as DriverError, Param};
 
 use super::errors::{Fate, classify, fate as fate_of, is_undone};
@@ -118,6 +118,10 @@ async fn run_on(shared: &Arc<Shared>, server: &Server, program: &mut Program, wa
             return Run::Failed(error, fate);
         }
     };
+    // A gateway takes the level of the next transaction for that of all that follow.
+    if server.connector.dialect.is_gateway() && program.isolation() == Isolation::Serializable {
+        held.only_once();
+    }
     let connection = held.connection();
     let mut tx = MySqlTx::new(shared, connection, program.isolation(), watch.deadline());
     let mut result = program.run(&mut tx).await;

@@ -124,6 +124,10 @@ impl Lease {
                 let cluster = cluster(product);
                 cluster.replicas().into_iter().map(|number| cluster.server(number).least_url_of(&self.name)).collect()
             }
+            Home::Group => {
+                let group = group();
+                group.secondaries().into_iter().map(|number| group.server(number).url_of(&self.name)).collect()
+            }
             _ => Vec::new(),
         }
     }
