@@ -1,3 +1,5 @@
+//! Writes while the primary changes.
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -95,7 +97,6 @@ fn no_answered_write_is_lost_when_the_primary_dies(product: Product) {
         let new = cluster.most_advanced();
         cluster.promote(new);
         let outage = writers.next_answer();
-        eprintln!("{product:?}: writes went on {outage:?} after the promotion was complete");
         assert!(outage < Duration::from_secs(1), "{outage:?}");
         let mut roles = [Role::Down, Role::Replica, Role::Replica];
         roles[new] = Role::Primary;
@@ -119,7 +120,6 @@ fn writes_move_with_a_planned_switch_and_never_reach_the_old_primary(product: Pr
         for new in [1, 0, 2] {
             cluster.promote(new);
             let outage = writers.next_answer();
-            eprintln!("{product:?}: writes went on {outage:?} after the switch was complete");
             assert!(outage < Duration::from_secs(1), "{outage:?}");
             let mut roles = [Role::Replica; 3];
             roles[new] = Role::Primary;

@@ -1,6 +1,6 @@
 //! The same where the servers choose their primary themselves.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rowkeep_engine::Freshness;
 use rowkeep_sql::mysql::Role;
@@ -25,17 +25,13 @@ fn writes_go_where_the_group_wants_them() {
     with_writers(&lab, |writers| {
         group.switch_to(1);
         let outage = writers.next_answer();
-        eprintln!("writes went on {outage:?} after the switch");
         assert!(outage < Duration::from_secs(1), "{outage:?}");
         lab.settle(&roles(1));
         client.put(-1, 1).unwrap();
         assert_eq!(client.get(-1).unwrap(), Some(1));
         group.kill9(1);
-        let killed = Instant::now();
         let new = group.primary();
-        eprintln!("the group had a new primary {:?} after the old one was killed", killed.elapsed());
         let outage = writers.next_answer();
-        eprintln!("writes went on {outage:?} later");
         assert!(outage < Duration::from_secs(1), "{outage:?}");
         client.put(-1, 2).unwrap();
         assert_eq!(client.get(-1).unwrap(), Some(2));

@@ -1,3 +1,5 @@
+//! What sessions see, and which server answers them.
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -93,11 +95,7 @@ fn a_session_never_goes_back_whatever_becomes_of_replicas(product: Product) {
         std::thread::sleep(calm);
         wait_until("enough reads to count", || readers.reads.load(Ordering::Relaxed) > 1000);
         let (reads, fallbacks) = (readers.reads.load(Ordering::Relaxed), lab.store.stats().fallbacks);
-        let on_replicas: u64 = lab.reads()[1..].iter().sum();
         let share = fallbacks as f64 / reads as f64;
-        eprintln!(
-            "{product:?}: {reads} reads, {fallbacks} of them fell back to the primary, {on_replicas} on replicas"
-        );
         cluster.delay(1, 5);
         std::thread::sleep(calm);
         cluster.stop_sql_thread(2);

@@ -1,3 +1,5 @@
+//! Which server is taken for the primary at the start.
+
 use std::sync::OnceLock;
 
 use rowkeep_engine::Freshness;
