@@ -4,24 +4,26 @@
 //! answered in order, so that a busy lane pays for a system call and a wake-up once per many reads. A connection that
 //! breaks is replaced, and what it had not answered is asked again once: reads change nothing.
 //!
-//! A read that takes long, because its table is locked or its rows are on a slow disk, does not hold up what was sent behind
-//! it: it is given a connection of its own, and the others are asked again.
+//! A table that does not answer is [set aside](super::aside).
 //!
 //! Of a store with replicas, a lane asks behind each piece how far the server is, and holds the answers until it knows: a
 //! client is told how far it has seen ([`Reached`]).
 
-use std::sync::Arc;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use kit_core::{Code, Error, Reply};
 use rowkeep_engine::Session;
 use rowkeep_mysql::{Connection, Error as DriverError, Raw, Statement};
-use tokio::sync::{Semaphore, mpsc, oneshot};
-use tokio::time::timeout_at;
+use rowkeep_schema::EntityId;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{timeout, timeout_at};
 
+use super::aside::{self, Aside, STALLED};
 use super::errors::{Failed, Fate, classify, fate};
-use super::pace::Pace;
 use super::reads::{Found, Read};
 use super::servers::{Progress, Reached, question};
 use super::session::Connector;
@@ -30,21 +32,26 @@ use super::session::Connector;
 const QUEUED_BYTES: usize = 32 * 1024;
 /// Reads that may wait in a lane.
 const WAITING: usize = 1024;
-/// Reads that have connections of their own, of all lanes together, at most.
-const ALONE: usize = 8;
 /// A read without a deadline of its own ends after this.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A read that waits, with who waits for it.
 pub(super) struct Job {
-    read: Arc<Read>,
-    answer: oneshot::Sender<Result<Answer, Error>>,
+    pub(super) read: Arc<Read>,
+    pub(super) answer: oneshot::Sender<Result<Answer, Error>>,
+}
+
+impl Job {
+    pub(super) fn refuse(self, error: &Error) {
+        let copy = Error::new(error.code(), error.reason(), error.message().to_owned());
+        let _ = self.answer.send(Err(copy));
+    }
 }
 
 /// What a read found, and how far the server was afterwards, where that is asked.
 pub(super) struct Answer {
     pub(super) found: Found,
-    reached: Option<Arc<Reached>>,
+    pub(super) reached: Option<Arc<Reached>>,
 }
 
 impl Answer {
@@ -62,22 +69,13 @@ impl Answer {
 }
 
 /// Lanes that share their work.
-pub(super) struct Lanes {
-    lanes: Vec<Entrance>,
+pub(super) struct Lanes(Arc<Line>);
+
+/// What waits for the lanes.
+pub(super) struct Line {
+    lanes: Vec<mpsc::Sender<Job>>,
     next: AtomicUsize,
-}
-
-/// Where reads get into a lane.
-struct Entrance {
-    jobs: mpsc::Sender<Job>,
-    pace: Arc<Pace>,
-}
-
-impl Entrance {
-    /// The smaller, the sooner a read is answered.
-    fn load(&self) -> (bool, usize) {
-        (self.pace.is_stalled(), self.jobs.max_capacity() - self.jobs.capacity())
-    }
+    pub(super) aside: Aside,
 }
 
 impl Lanes {
@@ -90,82 +88,94 @@ impl Lanes {
         count: usize,
         together: usize,
     ) -> Self {
-        let alone = Arc::new(Semaphore::new(ALONE));
-        let lane = |_| {
-            let (sender, jobs) = mpsc::channel(WAITING);
-            let lane = Lane::new(connector.clone(), Arc::clone(progress), Arc::clone(&alone), together);
-            let entrance = Entrance { jobs: sender, pace: Arc::clone(&lane.pace) };
-            runtime.spawn(lane.run(jobs));
-            entrance
-        };
-        Self { lanes: (0..count).map(lane).collect(), next: AtomicUsize::new(0) }
+        let line = Arc::new_cyclic(|line: &Weak<Line>| {
+            let lane = |_| {
+                let (sender, jobs) = mpsc::channel(WAITING);
+                let (connector, progress, line) = (connector.clone(), Arc::clone(progress), Weak::clone(line));
+                let lane =
+                    Lane { connector, progress, line, connection: None, generation: 0, together, held: Vec::new() };
+                runtime.spawn(lane.run(jobs));
+                sender
+            };
+            Line { lanes: (0..count).map(lane).collect(), next: AtomicUsize::new(0), aside: Aside::default() }
+        });
+        Self(line)
     }
 
     /// Reads that are not sent yet.
     pub(super) fn waiting(&self) -> u64 {
-        self.lanes.iter().map(|lane| lane.load().1 as u64).sum()
+        let queued: u64 = self.0.lanes.iter().map(|lane| (lane.max_capacity() - lane.capacity()) as u64).sum();
+        queued + self.0.aside.waiting()
     }
 
     /// Asks; an overfull lane refuses.
     pub(super) fn ask(&self, read: Arc<Read>) -> Reply<'static, Result<Answer, Error>> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(Job { read, answer });
+        Reply::later(async move { answered.await.unwrap_or_else(|_| Err(stopped())) })
+    }
+}
+
+impl Line {
+    pub(super) fn send(&self, job: Job) {
+        let Some(job) = self.aside.keep(job) else { return };
         let start = self.next.fetch_add(1, Ordering::Relaxed);
         // The emptier one of two: long reads do not hold up those behind them where there is another way.
         let (one, other) = (&self.lanes[start % self.lanes.len()], &self.lanes[(start + 1) % self.lanes.len()]);
-        let lane = if other.load() < one.load() { other } else { one };
-        let (answer, answered) = oneshot::channel();
-        if lane.jobs.try_send(Job { read, answer }).is_err() {
-            let error = Error::new(Code::ResourceExhausted, "READS_QUEUED", "too many reads are waiting");
-            return Reply::ready(Err(error.with_retry_after(Duration::from_millis(100))));
+        let lane = if other.capacity() > one.capacity() { other } else { one };
+        if let Err(TrySendError::Full(job) | TrySendError::Closed(job)) = lane.try_send(job) {
+            let _ = job.answer.send(Err(queued()));
         }
-        Reply::later(async move { answered.await.unwrap_or_else(|_| Err(stopped())) })
     }
+}
+
+pub(super) fn queued() -> Error {
+    let error = Error::new(Code::ResourceExhausted, "READS_QUEUED", "too many reads are waiting");
+    error.with_retry_after(Duration::from_millis(100))
 }
 
 fn stopped() -> Error {
     Error::new(Code::Unavailable, "STOPPED", "the store is shutting down")
 }
 
-/// Why what was sent is not answered.
-enum End {
-    Failed(Error),
+/// Why a lane did not answer all.
+enum Halt {
+    Failed(DriverError),
     /// The server does not answer anybody.
     Gone,
-    /// A read takes long, and others wait for it.
-    Stalled,
+    /// A table does not answer.
+    Stalled(EntityId),
+}
+
+impl From<DriverError> for Halt {
+    fn from(error: DriverError) -> Self {
+        Self::Failed(error)
+    }
 }
 
 struct Lane {
     connector: Connector,
     progress: Arc<Progress>,
+    line: Weak<Line>,
     connection: Option<Connection>,
     /// Of the connection.
     generation: u64,
     together: usize,
-    pace: Arc<Pace>,
-    /// Places for reads that are left to themselves.
-    alone: Arc<Semaphore>,
     /// Answers to the last jobs of the list, until it is known how far the server is.
     held: Vec<Result<Found, Error>>,
 }
 
 impl Lane {
-    fn new(connector: Connector, progress: Arc<Progress>, alone: Arc<Semaphore>, together: usize) -> Self {
-        let pace = Arc::new(Pace::new());
-        Self { connector, progress, connection: None, generation: 0, together, pace, alone, held: Vec::new() }
-    }
-
     async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
         let mut waiting = Vec::new();
         while jobs.recv_many(&mut waiting, self.together).await > 0 {
-            self.pace.step();
-            self.serve(&mut waiting, Some(&jobs)).await;
-            self.pace.rest();
+            self.serve(&mut waiting).await;
             waiting.clear();
         }
     }
 
     /// Answers all of them.
-    async fn serve(&mut self, waiting: &mut Vec<Job>, behind: Option<&mpsc::Receiver<Job>>) {
+    async fn serve(&mut self, waiting: &mut Vec<Job>) {
         if self.generation != self.progress.generation() {
             self.connection = None;
         }
@@ -178,58 +188,50 @@ impl Lane {
             }
             let deadline = waiting.iter().filter_map(|job| job.read.deadline).min();
             let deadline = deadline.unwrap_or_else(|| Instant::now() + PATIENCE);
-            let (progress, pace) = (Arc::clone(&self.progress), Arc::clone(&self.pace));
-            // A list may take long; to ask again would take as long.
-            let (short, many) = (self.together > 1, waiting.len() > 1);
-            let holds_up = || many || behind.is_some_and(|behind| !behind.is_empty());
-            let end = tokio::select! {
-                served = timeout_at(deadline.into(), self.all(waiting)) => match served {
-                    Ok(Ok(())) => return,
-                    Ok(Err(error)) => End::Failed(classify(error)),
-                    Err(_) => End::Failed(late()),
-                },
-                () = progress.gone() => End::Gone,
-                () = pace.stalled(holds_up), if short => End::Stalled,
+            let progress = Arc::clone(&self.progress);
+            let served = tokio::select! {
+                served = timeout_at(deadline.into(), self.all(waiting)) => served,
+                () = progress.gone() => Ok(Err(Halt::Gone)),
             };
+            if let Ok(Ok(())) = served {
+                return;
+            }
             self.leave();
-            match end {
-                End::Gone => self.refuse(waiting, &classify(DriverError::Abandoned), false),
-                End::Stalled => self.separate(waiting),
-                End::Failed(error) => {
-                    if error.code() == Code::DeadlineExceeded || is_last {
-                        self.refuse(waiting, &error, !is_last);
+            match served {
+                Ok(Ok(())) => return,
+                Ok(Err(Halt::Stalled(entity))) => self.set_aside(entity, waiting),
+                Ok(Err(Halt::Gone)) => self.refuse(waiting, &gone(), false),
+                Ok(Err(Halt::Failed(error))) => {
+                    if is_last {
+                        self.refuse(waiting, &classify(error), false);
                     }
+                    is_last = true;
+                }
+                Err(_) => {
+                    self.refuse(waiting, &late(), !is_last);
                     is_last = true;
                 }
             }
             self.held.clear();
-            self.pace.step();
         }
     }
 
-    /// Leaves the read that is waited for to itself, so that the others are answered.
-    fn separate(&self, waiting: &mut Vec<Job>) {
-        let Some(at) = waiting.len().checked_sub(self.held.len() + 1) else { return };
-        let job = waiting.remove(at);
-        let Ok(place) = Arc::clone(&self.alone).try_acquire_owned() else {
-            let error = Error::new(Code::ResourceExhausted, "READS_QUEUED", "too many reads take long");
-            return drop(job.answer.send(Err(error.with_retry_after(Duration::from_millis(100)))));
-        };
-        let mut lane = Self::new(self.connector.clone(), Arc::clone(&self.progress), Arc::clone(&self.alone), 1);
-        tokio::spawn(async move {
-            lane.serve(&mut vec![job], None).await;
-            drop(place);
-        });
+    /// Takes the reads of a table out.
+    fn set_aside(&self, entity: EntityId, waiting: &mut Vec<Job>) {
+        let Some(line) = self.line.upgrade() else { return waiting.clear() };
+        let jobs = waiting.extract_if(.., |job| job.read.entity() == Some(entity)).collect::<Vec<_>>();
+        if line.aside.begin(entity, jobs.into_iter().rev()) {
+            tracing::debug!(?entity, "a table does not answer; its reads are set aside");
+            let (connector, progress) = (self.connector.clone(), Arc::clone(&self.progress));
+            tokio::spawn(aside::ask(Weak::clone(&self.line), connector, progress, entity));
+        }
     }
 
     /// Answers those that will not be asked again: all, or the one that took too long.
     fn refuse(&self, waiting: &mut Vec<Job>, error: &Error, only_first: bool) {
         let end = waiting.len().saturating_sub(self.held.len());
         let range = if only_first { end.saturating_sub(1)..end } else { 0..waiting.len() };
-        for job in waiting.drain(range) {
-            let copy = Error::new(error.code(), error.reason(), error.message().to_owned());
-            let _ = job.answer.send(Err(copy));
-        }
+        waiting.drain(range).for_each(|job| job.refuse(error));
         tracing::debug!(error = error as &dyn std::error::Error, "a read failed");
     }
 
@@ -243,7 +245,10 @@ impl Lane {
     }
 
     /// Answers from the back of the list; what is left in it was not answered.
-    async fn all(&mut self, waiting: &mut Vec<Job>) -> Result<(), DriverError> {
+    async fn all(&mut self, waiting: &mut Vec<Job>) -> Result<(), Halt> {
+        // A list may take long, and has the lane for itself.
+        let line = if self.together > 1 { self.line.upgrade() } else { None };
+        let line = line.as_deref();
         while !waiting.is_empty() {
             let connection = match &mut self.connection {
                 Some(connection) => connection,
@@ -252,11 +257,10 @@ impl Lane {
                     self.connection.insert(self.connector.open().await?)
                 }
             };
-            let statements = prepare(connection, waiting).await?;
-            let asked = if self.progress.reports() {
-                Some(connection.prepare(question(self.connector.dialect)).await?)
-            } else {
-                None
+            let statements = prepare(connection, waiting, line).await?;
+            let asked = match self.progress.reports() {
+                true => Some(connection.prepare(question(self.connector.dialect)).await?),
+                false => None,
             };
             let mut sent = 0;
             for (job, statement) in waiting.iter().rev().zip(&statements) {
@@ -272,8 +276,7 @@ impl Lane {
             connection.flush().await?;
             for _ in 0..sent {
                 let Some(job) = waiting.len().checked_sub(self.held.len() + 1).map(|at| &waiting[at]) else { break };
-                let answer = receive(connection, job).await?;
-                self.pace.step();
+                let answer = receive(connection, job, line).await?;
                 if asked.is_some() {
                     self.held.push(answer);
                 } else if let Some(job) = waiting.pop() {
@@ -293,19 +296,28 @@ impl Lane {
     }
 }
 
-fn late() -> Error {
+pub(super) fn late() -> Error {
     Error::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", "the deadline passed before the database answered")
 }
 
+pub(super) fn gone() -> Error {
+    classify(DriverError::Abandoned)
+}
+
 /// Statements for the jobs from the back of the list on. What the server does not take is answered and left out.
-async fn prepare(connection: &mut Connection, waiting: &mut Vec<Job>) -> Result<Vec<Statement>, DriverError> {
+async fn prepare(
+    connection: &mut Connection,
+    waiting: &mut Vec<Job>,
+    line: Option<&Line>,
+) -> Result<Vec<Statement>, Halt> {
     let mut statements = Vec::with_capacity(waiting.len());
     let mut at = waiting.len();
     while at > 0 {
         at -= 1;
-        match connection.prepare(waiting[at].read.text()).await {
+        let read = &waiting[at].read;
+        match heeding(line, read, connection.prepare(read.text())).await? {
             Ok(statement) => statements.push(statement),
-            Err(error) if fate(&error) == Fate::Lost => return Err(error),
+            Err(error) if fate(&error) == Fate::Lost => return Err(error.into()),
             Err(error) => drop(waiting.remove(at).answer.send(Err(classify(error)))),
         }
     }
@@ -313,18 +325,39 @@ async fn prepare(connection: &mut Connection, waiting: &mut Vec<Job>) -> Result<
 }
 
 /// Receives the answer to a job.
-async fn receive(connection: &mut Connection, job: &Job) -> Result<Result<Found, Error>, DriverError> {
+async fn receive(connection: &mut Connection, job: &Job, line: Option<&Line>) -> Result<Result<Found, Error>, Halt> {
     let read = &job.read;
     let mut found = read.nothing();
-    match connection.receive(|row| read.row(&mut found, row)).await {
+    match heeding(line, read, connection.receive(|row| read.row(&mut found, row))).await? {
         Ok(_) => Ok(Ok(found)),
-        Err(Failed::Driver(error)) if fate(&error) == Fate::Lost => Err(error),
+        Err(Failed::Driver(error)) if fate(&error) == Fate::Lost => Err(error.into()),
         Err(failed) => Ok(Err(failed.into())),
     }
 }
 
+/// Waits for what a read asks of the server, unless that takes so long that its table is better set aside.
+async fn heeding<T, E>(
+    line: Option<&Line>,
+    read: &Read,
+    answer: impl Future<Output = Result<T, E>>,
+) -> Result<Result<T, E>, Halt> {
+    let mut answer = pin!(answer);
+    if let Some(line) = line {
+        if let Ok(answered) = timeout(STALLED, answer.as_mut()).await {
+            return Ok(answered);
+        }
+        if let Some(entity) = read.entity().filter(|entity| line.aside.takes(*entity)) {
+            return Err(Halt::Stalled(entity));
+        }
+    }
+    Ok(answer.await)
+}
+
 /// Receives how far the server is.
-async fn receive_position(connection: &mut Connection, progress: &Progress) -> Result<Arc<Reached>, DriverError> {
+pub(super) async fn receive_position(
+    connection: &mut Connection,
+    progress: &Progress,
+) -> Result<Arc<Reached>, DriverError> {
     let mut reached = None;
     let received = connection.receive(|row| {
         let writable = matches!(row.value()?, Raw::Int(0) | Raw::Uint(0));

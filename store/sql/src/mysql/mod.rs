@@ -4,6 +4,7 @@
 //! runtime of the store's own: reads are handed to lanes that send many at once ([`lanes`]), each transaction has a
 //! connection for itself ([`writes`]) and goes on to its end whether or not its caller still waits.
 
+mod aside;
 mod catalogue;
 mod checks;
 mod database;
@@ -18,7 +19,6 @@ mod meta;
 mod migrate;
 #[cfg(test)]
 mod migrate_tests;
-mod pace;
 mod pool;
 mod readers;
 mod reads;

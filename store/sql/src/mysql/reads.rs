@@ -155,6 +155,14 @@ impl Read {
         Self { deadline: scan.deadline, ..read }
     }
 
+    /// Whose rows they are.
+    pub(super) fn entity(&self) -> Option<EntityId> {
+        match self.shape {
+            Shape::Records(entity) | Shape::Keyed(entity) | Shape::Stored(entity) => Some(entity),
+            Shape::Number | Shape::Remembered => None,
+        }
+    }
+
     pub(super) fn text(&self) -> &str {
         match &self.sql {
             Sql::Get(entity, view) => self.shared.sql(*entity).get.text(view.deleted),

@@ -1,5 +1,6 @@
 //! What becomes of reads and writes when the server dies, hangs, or its answer is lost.
 #![allow(clippy::unwrap_used, reason = "clippy knows tests only by their attribute")]
+#![allow(clippy::print_stdout, reason = "shown where a test fails")]
 
 mod calls;
 mod cancelled;
