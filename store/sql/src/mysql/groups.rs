@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use kit_core::{Error, Reply};
 use rowkeep_engine::{Isolation, Outcome, Program};
@@ -136,7 +137,9 @@ async fn together(shared: &Arc<Shared>, members: &mut [Member]) -> Result<Vec<Op
             if fate != Fate::Lost {
                 roll_back(connection).await;
             } else {
-                shared.servers.doubt(server);
+                if deadline.is_none_or(|deadline| Instant::now() < deadline) {
+                    shared.servers.doubt(server);
+                }
                 if tx.silent {
                     held.abandon();
                 }

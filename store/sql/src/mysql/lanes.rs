@@ -15,7 +15,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use kit_core::{Code, Error, Reply};
-use rowkeep_engine::Session;
+use rowkeep_engine::{Position, Session};
 use rowkeep_mysql::{Connection, Error as DriverError, Raw, Statement};
 use rowkeep_schema::EntityId;
 use tokio::sync::mpsc::error::TrySendError;
@@ -58,6 +58,11 @@ impl Answer {
     /// Whether the server took writes when it had answered.
     pub(super) fn is_from_primary(&self) -> bool {
         self.reached.as_ref().is_none_or(|reached| reached.writable)
+    }
+
+    /// Whether the server contained all that a session had seen.
+    pub(super) fn contains(&self, seen: &Position) -> bool {
+        self.reached.as_ref().is_none_or(|reached| seen.points().iter().all(|point| reached.contains(*point)))
     }
 
     /// Tells a session what it has seen. What the primary does not contain is lost for all, and not worth waiting for.
@@ -169,13 +174,17 @@ impl Lane {
     async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
         let mut waiting = Vec::new();
         while jobs.recv_many(&mut waiting, self.together).await > 0 {
-            self.serve(&mut waiting).await;
+            let gone_with = self.serve(&mut waiting).await;
             waiting.clear();
+            // What waits behind them would wait for the next time that the server is found not to answer.
+            while gone_with && let Ok(job) = jobs.try_recv() {
+                job.refuse(&gone());
+            }
         }
     }
 
-    /// Answers all of them.
-    async fn serve(&mut self, waiting: &mut Vec<Job>) {
+    /// Answers all of them. Whether the server was found not to answer anybody.
+    async fn serve(&mut self, waiting: &mut Vec<Job>) -> bool {
         if self.generation != self.progress.generation() {
             self.connection = None;
         }
@@ -184,7 +193,7 @@ impl Lane {
         loop {
             waiting.retain(|job| !job.answer.is_closed());
             if waiting.is_empty() {
-                return;
+                return false;
             }
             let deadline = waiting.iter().filter_map(|job| job.read.deadline).min();
             let deadline = deadline.unwrap_or_else(|| Instant::now() + PATIENCE);
@@ -194,13 +203,16 @@ impl Lane {
                 () = progress.gone() => Ok(Err(Halt::Gone)),
             };
             if let Ok(Ok(())) = served {
-                return;
+                return false;
             }
             self.leave();
             match served {
-                Ok(Ok(())) => return,
+                Ok(Ok(())) => return false,
                 Ok(Err(Halt::Stalled(entity))) => self.set_aside(entity, waiting),
-                Ok(Err(Halt::Gone)) => self.refuse(waiting, &gone(), false),
+                Ok(Err(Halt::Gone)) => {
+                    self.refuse(waiting, &gone(), false);
+                    return true;
+                }
                 Ok(Err(Halt::Failed(error))) => {
                     if is_last {
                         self.refuse(waiting, &classify(error), false);
@@ -273,6 +285,7 @@ impl Lane {
             if let Some(asked) = asked {
                 connection.send_execute(asked, &[])?;
             }
+            let asked_at = Instant::now();
             connection.flush().await?;
             for _ in 0..sent {
                 let Some(job) = waiting.len().checked_sub(self.held.len() + 1).map(|at| &waiting[at]) else { break };
@@ -284,7 +297,7 @@ impl Lane {
                 }
             }
             if asked.is_some() {
-                let reached = receive_position(connection, &self.progress).await?;
+                let reached = receive_position(connection, &self.progress, asked_at).await?;
                 for answer in self.held.drain(..) {
                     let Some(job) = waiting.pop() else { break };
                     let reached = Some(Arc::clone(&reached));
@@ -354,15 +367,16 @@ async fn heeding<T, E>(
 }
 
 /// Receives how far the server is.
-pub(super) async fn receive_position(
+async fn receive_position(
     connection: &mut Connection,
     progress: &Progress,
+    asked: Instant,
 ) -> Result<Arc<Reached>, DriverError> {
     let mut reached = None;
     let received = connection.receive(|row| {
         let writable = matches!(row.value()?, Raw::Int(0) | Raw::Uint(0));
         let (Raw::Bytes(one), Raw::Bytes(other)) = (row.value()?, row.value()?) else { return Ok(()) };
-        reached = Some(progress.report(writable, one, other));
+        reached = Some(progress.report(asked, writable, one, other));
         Ok::<(), DriverError>(())
     });
     received.await?;

@@ -100,7 +100,11 @@ async fn run(shared: &Arc<Shared>, program: &mut Program, watch: &Watch, fresh: 
         Err(error) => return Run::Failed(error, Fate::Moved),
     };
     let run = run_on(shared, server, program, watch, fresh).await;
-    if let Run::Failed(_, Fate::Moved | Fate::Lost) | Run::Unknown(_) = run {
+    // A statement that was given up because its caller has no time left says nothing of the server.
+    let is_late = watch.deadline().is_some_and(|deadline| Instant::now() >= deadline);
+    if let Run::Failed(_, Fate::Moved | Fate::Lost) | Run::Unknown(_) = run
+        && !is_late
+    {
         shared.servers.doubt(server);
     }
     run
@@ -110,11 +114,7 @@ async fn run_on(shared: &Arc<Shared>, server: &Server, program: &mut Program, wa
     let mut held = match server.pool.take(fresh).await {
         Ok(held) => held,
         Err(error) => {
-            let fate = match error.reason() {
-                "STORAGE_UNREACHABLE" => Fate::Lost,
-                "STORAGE_READ_ONLY" => Fate::Moved,
-                _ => Fate::Refused,
-            };
+            let fate = fate_of_opening(&error);
             return Run::Failed(error, fate);
         }
     };
@@ -138,11 +138,22 @@ async fn run_on(shared: &Arc<Shared>, server: &Server, program: &mut Program, wa
         if begun {
             roll_back(connection).await;
         }
+        if let Ok(outcome) = &mut result
+            && outcome.replayed
+            && !shared.servers.is_single()
+        {
+            // What was written then must be seen by whoever reads next.
+            match seen_place(server, connection).await {
+                Ok(place) => outcome.position = Some(place),
+                Err(error) => return Run::Failed(error, Fate::Lost),
+            }
+        }
         return Run::Answer(result);
     }
     if let Err(error) = reserve(shared, server, version).await {
         roll_back(connection).await;
-        return Run::Failed(error, Fate::Refused);
+        let fate = fate_of_opening(&error);
+        return Run::Failed(error, fate);
     }
     if !shared.servers.is_primary(server) {
         roll_back(connection).await;
@@ -175,8 +186,23 @@ async fn run_on(shared: &Arc<Shared>, server: &Server, program: &mut Program, wa
     }
 }
 
-/// Where a session has got that made this commit. One that wrote nothing (the answer was remembered, or nothing changed)
-/// has none of its own, and has seen what the server shows.
+/// What it means for a write that no connection could be opened.
+fn fate_of_opening(error: &Error) -> Fate {
+    match error.reason() {
+        "STORAGE_UNREACHABLE" => Fate::Lost,
+        "STORAGE_READ_ONLY" => Fate::Moved,
+        _ => Fate::Refused,
+    }
+}
+
+/// Where a session has got that has seen what the server shows.
+async fn seen_place(server: &Server, connection: &mut Connection) -> Result<Position, Error> {
+    let reached = patiently(servers::ask_position(connection, &server.progress)).await?;
+    Ok(reached.place.clone())
+}
+
+/// Where a session has got that made this commit. One that changed nothing has none of its own, and has seen what the
+/// server shows.
 pub(super) async fn place(
     shared: &Shared,
     server: &Server,
@@ -190,8 +216,7 @@ pub(super) async fn place(
     if shared.servers.is_single() {
         return None;
     }
-    let reached = patiently(servers::ask_position(connection, &server.progress)).await;
-    reached.ok().map(|reached| reached.place.clone())
+    seen_place(server, connection).await.ok()
 }
 
 /// A connection on which that fails is closed, which comes to the same.

@@ -109,6 +109,11 @@ impl Lab {
 
 impl Client {
     pub(crate) fn put(&self, id: i64, value: i64) -> Result<(), Error> {
+        self.put_as(None, id, value)
+    }
+
+    /// The same under a request id.
+    pub(crate) fn put_as(&self, request_id: Option<&str>, id: i64, value: i64) -> Result<(), Error> {
         let codec = self.engine.codecs().row(ITEM);
         let row = codec.encode(&[Value::Int(id), Value::Int(value)], 0)?;
         let operation = Operation::Update {
@@ -119,7 +124,8 @@ impl Client {
         };
         let write = Write { entity: ITEM, operation, precondition: Precondition::default(), path: String::new() };
         let deadline = Some(Instant::now() + Duration::from_secs(10));
-        let request = CommitRequest { writes: vec![write], deadline, ..CommitRequest::default() };
+        let request_id = request_id.map(str::to_owned);
+        let request = CommitRequest { writes: vec![write], request_id, deadline, ..CommitRequest::default() };
         self.runtime.block_on(self.engine.commit(request, &self.session)).map(drop)
     }
 

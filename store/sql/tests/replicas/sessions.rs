@@ -12,6 +12,7 @@ use super::lab::{Client, Lab, Stop};
 
 testkit::on_both_products! {
     each_level_of_freshness_is_kept
+    who_repeats_a_request_sees_what_it_did
     a_session_never_goes_back_whatever_becomes_of_replicas
     replicas_that_are_gone_are_read_around_and_used_again
     a_replica_with_writes_of_its_own_is_not_read_from
@@ -42,6 +43,16 @@ fn each_level_of_freshness_is_kept(product: Product) {
         assert_eq!(bounded.get(1).unwrap(), Some(2));
         lab.reads()[1] > before[1]
     });
+}
+
+fn who_repeats_a_request_sees_what_it_did(product: Product) {
+    let (cluster, lab) = Lab::settled(product);
+    cluster.stop_sql_thread(1);
+    cluster.stop_sql_thread(2);
+    lab.client(Freshness::Session).put_as(Some("once"), 1, 1).unwrap();
+    let again = lab.client(Freshness::Session);
+    again.put_as(Some("once"), 1, 1).unwrap();
+    assert_eq!(again.get(1).unwrap(), Some(1));
 }
 
 /// Clients that write their own rows and read all, each noting what it has seen.

@@ -40,33 +40,28 @@ impl Servers {
         freshness: Freshness,
         seen: &Position,
         avoided: Avoided,
-    ) -> Result<&Arc<Server>, Error> {
+    ) -> Result<(&Arc<Server>, u64), Error> {
         if freshness == Freshness::Strong {
-            return self.writer();
+            return self.writer().map(|writer| (writer, 0));
         }
-        if let Some(replica) = self.replica(freshness, seen, avoided) {
-            return Ok(replica);
+        let mut replica = self.replica(freshness, seen, avoided);
+        if replica.is_none() && freshness == Freshness::Session {
+            replica = self.caught_up(seen, avoided).await;
         }
-        if freshness == Freshness::Session
-            && let Some(replica) = self.caught_up(seen, avoided).await
-        {
-            return Ok(replica);
+        if let Some(replica) = replica {
+            // Counted before it is looked at once more: what it loses afterwards is noticed.
+            let regressions = replica.progress.regressions();
+            if fits(replica, freshness, seen) {
+                return Ok((replica, regressions));
+            }
         }
         self.fallbacks.fetch_add(1, Ordering::Relaxed);
-        self.writer()
+        self.writer().map(|writer| (writer, 0))
     }
 
     /// Of two replicas that may answer, chosen at random, the one that has less to do.
     fn replica(&self, freshness: Freshness, seen: &Position, avoided: Avoided) -> Option<&Arc<Server>> {
-        let fits = |server: &&Arc<Server>| match freshness {
-            Freshness::Strong => false,
-            Freshness::Session => {
-                let reached = server.progress.reached();
-                seen.points().iter().all(|point| reached.contains(*point))
-            }
-            Freshness::MaxStaleness(most) => server.progress.staleness().is_some_and(|staleness| staleness <= most),
-            Freshness::Eventual => true,
-        };
+        let fits = |server: &&Arc<Server>| fits(server, freshness, seen);
         let count = self.replicas(avoided).filter(fits).count();
         match count {
             0 => None,
@@ -108,6 +103,20 @@ impl Servers {
             }
             timeout_at(until.into(), changes.changed()).await.ok()?.ok()?;
         }
+    }
+}
+
+/// Whether a replica may answer. One that takes writes, though it is not the primary, does not say what can be seen on it:
+/// MariaDB's log is ahead of that.
+fn fits(server: &Server, freshness: Freshness, seen: &Position) -> bool {
+    let reached = server.progress.reached();
+    match freshness {
+        Freshness::Strong => false,
+        Freshness::Session => !reached.writable && seen.points().iter().all(|point| reached.contains(*point)),
+        Freshness::MaxStaleness(most) => {
+            !reached.writable && server.progress.staleness().is_some_and(|staleness| staleness <= most)
+        }
+        Freshness::Eventual => true,
     }
 }
 

@@ -51,6 +51,8 @@ struct State {
     election: Election,
     /// What the primary contained, and when it was last seen to contain no more.
     moments: VecDeque<(Instant, Arc<Reached>)>,
+    /// Who is the primary, or was until there was none.
+    last_primary: Option<usize>,
     /// What each server contained, and when that was known.
     observed: Vec<Option<(Instant, Arc<Reached>)>>,
 }
@@ -66,7 +68,12 @@ impl Servers {
         };
         let servers: Vec<Arc<Server>> = connectors.into_iter().enumerate().map(server).collect();
         let primary = AtomicUsize::new(election.primary().unwrap_or(NONE));
-        let state = Mutex::new(State { election, moments: VecDeque::new(), observed: vec![None; servers.len()] });
+        let state = Mutex::new(State {
+            last_primary: election.primary(),
+            election,
+            moments: VecDeque::new(),
+            observed: vec![None; servers.len()],
+        });
         let all = Arc::new(Self {
             servers,
             primary,
@@ -141,16 +148,15 @@ impl Servers {
         let server = &self.servers[number];
         let mut state = self.state();
         let change = state.election.observe(number, Arc::clone(&reached), restarted);
+        self.follow(&mut state, change.as_ref());
+        if self.primary().is_none() && state.last_primary == Some(number) {
+            // Its address may lead to another server by now.
+            server.renew();
+        }
         if self.is_single() {
-            self.follow(&state, change.as_ref());
-            if change == Some(Change::Demoted { server: 0 }) {
-                // The address may lead elsewhere by now.
-                server.renew();
-            }
             server.progress.set_usable(true);
             return;
         }
-        self.follow(&state, change.as_ref());
         if state.election.primary() == Some(number) {
             match state.moments.back_mut() {
                 Some((moment, last)) if last.contains_place_of(&reached) && reached.contains_place_of(last) => {
@@ -165,14 +171,17 @@ impl Servers {
             server.progress.set_fresh_as_of(asked);
             server.progress.set_diverged(false);
             for other in self.servers.iter().filter(|other| other.number != number) {
-                refresh(&state.moments, other, &other.progress.reached());
+                let contained = other.progress.reached();
+                if !contained.writable {
+                    refresh(&state.moments, other, &contained);
+                }
                 if let Some((known, contained)) = &state.observed[other.number]
                     && *known < asked
                 {
                     note_divergence(other, !reached.knows_all(contained));
                 }
             }
-        } else {
+        } else if !reached.writable {
             refresh(&state.moments, server, &reached);
         }
         state.observed[number] = Some((Instant::now(), reached));
@@ -189,6 +198,8 @@ impl Servers {
         state.election.lost(number);
         state.observed[number] = None;
         drop(state);
+        // It may come back as it was long ago.
+        server.progress.forget_freshness();
         if !self.is_single() && !self.is_primary(server) {
             server.progress.recall();
         }
@@ -198,8 +209,15 @@ impl Servers {
     }
 
     /// Makes a change of the primary known.
-    fn follow(&self, state: &State, change: Option<&Change>) {
+    fn follow(&self, state: &mut State, change: Option<&Change>) {
         let Some(change) = change else { return };
+        if let Change::Promoted { server, .. } = change {
+            // An old primary may show what was never answered until it has followed this one.
+            state.last_primary = Some(*server);
+            state.moments.clear();
+            let others = self.servers.iter().filter(|other| other.number != *server);
+            others.for_each(|other| other.progress.forget_freshness());
+        }
         self.primary.store(state.election.primary().unwrap_or(NONE), Ordering::Release);
         self.changed.send_modify(|count| *count = count.wrapping_add(1));
         watch::tell(self, change);

@@ -51,23 +51,39 @@ fn send(server: &Server, kind: Kind, read: &Arc<Read>) -> Reply<'static, Result<
 async fn routed(shared: Arc<Shared>, kind: Kind, read: Arc<Read>, session: &Session) -> Result<Found, Error> {
     let (servers, give_up, mut avoided) = (&shared.servers, Instant::now() + PATIENCE, Avoided::default());
     loop {
-        let freshness = session.freshness();
-        let failed = match servers.choose(freshness, &session.seen(), avoided).await {
+        let (freshness, seen) = (session.freshness(), session.seen());
+        let failed = match servers.choose(freshness, &seen, avoided).await {
             Err(error) => error,
-            Ok(server) => {
+            Ok((server, regressions)) => {
                 let in_flight = server.progress.begin();
                 let answered = send(server, kind, &read).await;
                 let is_primary = servers.is_primary(server);
                 match answered {
-                    Ok(answer) if freshness != Freshness::Strong || (is_primary && answer.is_from_primary()) => {
-                        in_flight.answered();
-                        answer.tell(session, is_primary);
-                        return Ok(answer.found);
+                    Ok(answer) if is_primary => {
+                        // It was the primary when it was asked, and may not have been when it answered.
+                        let strict = matches!(freshness, Freshness::Strong | Freshness::Session);
+                        // A new primary may still do what it received. What it lacks for long is lost.
+                        let behind = freshness == Freshness::Session && !answer.contains(&seen);
+                        if (!strict || answer.is_from_primary()) && (!behind || Instant::now() >= give_up) {
+                            in_flight.answered();
+                            answer.tell(session, true);
+                            return Ok(answer.found);
+                        }
+                        if !behind {
+                            servers.doubt(server);
+                        }
+                        demoted()
                     }
-                    // It was the primary when it was asked, and may not have been when it answered.
-                    Ok(_) => {
+                    Ok(_) if freshness == Freshness::Strong => {
                         servers.doubt(server);
                         demoted()
+                    }
+                    // What it contained when it was chosen it may have lost since.
+                    Ok(_) if server.progress.regressions() != regressions => continue,
+                    Ok(answer) => {
+                        in_flight.answered();
+                        answer.tell(session, false);
+                        return Ok(answer.found);
                     }
                     Err(error) if error.code() != Code::Unavailable => return Err(error),
                     Err(error) if is_primary => {

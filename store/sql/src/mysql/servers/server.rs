@@ -31,7 +31,9 @@ pub(in crate::mysql) struct Progress {
     pub(super) dialect: Dialect,
     /// Reads say where they were answered; not where there is one server, which is always as far as it is.
     reports: bool,
-    reached: RwLock<Arc<Reached>>,
+    reached: RwLock<Known>,
+    /// How often it was found to contain less than before: it was restarted without its last commits, restored, replaced.
+    regressions: AtomicU64,
     /// Microseconds from `epoch` to the latest moment of which it contains every write acknowledged by then; 0 for none.
     fresh_as_of: AtomicU64,
     epoch: Instant,
@@ -56,6 +58,12 @@ pub(in crate::mysql) struct Progress {
     /// Reads that wait for it to get further.
     pub(super) awaited: AtomicU32,
     pub(in crate::mysql) lost: Arc<AtomicU64>,
+}
+
+/// How far a server is, and when that was answered.
+struct Known {
+    reached: Arc<Reached>,
+    at: Instant,
 }
 
 /// A read on its way.
@@ -89,7 +97,8 @@ impl Progress {
         Self {
             dialect,
             reports,
-            reached: RwLock::default(),
+            reached: RwLock::new(Known { reached: Arc::default(), at: epoch }),
+            regressions: AtomicU64::new(0),
             fresh_as_of: AtomicU64::new(0),
             epoch,
             usable: AtomicBool::new(false),
@@ -114,17 +123,32 @@ impl Progress {
 
     /// How far it was last seen to be.
     pub(in crate::mysql) fn reached(&self) -> Arc<Reached> {
-        Arc::clone(&self.reached.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.reached.read().unwrap_or_else(PoisonError::into_inner).reached)
     }
 
-    /// Takes in an answer to [`question`](super::reached::question).
-    pub(in crate::mysql) fn report(&self, writable: bool, one: &[u8], other: &[u8]) -> Arc<Reached> {
+    /// How often it was found to contain less than before.
+    pub(super) fn regressions(&self) -> u64 {
+        self.regressions.load(Ordering::Acquire)
+    }
+
+    /// Takes in an answer to [`question`](super::reached::question). `asked`: when that was sent. Answers that cross each
+    /// other may come in another order than they were given in.
+    pub(in crate::mysql) fn report(&self, asked: Instant, writable: bool, one: &[u8], other: &[u8]) -> Arc<Reached> {
         let known = self.reached();
         if known.is(writable, one, other) {
             return known;
         }
         let reached = Arc::new(Reached::read(self.dialect, writable, one, other));
-        *self.reached.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&reached);
+        let mut known = self.reached.write().unwrap_or_else(PoisonError::into_inner);
+        if !reached.contains_all(&known.reached) {
+            if asked < known.at {
+                return reached;
+            }
+            self.regressions.fetch_add(1, Ordering::AcqRel);
+            self.forget_freshness();
+        }
+        *known = Known { reached: Arc::clone(&reached), at: Instant::now() };
+        drop(known);
         self.changed.send_modify(|count| *count = count.wrapping_add(1));
         reached
     }
@@ -137,7 +161,15 @@ impl Progress {
 
     /// How far behind the primary it is, by what is known of both: `latest` is when the primary was last asked.
     pub(super) fn lag(&self, latest: u64) -> Duration {
-        Duration::from_micros(latest.saturating_sub(self.fresh_as_of.load(Ordering::Acquire)))
+        match self.fresh_as_of.load(Ordering::Acquire) {
+            0 => Duration::MAX,
+            moment => Duration::from_micros(latest.saturating_sub(moment)),
+        }
+    }
+
+    /// How old what it shows is has to be found out anew.
+    pub(super) fn forget_freshness(&self) {
+        self.fresh_as_of.store(0, Ordering::Release);
     }
 
     /// It contains every write acknowledged by then.
@@ -244,7 +276,8 @@ pub(in crate::mysql) async fn ask(
     connection: &mut Connection,
     progress: &Progress,
 ) -> Result<Arc<Reached>, crate::mysql::errors::Failed> {
+    let asked = Instant::now();
     let rows = connection.query(super::reached::question(progress.dialect)).await?;
     let text = |at: usize| rows.first().and_then(|row| row.get(at)?.as_deref()).unwrap_or_default();
-    Ok(progress.report(text(0) == "0", text(1).as_bytes(), text(2).as_bytes()))
+    Ok(progress.report(asked, text(0) == "0", text(1).as_bytes(), text(2).as_bytes()))
 }

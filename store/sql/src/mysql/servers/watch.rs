@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rowkeep_mysql::Connection;
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, sleep_until, timeout};
 
 use super::election::Change;
 use super::server::{Server, ask};
@@ -19,6 +19,8 @@ use crate::mysql::errors::Failed;
 pub(super) const INTERVAL: Duration = Duration::from_millis(200);
 /// The same while reads wait for a replica to get further.
 const HURRY: Duration = Duration::from_millis(1);
+/// Between two looks that others ask for.
+const LEAST: Duration = Duration::from_millis(10);
 /// A server that takes longer to say how far it is is not used.
 const PATIENCE: Duration = Duration::from_millis(700);
 
@@ -29,6 +31,9 @@ pub(super) async fn run(servers: std::sync::Weak<Servers>, number: usize) {
         let Some(all) = servers.upgrade() else { return };
         let server = Arc::clone(all.server(number));
         let asked = Instant::now();
+        if watch.generation != server.progress.generation() {
+            (watch.connection, watch.generation) = (None, server.progress.generation());
+        }
         match timeout(PATIENCE, watch.look(&server)).await {
             Ok(Ok(look)) => {
                 watch.last = Some(asked);
@@ -47,7 +52,8 @@ pub(super) async fn run(servers: std::sync::Weak<Servers>, number: usize) {
         let pause = if server.progress.awaited.load(Ordering::Acquire) > 0 { HURRY } else { INTERVAL };
         tokio::select! {
             () = sleep(pause) => {}
-            () = server.progress.look.notified() => {}
+            // Many may want to know at once, again and again.
+            () = server.progress.look.notified() => sleep_until((asked + LEAST).into()).await,
         }
     }
 }
@@ -66,6 +72,8 @@ pub(super) struct Look {
 #[derive(Default)]
 struct Watch {
     connection: Option<Connection>,
+    /// Of the connection.
+    generation: u64,
     /// When the server was last asked and answered.
     last: Option<Instant>,
 }
