@@ -1,6 +1,7 @@
 //! Writes while the primary changes.
 
 use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,13 +9,14 @@ use std::time::{Duration, Instant};
 use kit_core::Applied;
 use rowkeep_engine::Freshness;
 use rowkeep_sql::mysql::Role;
-use testkit::Product;
+use testkit::{Cluster, FaultProxy, Product};
 
-use super::lab::{Lab, Stop};
+use super::lab::{Lab, Stop, options};
 
 testkit::on_both_products! {
     no_answered_write_is_lost_when_the_primary_dies
     writes_move_with_a_planned_switch_and_never_reach_the_old_primary
+    an_address_that_leads_to_another_server_is_followed
 }
 
 /// Clients that add rows without end.
@@ -128,4 +130,24 @@ fn writes_move_with_a_planned_switch_and_never_reach_the_old_primary(product: Pr
     });
     // A write to an old primary would have made it a server with a history of its own.
     lab.settle(&[Role::Replica, Role::Replica, Role::Primary]);
+}
+
+/// As a name or an address does that is moved with the primary, while the server it led to goes on as a replica.
+fn an_address_that_leads_to_another_server_is_followed(product: Product) {
+    let cluster = Cluster::start(product, 1);
+    let to = |number: usize| SocketAddr::from((Ipv4Addr::LOCALHOST, cluster.server(number).port()));
+    let proxy = FaultProxy::start(to(0));
+    let mut options = options(&[cluster.server(0)]);
+    options.address.port = proxy.address().port();
+    let lab = Lab::open(&options).unwrap();
+    with_writers(&lab, |writers| {
+        cluster.promote(1);
+        std::thread::sleep(Duration::from_millis(300));
+        proxy.redirect(to(1));
+        let outage = writers.next_answer();
+        assert!(outage < Duration::from_secs(1), "{outage:?}");
+        for _ in 0..50 {
+            writers.next_answer();
+        }
+    });
 }
