@@ -1,5 +1,8 @@
 //! Five writes over three tables in one go: `Commit` of a client of the shop beside the same statements in a transaction
-//! by sqlx, without a service between. One client, one after the other, both on the load generator's core.
+//! by sqlx, without a service between. One client, one after the other.
+//!
+//! What speaks SQL runs on the server's core, be it Rowkeep or the transaction written by hand, so that both have the same
+//! way to the database: waking another core takes longer than most statements.
 
 use std::time::Instant;
 
@@ -15,7 +18,7 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::{
     Result,
-    host::{self, LOAD_CORE, median},
+    host::{self, LOAD_CORE, SERVER_CORE, median},
     results::Line,
     server::Server,
 };
@@ -81,12 +84,15 @@ async fn measure(server: &Server, database: &str) -> Result<[f64; 2]> {
     let mut store = StoreClient::new(endpoint.connect().await.map_err(|error| error.to_string())?);
     let mut connection = MySqlConnection::connect(database).await.map_err(|error| error.to_string())?;
     let (mut commits, mut transactions) = (Vec::new(), Vec::new());
+    let this = std::process::id();
     for block in 0..=BLOCKS {
+        host::pin(this, LOAD_CORE)?;
         for number in block * BLOCK..(block + 1) * BLOCK {
             let started = Instant::now();
             commit(&mut store, number).await?;
             commits.push(micros(started));
         }
+        host::pin(this, SERVER_CORE)?;
         for number in block * BLOCK..(block + 1) * BLOCK {
             let started = Instant::now();
             transaction(&mut connection, number).await.map_err(|error| error.to_string())?;
@@ -96,6 +102,7 @@ async fn measure(server: &Server, database: &str) -> Result<[f64; 2]> {
             (commits, transactions) = (Vec::new(), Vec::new());
         }
     }
+    host::pin(this, LOAD_CORE)?;
     Ok([median(commits), median(transactions)])
 }
 
