@@ -16,7 +16,7 @@ pub(crate) struct Load {
     /// Requests in flight per connection; 0 means HTTP/1.1.
     pub(crate) streams: u32,
     pub(crate) requests: u64,
-    pub(crate) headers: Vec<&'static str>,
+    pub(crate) headers: Vec<String>,
     pub(crate) body: Option<Vec<u8>>,
     /// The least number of bytes a good answer has. An error is shorter: gRPC errors have HTTP status 200.
     pub(crate) answer: u64,
@@ -44,7 +44,7 @@ impl Load {
             connections: 8,
             streams: 16,
             requests: 200_000,
-            headers: vec!["content-type: application/grpc", "te: trailers"],
+            headers: ["content-type: application/grpc", "te: trailers"].map(str::to_owned).into(),
             body: Some(body),
             answer: 200,
         }
@@ -57,7 +57,7 @@ impl Load {
             connections: 32,
             streams: 0,
             requests: 100_000,
-            headers: vec!["accept: application/json"],
+            headers: vec!["accept: application/json".to_owned()],
             body: None,
             answer: 200,
         }
@@ -70,7 +70,7 @@ impl Load {
             connections: 64,
             streams: 0,
             requests: 20_000,
-            headers: vec!["content-type: application/json"],
+            headers: vec!["content-type: application/json".to_owned()],
             body: Some(json.into_bytes()),
             answer: 50,
         }
@@ -85,6 +85,12 @@ impl Load {
     /// As many connections.
     pub(crate) fn connections(mut self, connections: u32) -> Self {
         self.connections = connections;
+        self
+    }
+
+    /// With a header, or metadata of gRPC.
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push(format!("{name}: {value}"));
         self
     }
 

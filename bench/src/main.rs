@@ -36,7 +36,7 @@ fn run(names: &[String]) -> Result<()> {
     let all = figures::BENCHMARKS;
     if names.is_empty() || names == ["--list"] {
         for benchmark in all {
-            println!("{:<10} {}", benchmark.name, benchmark.what);
+            println!("{:<14} {}", benchmark.name, benchmark.what);
         }
         return Ok(());
     }

@@ -48,7 +48,7 @@ impl Server {
     }
 
     fn rowkeep_with(data: &Path, env: &[(&str, &str)]) -> Result<Self> {
-        let schema = host::directory().join("schema.proto").display().to_string();
+        let schema = schema().display().to_string();
         let data = data.display().to_string();
         let args = ["serve", &schema, "--data", &data, "--listen", "127.0.0.1:0"].map(str::to_owned);
         let mut all = vec![("ROWKEEP_ADMIN_LISTEN", "127.0.0.1:0")];
@@ -58,9 +58,19 @@ impl Server {
 
     /// `rowkeep serve` over a MySQL or MariaDB server.
     pub(crate) fn rowkeep_on(database: &str) -> Result<Self> {
-        let schema = host::directory().join("schema.proto").display().to_string();
-        let args = ["serve", &schema, "--listen", "127.0.0.1:0"].map(str::to_owned);
-        let env = [("ROWKEEP_ADMIN_LISTEN", "127.0.0.1:0"), ("ROWKEEP_DATABASE", database)];
+        Self::rowkeep_over(&schema(), &[("ROWKEEP_DATABASE", database)])
+    }
+
+    /// With a replica.
+    pub(crate) fn rowkeep_with_replica(database: &str, replica: &str) -> Result<Self> {
+        Self::rowkeep_over(&schema(), &[("ROWKEEP_DATABASE", database), ("ROWKEEP_REPLICAS", replica)])
+    }
+
+    /// Any schema, over the servers of the environment.
+    pub(crate) fn rowkeep_over(schema: &Path, databases: &[(&str, &str)]) -> Result<Self> {
+        let args = ["serve", &schema.display().to_string(), "--listen", "127.0.0.1:0"].map(str::to_owned);
+        let mut env = vec![("ROWKEEP_ADMIN_LISTEN", "127.0.0.1:0")];
+        env.extend(databases);
         pinned(testkit::binary(), &args, &env, None)
     }
 
@@ -88,6 +98,11 @@ impl Server {
         server._data = Some(data);
         Ok(server)
     }
+}
+
+/// The table of the benchmarks.
+pub(crate) fn schema() -> PathBuf {
+    host::directory().join("schema.proto")
 }
 
 /// How PocketBase runs.
@@ -159,7 +174,7 @@ pub(crate) fn store_with_items(rows: u64) -> Result<tempfile::TempDir> {
     let data = host::scratch().map_err(|error| error.to_string())?;
     let csv = data.path().join("items.csv");
     items::write_csv(&csv, rows).map_err(|error| format!("{}: {error}", csv.display()))?;
-    load("Item", &csv, &host::directory().join("schema.proto"), data.path(), &[])?;
+    load("Item", &csv, &schema(), data.path(), &[])?;
     fs::remove_file(&csv).map_err(|error| error.to_string())?;
     Ok(data)
 }

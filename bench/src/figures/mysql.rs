@@ -1,6 +1,12 @@
 //! Reads and creates with the data in MariaDB, beside the same service written by hand on tonic and sqlx. The database
 //! shares the load generator's core.
 
+mod commit;
+mod session;
+
+pub(crate) use commit::run as commit;
+pub(crate) use session::run as session;
+
 use testkit::MariaDb;
 
 use crate::{
@@ -31,7 +37,7 @@ fn fill(url: &str) -> Result<()> {
     let files = host::scratch().map_err(|error| error.to_string())?;
     let csv = files.path().join("items.csv");
     items::write_csv(&csv, ROWS).map_err(|error| error.to_string())?;
-    server::load_into("Item", &csv, &host::directory().join("schema.proto"), &["--database", url]).map(drop)
+    server::load_into("Item", &csv, &server::schema(), &["--database", url]).map(drop)
 }
 
 fn call(server: &Server, method: &str, message: &[u8]) -> Load {
