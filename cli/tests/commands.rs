@@ -163,6 +163,8 @@ fn a_backup_of_a_running_server_takes_the_place_of_the_data() {
 fn a_server_says_where_it_is_and_why_it_cannot_be_there() {
     let scratch = Scratch::default();
     let server = Rowkeep::start(SHOP, &[]);
+    // It answers before it has said all.
+    server.log().wait_for(0, testkit::PATIENCE, |line| line.contains("try: curl").then_some(()));
     let said = server.log().text();
     for words in ["User, Product, Order, OrderItem", "rowkeep.sqlite", "try: curl http://127.0.0.1:"] {
         assert!(said.contains(words), "{words} is missing in\n{said}");
