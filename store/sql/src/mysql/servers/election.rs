@@ -76,8 +76,8 @@ impl Election {
         self.primary
     }
 
-    /// A server answered.
-    pub(in crate::mysql) fn up(&self) -> impl Iterator<Item = (usize, &Arc<Reached>)> {
+    /// The servers that answered when they were asked last.
+    fn up(&self) -> impl Iterator<Item = (usize, &Arc<Reached>)> {
         self.servers.iter().enumerate().filter_map(|(number, seen)| match seen {
             Seen::Up(reached) => Some((number, reached)),
             Seen::Unknown | Seen::Down(_) => None,

@@ -16,7 +16,7 @@ use super::{Reached, Servers};
 use crate::mysql::errors::Failed;
 
 /// Between two looks.
-pub(super) const INTERVAL: Duration = Duration::from_millis(200);
+const INTERVAL: Duration = Duration::from_millis(200);
 /// The same while reads wait for a replica to get further.
 const HURRY: Duration = Duration::from_millis(1);
 /// Between two looks that others ask for.
