@@ -40,6 +40,8 @@ struct Faults {
 enum Lost {
     Request,
     Answer,
+    /// The answer, and every connection with it.
+    All,
 }
 
 impl FaultProxy {
@@ -96,6 +98,12 @@ impl FaultProxy {
     /// The next request with these bytes in one piece reaches the server; its connection is closed in place of the answer.
     pub fn lose_answer_to(&self, request: &[u8]) {
         *self.faults.lost() = Some((request.to_owned(), Lost::Answer));
+    }
+
+    /// The next request with these bytes in one piece reaches the server; in place of its answer every connection is closed,
+    /// and new ones are refused until [`FaultProxy::heal`].
+    pub fn cut_at_answer_to(&self, request: &[u8]) {
+        *self.faults.lost() = Some((request.to_owned(), Lost::All));
     }
 
     /// The next request with these bytes in one piece never reaches the server; its connection is closed.
@@ -205,6 +213,9 @@ fn pump(from: &TcpStream, to: &TcpStream, faults: &Arc<Faults>, deaf: &Arc<Atomi
         while let Ok(n @ 1..) = from.read(&mut buffer) {
             let data = &buffer[..n];
             let lost = if to_client { None } else { faults.loses(data) };
+            if lost == Some(Lost::All) {
+                faults.cut.store(true, Ordering::SeqCst);
+            }
             if lost.is_some() {
                 deaf.store(true, Ordering::SeqCst);
             }
@@ -212,6 +223,10 @@ fn pump(from: &TcpStream, to: &TcpStream, faults: &Arc<Faults>, deaf: &Arc<Atomi
             if ends || forward(data, &mut to, &faults, to_client).is_none() {
                 break;
             }
+        }
+        if faults.cut.load(Ordering::SeqCst) {
+            // Before this connection: whoever sees it closed finds no other that still is open.
+            faults.close_all();
         }
         let _ = from.shutdown(Shutdown::Both);
         let _ = to.shutdown(Shutdown::Both);

@@ -61,14 +61,9 @@ fn a_commit_that_may_have_happened_is_not_said_to_have_come_too_late(product: Pr
     // What is prepared and reserved once is behind us.
     surface.wait(engine.commit(create_note(&engine, "before", 60), &Session::strong())).unwrap();
     // Whoever asks what became of it is not let through.
-    proxy.lose_answer_to(b"COMMIT");
-    let error = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            testkit::wait_until("an answer to be lost", || !proxy.is_waiting_to_lose());
-            proxy.cut();
-        });
-        surface.wait(engine.commit(create_note(&engine, "perhaps", 3), &Session::strong())).unwrap_err()
-    });
+    proxy.cut_at_answer_to(b"COMMIT");
+    let committed = surface.wait(engine.commit(create_note(&engine, "perhaps", 3), &Session::strong()));
+    let error = committed.unwrap_err();
     assert_eq!((error.reason(), error.applied()), ("COMMIT_UNKNOWN", Applied::Unknown), "{error:?}");
     proxy.heal();
     let subject = Subject::new(surface);
