@@ -64,7 +64,13 @@ pub(super) async fn transact(shared: Arc<Shared>, mut program: Program, watch: &
             Fate::Moved | Fate::Lost => Instant::now() >= give_up,
         };
         if is_over {
-            return Err(if in_doubt { unknown().with_source(error) } else { error });
+            let is_late = fate == Fate::Lost && watch.deadline().is_some_and(|deadline| Instant::now() >= deadline);
+            return Err(match in_doubt {
+                true => unknown().with_source(error),
+                // A statement that was given up then looks like a server that cannot be reached.
+                false if is_late => late().with_source(error),
+                false => error,
+            });
         }
         shared.count(fate);
         fresh = fresh || fate == Fate::Lost;
