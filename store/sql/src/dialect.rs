@@ -34,15 +34,7 @@ impl Dialect {
         sql
     }
 
-    /// An operator that is true for equal values and for two NULLs, and never NULL itself.
-    pub(crate) const fn null_safe_equal(self) -> &'static str {
-        match self {
-            Self::Sqlite => " IS ",
-            Self::MySql | Self::MariaDb | Self::Vitess => " <=> ",
-        }
-    }
-
-    /// What stands before and between the sides of the opposite of [`Self::null_safe_equal`].
+    /// What stands before and between the sides of an inequality that is true for NULL and a value, and never NULL itself.
     pub(crate) const fn null_safe_differs(self) -> (&'static str, &'static str) {
         match self {
             Self::Sqlite => ("", " IS NOT "),

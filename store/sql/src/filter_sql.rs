@@ -176,7 +176,7 @@ impl<'a> Condition<'a> {
             self.push_behind(column, descending, value);
             if at < last {
                 self.sql.push_str(" OR (");
-                self.push_term(column, self.dialect.null_safe_equal(), self.bind(column, value));
+                self.push_same(column, value);
                 self.sql.push_str(" AND ");
             }
         }
@@ -184,6 +184,16 @@ impl<'a> Condition<'a> {
             self.sql.push_str(if at == 0 { ")" } else { "))" });
         }
         self.sql.push_str(if bounded { ")" } else { "" });
+    }
+
+    /// The column has this value. MySQL finds one row at most in a unique index by `<=> ?`, of all those with NULL too.
+    fn push_same(&mut self, column: ColumnId, value: &'a Value) {
+        if value.is_null() {
+            self.push_column(column);
+            self.sql.push_str(" IS NULL");
+        } else {
+            self.push_term(column, " = ", self.bind(column, value));
+        }
     }
 
     /// Appends what follows for the first column alone, where it is not the whole condition: databases find their place

@@ -184,6 +184,7 @@ macro_rules! api_conformance {
                 fields_that_an_update_does_not_name_are_not_checked;
             paging:
                 pages_give_every_row_once_in_every_order,
+                rows_without_a_unique_value_are_on_every_page,
                 pages_of_a_filtered_list_end_where_it_ends,
                 absent_values_come_first_and_ties_are_in_key_order,
                 rows_written_between_pages_shift_nothing,

@@ -27,13 +27,18 @@ fn ranked(store: &Subject, count: u32) {
 /// All rows of a list, by pages of a size.
 #[track_caller]
 fn all(store: &Subject, request: &Json, size: u32) -> Vec<Json> {
+    all_of(store, "Ranked", request, size)
+}
+
+#[track_caller]
+fn all_of(store: &Subject, entity: &str, request: &Json, size: u32) -> Vec<Json> {
     let mut rows = Vec::new();
     let mut token = String::new();
     for _ in 0..500 {
         let mut request = request.clone();
         request["pageSize"] = json!(size);
         request["pageToken"] = json!(token);
-        let (page, next) = store.page("Ranked", request);
+        let (page, next) = store.page(entity, request);
         assert!(page.len() <= size as usize);
         rows.extend(page);
         if next.is_empty() {
@@ -101,6 +106,22 @@ pub fn absent_values_come_first_and_ties_are_in_key_order(store: &Subject) {
     let ranks: Vec<_> = down.iter().map(|row| number(row, "rank")).collect();
     assert!(ranks.windows(2).all(|pair| pair[0] >= pair[1]), "{ranks:?}");
     assert_eq!(ranks.last(), Some(&None));
+}
+
+pub fn rows_without_a_unique_value_are_on_every_page(store: &Subject) {
+    let session = |n: u32| match n % 3 {
+        0 => json!({ "session": { "token": format!("t{n}"), "device": format!("d{n}") } }),
+        _ => json!({ "session": { "token": format!("t{n}") } }),
+    };
+    store.call("BatchCreateSessions", json!({ "requests": (10..30).map(session).collect::<Vec<_>>() }));
+    for order in ["device", "device desc"] {
+        let request = json!({ "orderBy": order });
+        let whole = all_of(store, "Session", &request, 1000);
+        assert_eq!(whole.len(), 20);
+        for size in [1, 3] {
+            assert_eq!(all_of(store, "Session", &request, size), whole, "{order} by {size}");
+        }
+    }
 }
 
 pub fn rows_written_between_pages_shift_nothing(store: &Subject) {
