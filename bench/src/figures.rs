@@ -28,6 +28,7 @@ pub(crate) const BENCHMARKS: &[Benchmark] = &[
     Benchmark { name: "create", what: "durable creates beside PocketBase and one fsync each", run: write::create },
     Benchmark { name: "mysql", what: "reads and creates on MariaDB beside tonic and sqlx", run: mysql::run },
     Benchmark { name: "mysql-session", what: "session beside eventual reads on a replica", run: mysql::session },
+    Benchmark { name: "mysql-gozero", what: "Get on MariaDB beside go-zero's model on a miss", run: mysql::go_zero },
     Benchmark { name: "mysql-commit", what: "Commit beside the same transaction in SQL", run: mysql::commit },
     Benchmark { name: "load", what: "rowkeep load of the flights", run: load::flights },
     Benchmark { name: "scale", what: "10 million rows instead of 100 thousand", run: scale::run },

@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for a terminal")]
 
 mod figures;
+mod go_zero;
 mod host;
 mod items;
 mod load;

@@ -22,7 +22,7 @@ pub(crate) struct Server {
     pub(crate) url: String,
     /// From start to the first answer.
     pub(crate) start: Duration,
-    _data: Option<tempfile::TempDir>,
+    pub(crate) _data: Option<tempfile::TempDir>,
 }
 
 impl Server {
@@ -122,7 +122,7 @@ pub(crate) fn sibling(name: &str) -> Result<PathBuf> {
 }
 
 /// Starts a program on the server's core and waits until it answers, at `url` or where it says it listens.
-fn pinned(program: &Path, args: &[String], env: &[(&str, &str)], url: Option<String>) -> Result<Server> {
+pub(crate) fn pinned(program: &Path, args: &[String], env: &[(&str, &str)], url: Option<String>) -> Result<Server> {
     let mut all = vec!["-c".to_owned(), SERVER_CORE.to_owned(), program.display().to_string()];
     all.extend_from_slice(args);
     let started = Instant::now();

@@ -22,6 +22,7 @@ pub mod http;
 pub mod log;
 pub mod process;
 pub mod proxy;
+mod redis;
 mod rowkeep;
 pub mod table;
 
@@ -29,6 +30,7 @@ pub use database::{Cluster, DatabaseServer, Group, MariaDb, MySql, Product, Vite
 pub use log::Log;
 pub use process::Process;
 pub use proxy::FaultProxy;
+pub use redis::Redis;
 pub use rowkeep::{Builder, Rowkeep, binary, command, listening_address};
 pub use table::Table;
 

@@ -2,9 +2,11 @@
 //! shares the load generator's core.
 
 mod commit;
+mod go_zero;
 mod session;
 
 pub(crate) use commit::run as commit;
+pub(crate) use go_zero::run as go_zero;
 pub(crate) use session::run as session;
 
 use testkit::MariaDb;

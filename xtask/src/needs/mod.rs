@@ -39,7 +39,8 @@ const FOR_TESTS: &[Need] = &[
 const FOR_BENCHMARKS: &[Need] = &[
     Need { program: "h2load", package: "nghttp2-client", reason: "load over HTTP/1.1 and HTTP/2" },
     Need { program: "taskset", package: "util-linux", reason: "one core for the server, one for the load" },
-    Need { program: "go", package: "golang-go", reason: "builds the peer PocketBase" },
+    Need { program: "go", package: "golang-go", reason: "builds the peers PocketBase and go-zero" },
+    Need { program: "redis-server", package: "redis-server", reason: "go-zero's cache" },
 ];
 
 /// What the tests need.

@@ -1,0 +1,104 @@
+//! go-zero's own way to the same rows: the cached model and the service that its generator makes of a table and a `.proto`,
+//! with the few lines that it leaves to be written (`peers/go-zero`).
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use percent_encoding::percent_decode_str;
+use testkit::Redis;
+
+use crate::{
+    Result, host,
+    server::{self, Server},
+};
+
+/// What generates it.
+const TOOLS: [&str; 3] = [
+    "github.com/zeromicro/go-zero/tools/goctl",
+    "google.golang.org/protobuf/cmd/protoc-gen-go",
+    "google.golang.org/grpc/cmd/protoc-gen-go-grpc",
+];
+
+/// The service on this database, with Redis as its cache. If `rows` is not 0, each request reads the next of so many rows,
+/// whatever it asks for.
+///
+/// Its shedder is off: it looks at the whole machine, whose other core is busy with load.
+pub(crate) fn start(database: &str, redis: &Redis, rows: u64) -> Result<Server> {
+    let program = binary()?;
+    let data = host::scratch().map_err(|error| error.to_string())?;
+    let config = data.path().join("item.yaml");
+    let address = format!("127.0.0.1:{}", testkit::free_port());
+    let source = source(database)?;
+    let text = format!(
+        "Name: item.rpc\nListenOn: {address}\nCpuThreshold: 0\nDataSource: {source}\nRows: {rows}\n\
+         Cache:\n- Host: {}\n",
+        redis.address()
+    );
+    fs::write(&config, text).map_err(|error| format!("{}: {error}", config.display()))?;
+    let args = ["-f".to_owned(), config.display().to_string()];
+    let mut server = server::pinned(&program, &args, &[("GOMAXPROCS", "1")], Some(format!("http://{address}")))?;
+    server._data = Some(data);
+    Ok(server)
+}
+
+/// `mysql://USER:PASSWORD@HOST:PORT/NAME` as the Go driver takes it. With parameters put into the text, which spares it to
+/// prepare and close a statement for each query.
+fn source(database: &str) -> Result<String> {
+    let wrong = || format!("not the address of a database: {database}");
+    let rest = database.strip_prefix("mysql://").ok_or_else(wrong)?;
+    let (user, rest) = rest.split_once('@').ok_or_else(wrong)?;
+    let (host, name) = rest.split_once('/').ok_or_else(wrong)?;
+    let name = name.split('?').next().unwrap_or(name);
+    let user = percent_decode_str(user).decode_utf8().map_err(|_| wrong())?;
+    Ok(format!("{user}@tcp({host})/{name}?parseTime=true&interpolateParams=true"))
+}
+
+/// Generates and builds it, once.
+fn binary() -> Result<PathBuf> {
+    let cache = host::cache().map_err(|error| error.to_string())?;
+    let binary = cache.join("go-zero");
+    if binary.is_file() {
+        return Ok(binary);
+    }
+    let peer = host::directory().join("peers/go-zero");
+    let tools = cache.join("go-zero-tools");
+    let mut build = Command::new("go");
+    // With a slash at its end it is a directory for several programs.
+    build.args(["build", "-o"]).arg(tools.join("")).args(TOOLS).current_dir(peer.join("tools"));
+    run(&mut build)?;
+    let made = host::scratch().map_err(|error| error.to_string())?;
+    let source = made.path();
+    for file in ["items.sql", "item.proto", "service/go.mod", "service/go.sum"] {
+        let name = Path::new(file).file_name().unwrap_or_default();
+        fs::copy(peer.join(file), source.join(name)).map_err(|error| format!("{file}: {error}"))?;
+    }
+    let model = ["model", "mysql", "ddl", "--src", "items.sql", "--dir", "model", "--cache"];
+    let service = ["rpc", "protoc", "item.proto", "--go_out=.", "--go-grpc_out=.", "--zrpc_out=."];
+    for args in [&model[..], &service[..]] {
+        let path = std::env::var("PATH").unwrap_or_default();
+        let path = format!("{}:{path}", tools.display());
+        run(Command::new(tools.join("goctl")).args(args).env("PATH", path).current_dir(source))?;
+    }
+    run(Command::new("cp").arg("-r").arg(peer.join("service/internal")).arg(source))?;
+    run(Command::new("go").args(["build", "-o"]).arg(&binary).arg(".").current_dir(source))?;
+    Ok(binary)
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let output = command.output().map_err(|error| format!("{command:?}: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let words = [output.stdout, output.stderr].concat();
+    Err(format!("{command:?} failed\n{}", String::from_utf8_lossy(&words)))
+}
+
+/// Redis, on the core of the load.
+pub(crate) fn redis() -> Result<Redis> {
+    let redis = Redis::start();
+    host::pin(redis.id(), host::LOAD_CORE)?;
+    Ok(redis)
+}
