@@ -125,9 +125,9 @@ fn alone(shared: &Arc<Shared>, Member { program, answer, watch }: Member) {
 /// nothing was written.
 async fn together(shared: &Arc<Shared>, members: &mut [Member]) -> Result<Vec<Option<Result<Outcome, Error>>>, Error> {
     let server = shared.servers.writer()?;
-    let mut held = server.pool.take(false).await?;
-    let connection = held.connection();
     let deadline = members.iter().filter_map(|member| member.watch.deadline()).min();
+    let mut held = server.pool.take(false, deadline).await?;
+    let connection = held.connection();
     let mut tx = MySqlTx::new(shared, connection, Isolation::ReadCommitted, deadline);
     let mut results = Vec::with_capacity(members.len());
     for member in members.iter_mut() {

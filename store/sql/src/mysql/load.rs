@@ -21,7 +21,7 @@ const QUEUED_BYTES: usize = 1 << 20;
 
 pub(super) async fn run(shared: &Shared, batch: LoadBatch) -> Result<LoadOutcome, Error> {
     let server = shared.servers.writer()?;
-    let mut held = server.pool.take(false).await?;
+    let mut held = server.pool.take(false, None).await?;
     let connection = held.connection();
     connection.command("START TRANSACTION").await.map_err(classify)?;
     let outcome = match insert(shared, connection, &batch).await {

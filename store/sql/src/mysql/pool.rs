@@ -1,12 +1,12 @@
 //! Connections for transactions: a bounded number, each with one transaction at a time.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kit_core::{Code, Error};
 use rowkeep_mysql::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 
 use super::session::Connector;
 
@@ -34,9 +34,12 @@ impl Pool {
         Self { connector, size, idle: Mutex::default(), permits: Arc::new(Semaphore::new(size as usize)) }
     }
 
-    /// A connection: one that was used before unless `fresh`.
-    pub(super) async fn take(&self, fresh: bool) -> Result<Held<'_>, Error> {
-        let permit = timeout(QUEUE, Arc::clone(&self.permits).acquire_owned()).await;
+    /// A connection: one that was used before unless `fresh`. It is waited for no longer than its caller waits: what nobody
+    /// waits for must not be kept while a server says nothing.
+    pub(super) async fn take(&self, fresh: bool, deadline: Option<Instant>) -> Result<Held<'_>, Error> {
+        let most = Instant::now() + QUEUE;
+        let until = deadline.map_or(most, |deadline| deadline.min(most));
+        let permit = timeout_at(until.into(), Arc::clone(&self.permits).acquire_owned()).await;
         let permit = permit.map_err(|_| overloaded())?.map_err(|_| stopped())?;
         let idle = if fresh { None } else { self.list().pop() };
         let connection = match idle {

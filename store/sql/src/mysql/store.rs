@@ -111,7 +111,7 @@ impl Shared {
     }
 
     async fn sweep(&self, now: i64) -> Result<u64, Error> {
-        let mut held = self.servers.writer()?.pool.take(false).await?;
+        let mut held = self.servers.writer()?.pool.take(false, None).await?;
         let mut removed = 0;
         for sql in self.sweeps.iter().map(String::as_str) {
             let now = super::values::param(rowkeep_record::ValueRef::Int(now), rowkeep_schema::Storage::Timestamp);

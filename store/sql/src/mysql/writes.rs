@@ -117,7 +117,7 @@ async fn run(shared: &Arc<Shared>, program: &mut Program, watch: &Watch, fresh: 
 }
 
 async fn run_on(shared: &Arc<Shared>, server: &Server, program: &mut Program, watch: &Watch, fresh: bool) -> Run {
-    let mut held = match server.pool.take(fresh).await {
+    let mut held = match server.pool.take(fresh, watch.deadline()).await {
         Ok(held) => held,
         Err(error) => {
             let fate = fate_of_opening(&error);

@@ -12,6 +12,7 @@ testkit::on_both_products! {
     a_primary_that_is_made_read_only_refuses_writes_and_goes_on_reading
     a_server_without_free_connections_is_said_to_be_busy
     a_locked_table_does_not_hold_up_the_others
+    calls_behind_a_change_of_their_table_are_answered_in_time
 }
 
 fn a_primary_that_is_made_read_only_refuses_writes_and_goes_on_reading(product: Product) {
@@ -97,4 +98,29 @@ fn a_locked_table_does_not_hold_up_the_others(product: Product) {
     served.subject.call("CreateNote", json!({ "note": { "title": "last" } }));
     let notes = served.subject.call("ListNotes", json!({}));
     assert_eq!(notes["notes"].as_array().map(Vec::len), Some(2), "{notes}");
+}
+
+/// A change of a table waits for who read it, and everybody else behind the change.
+fn calls_behind_a_change_of_their_table_are_answered_in_time(product: Product) {
+    let server = DatabaseServer::start(product);
+    let served = Served::new(super::address(&server));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let open = || runtime.block_on(Connection::open(&super::address(&server))).unwrap();
+    let calls = around(&served, |running| {
+        let (mut reader, mut operator) = (open(), open());
+        runtime.block_on(reader.command("BEGIN")).unwrap();
+        runtime.block_on(reader.query("SELECT * FROM `lines` LIMIT 1")).unwrap();
+        let change = "ALTER TABLE `lines` COMMENT = 'changed', ALGORITHM = COPY";
+        let change = runtime.spawn(async move { operator.command(change).await });
+        running.wait_for_failures(16);
+        assert!(!change.is_finished());
+        runtime.block_on(reader.command("COMMIT")).unwrap();
+        runtime.block_on(change).unwrap().unwrap();
+        std::thread::sleep(DEADLINE);
+    });
+    for is_write in [true, false] {
+        let during = calls.during(is_write);
+        assert!(during.contains_key("DEADLINE_EXCEEDED"), "{during:?}");
+        assert!(during.keys().all(|reason| ["", "DEADLINE_EXCEEDED"].contains(reason)), "{during:?}");
+    }
 }
