@@ -9,6 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{timeout, timeout_at};
 
 use super::session::Connector;
+use super::watch::late;
 
 /// How long a transaction waits for a connection.
 const QUEUE: Duration = Duration::from_secs(5);
@@ -40,7 +41,7 @@ impl Pool {
         let most = Instant::now() + QUEUE;
         let until = deadline.map_or(most, |deadline| deadline.min(most));
         let permit = timeout_at(until.into(), Arc::clone(&self.permits).acquire_owned()).await;
-        let permit = permit.map_err(|_| overloaded())?.map_err(|_| stopped())?;
+        let permit = permit.map_err(|_| if until < most { late() } else { overloaded() })?.map_err(|_| stopped())?;
         let idle = if fresh { None } else { self.list().pop() };
         let connection = match idle {
             Some(connection) => connection,
