@@ -41,7 +41,7 @@ pub enum Error {
     Configuration(Vec<String>),
     /// The user may not read the log.
     #[error(
-        "the user may not read the binary log: {0}; as an administrator: GRANT REPLICATION SLAVE ON *.* TO the user"
+        "the user may not read the binary log: {0}; as an administrator: GRANT REPLICATION SLAVE, REPLICATION CLIENT ON *.* TO the user"
     )]
     NotAllowed(String),
     /// What follows the position is not there any more. A new snapshot is needed: there is no way to know what changed.

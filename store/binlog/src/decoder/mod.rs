@@ -256,6 +256,7 @@ impl Decoder {
     fn format(&mut self, header: &Header, body: &[u8]) -> Result<(), Error> {
         let format = Format::read(body)?;
         self.checksum = format.checksum;
+        self.tables.are_of_mariadb(format.mariadb);
         // The server was started anew: it undid what it had not committed, and numbers tables from the start.
         if format.created != 0 && !header.is_artificial() && header.end != 0 {
             self.tables.clear();

@@ -25,9 +25,18 @@ struct Described {
 pub(super) struct Tables {
     tables: HashMap<u64, Described>,
     count: u64,
+    mariadb: bool,
 }
 
 impl Tables {
+    /// Whose descriptions follow: the products count columns differently.
+    pub(super) fn are_of_mariadb(&mut self, mariadb: bool) {
+        if self.mariadb != mariadb {
+            self.tables.clear();
+        }
+        self.mariadb = mariadb;
+    }
+
     /// Reads a TABLE_MAP, unless it is the one of last time.
     pub(super) fn describe(&mut self, body: &[u8]) -> Result<(), Error> {
         let number = table_number(body)?;
@@ -42,7 +51,7 @@ impl Tables {
             let recent = self.count.saturating_sub(AT_ONCE as u64);
             self.tables.retain(|_, described| described.count > recent);
         }
-        let described = Described { body: body.to_vec(), table: read_table(body)?, count: self.count };
+        let described = Described { body: body.to_vec(), table: read_table(body, self.mariadb)?, count: self.count };
         self.tables.insert(number, described);
         Ok(())
     }

@@ -14,6 +14,8 @@ const UNDEFINED: u8 = 255;
 /// FORMAT_DESCRIPTION: the first event of a file.
 #[derive(Debug)]
 pub(crate) struct Format {
+    /// MariaDB wrote it.
+    pub(crate) mariadb: bool,
     /// Events of this file end with a checksum.
     pub(crate) checksum: bool,
     /// Not 0 if the server was started with this file: what was open before is undone.
@@ -29,7 +31,8 @@ impl Format {
                 "the binary log has another version than 4, the one of MySQL 5.0 and later",
             ));
         }
-        bytes.take(50)?;
+        let version = bytes.take(50)?;
+        let mariadb = version.windows(7).any(|part| part == b"MariaDB");
         let created = bytes.u32()?;
         if usize::from(bytes.u8()?) != super::HEADER {
             return Err(Error::Unsupported("events of the binary log have headers of another length than 19"));
@@ -40,7 +43,7 @@ impl Format {
             Some(&(CHECKSUM_OFF | UNDEFINED)) => false,
             _ => return Err(Error::Unsupported("events of the binary log have checksums of an unknown kind")),
         };
-        Ok(Self { checksum, created })
+        Ok(Self { mariadb, checksum, created })
     }
 }
 

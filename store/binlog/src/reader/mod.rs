@@ -99,6 +99,13 @@ impl Reader {
     /// [`Error::Configuration`] with all that has to be set; [`Error::OtherDialect`], [`Error::MySql`]. That a position is
     /// not there is known at the first [`next`](Self::next) only.
     pub async fn open(address: &Address, start: Start, options: &Options) -> Result<Self, Error> {
+        Self::begin(address, start, options).await.map_err(|error| match error {
+            Error::MySql(error) => refusal::classify(error, options.server_id),
+            error => error,
+        })
+    }
+
+    async fn begin(address: &Address, start: Start, options: &Options) -> Result<Self, Error> {
         let mut connection = Connection::open(address).await?;
         let product = connection.server().product;
         let settings = checks::settings(&mut connection).await?;

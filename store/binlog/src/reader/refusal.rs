@@ -10,7 +10,7 @@ use crate::Error;
 const FATAL_READING_LOG: u16 = 1236;
 const PURGED_GTIDS: u16 = 1789;
 const GTID_NOT_FOUND: u16 = 1955;
-const ACCESS_DENIED: [u16; 3] = [1045, 1142, 1227];
+const ACCESS_DENIED: [u16; 2] = [1142, 1227];
 const NO_LOG: u16 = 1381;
 
 pub(super) fn classify(error: MySqlError, server_id: u32) -> Error {

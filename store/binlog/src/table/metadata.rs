@@ -24,15 +24,21 @@ mod part {
 }
 
 /// Puts everything where it belongs; the key's columns.
-pub(super) fn read(mut bytes: Bytes<'_>, types: &[u8], columns: &mut [Column]) -> Result<Vec<(usize, u32)>, Error> {
+pub(super) fn read(
+    mut bytes: Bytes<'_>,
+    types: &[u8],
+    mariadb: bool,
+    columns: &mut [Column],
+) -> Result<Vec<(usize, u32)>, Error> {
+    let is_character = |kind: ColumnType| kind.is_character(mariadb);
     let mut key = Vec::new();
     while !bytes.is_empty() {
         let part = bytes.u8()?;
         let mut value = Bytes(bytes.string()?);
         match part {
             part::SIGNEDNESS => signs(value.0, types, columns),
-            part::DEFAULT_CHARSET => defaults(value, columns, |kind| kind.is_character())?,
-            part::COLUMN_CHARSET => collations(value, columns, |kind| kind.is_character())?,
+            part::DEFAULT_CHARSET => defaults(value, columns, is_character)?,
+            part::COLUMN_CHARSET => collations(value, columns, is_character)?,
             part::COLUMN_NAME => {
                 for column in columns.iter_mut() {
                     column.name = text(value.string()?);

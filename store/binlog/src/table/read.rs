@@ -11,8 +11,8 @@ pub(crate) fn table_number(body: &[u8]) -> Result<u64, Error> {
     Bytes(body).uint(6)
 }
 
-/// Reads a TABLE_MAP.
-pub(crate) fn read_table(body: &[u8]) -> Result<Table, Error> {
+/// Reads a TABLE_MAP, of MariaDB or of MySQL.
+pub(crate) fn read_table(body: &[u8], mariadb: bool) -> Result<Table, Error> {
     let mut bytes = Bytes(body);
     let number = bytes.uint(6)?;
     bytes.u16()?;
@@ -38,7 +38,7 @@ pub(crate) fn read_table(body: &[u8]) -> Result<Table, Error> {
             json: None,
         });
     }
-    let key = metadata::read(bytes, types, &mut columns)?;
+    let key = metadata::read(bytes, types, mariadb, &mut columns)?;
     let mut json_columns = 0;
     for column in &mut columns {
         if matches!(column.kind, ColumnType::Json { .. }) {

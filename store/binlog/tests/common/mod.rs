@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use rowkeep_binlog::{Cell, Change, Error, Item, Options, Outcome, Reader, Start, Xid};
 use rowkeep_mysql::{Address, Connection, DateTime};
-use testkit::DatabaseServer;
+use testkit::{DatabaseServer, Product};
 
 /// A value.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,7 +36,8 @@ pub(crate) enum Event {
     Insert(String, Cells),
     Update(String, Cells, Cells),
     Delete(String, Cells),
-    Statement(String),
+    /// Default database and text.
+    Statement(String, String),
     Annotation(String),
     Savepoint(String),
     RollbackTo(String),
@@ -102,7 +103,7 @@ pub(crate) fn copy(item: Item<'_>, into: &mut Vec<Event>) -> Result<(), Error> {
             }
             return Ok(());
         }
-        Item::Statement(statement) => Event::Statement(text(statement.text)),
+        Item::Statement(statement) => Event::Statement(text(statement.database), text(statement.text)),
         Item::Annotation(statement) => Event::Annotation(text(statement)),
         Item::Savepoint(name) => Event::Savepoint(text(name)),
         Item::RollbackTo(name) => Event::RollbackTo(text(name)),
@@ -126,13 +127,23 @@ pub(crate) fn reader_url(server: &DatabaseServer) -> String {
     if let Some((_, url)) = made.iter().find(|(port, _)| *port == server.port()) {
         return url.clone();
     }
-    let url = server.user("follower", "test", &["REPLICATION SLAVE, SELECT ON *.*"]);
+    let url = server.user("follower", "test", &["REPLICATION SLAVE, REPLICATION CLIENT, SELECT ON *.*"]);
     made.push((server.port(), url.clone()));
     url
 }
 
 pub(crate) fn reader_address(server: &DatabaseServer) -> Address {
     reader_url(server).parse().unwrap()
+}
+
+/// MySQL without names of transactions, which allows what it does not with them.
+pub(crate) fn anonymous(product: Product) -> &'static DatabaseServer {
+    static MYSQL: OnceLock<DatabaseServer> = OnceLock::new();
+    let options = ["--gtid-mode=OFF", "--enforce-gtid-consistency=OFF"];
+    match product {
+        Product::MariaDb => DatabaseServer::shared(product),
+        Product::MySql => MYSQL.get_or_init(|| DatabaseServer::start_with(product, &options)),
+    }
 }
 
 /// A database of the test's own, and a reader that begins now.
@@ -184,6 +195,7 @@ impl<'s> Scene<'s> {
                     Event::Insert(name, _) | Event::Update(name, ..) | Event::Delete(name, _) => {
                         !name.starts_with(&format!("{}.", self.database)) || *name == marks
                     }
+                    Event::Statement(database, _) => *database != self.database,
                     _ => false,
                 };
                 if !transaction.iter().any(foreign) {
