@@ -8,7 +8,7 @@ use crate::row::{Layout, text_row};
 use crate::statements::Statements;
 use crate::stream::Stream;
 use crate::values::Cursor;
-use crate::{Done, Error, Param, Row, Server, ServerError, Statement, TextRow};
+use crate::{Done, Error, PacketStream, Param, Row, Server, ServerError, Statement, TextRow};
 
 mod command {
     pub(super) const QUIT: u8 = 0x01;
@@ -303,6 +303,23 @@ impl Connection {
             prepared.layouts.truncate(columns);
         }
         Ok(())
+    }
+
+    /// Sends a command whose answer has no end, such as `COM_BINLOG_DUMP`: its code and what it carries. The connection is
+    /// for nothing else from then on.
+    ///
+    /// # Errors
+    /// [`Error::Io`], [`Error::Abandoned`] if anything is awaited.
+    pub async fn stream(mut self, code: u8, arguments: &[u8]) -> Result<PacketStream, Error> {
+        if !self.is_idle() {
+            return Err(Error::Abandoned);
+        }
+        self.packets.command(|buffer| {
+            buffer.push(code);
+            buffer.extend_from_slice(arguments);
+        });
+        self.packets.flush().await?;
+        Ok(PacketStream::new(self.packets))
     }
 
     /// Says goodbye. A connection that is merely dropped is noticed by the server, too.

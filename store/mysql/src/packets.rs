@@ -23,6 +23,10 @@ pub(crate) struct Packets<S> {
     input: BytesMut,
     /// Bytes at the start of `input` that were handed out.
     consumed: usize,
+    /// Bytes behind the header at `consumed` that are the first parts of a payload in several.
+    joined: usize,
+    /// What is read at once.
+    read: usize,
     output: Vec<u8>,
     /// Number of the next packet of a handshake; commands begin at 0.
     sequence: u8,
@@ -36,14 +40,14 @@ pub(crate) type Place = Range<usize>;
 impl<S> Packets<S> {
     /// Takes the stream out, for [`put`](Self::put) to go on with another in the same exchange.
     pub(crate) fn take(self) -> (S, Packets<()>) {
-        let Self { stream, input, consumed, output, sequence, limit } = self;
-        (stream, Packets { stream: (), input, consumed, output, sequence, limit })
+        let Self { stream, input, consumed, joined, read, output, sequence, limit } = self;
+        (stream, Packets { stream: (), input, consumed, joined, read, output, sequence, limit })
     }
 
     /// Puts another stream in.
     pub(crate) fn put<T>(self, stream: T) -> Packets<T> {
-        let Self { input, consumed, output, sequence, limit, .. } = self;
-        Packets { stream, input, consumed, output, sequence, limit }
+        let Self { input, consumed, joined, read, output, sequence, limit, .. } = self;
+        Packets { stream, input, consumed, joined, read, output, sequence, limit }
     }
 
     /// Something was received that was not handed out yet.
@@ -54,35 +58,51 @@ impl<S> Packets<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Packets<S> {
     pub(crate) fn new(stream: S, limit: usize) -> Self {
-        Self { stream, input: BytesMut::with_capacity(READ), consumed: 0, output: Vec::new(), sequence: 0, limit }
+        let input = BytesMut::with_capacity(READ);
+        Self { stream, input, consumed: 0, joined: 0, read: READ, output: Vec::new(), sequence: 0, limit }
     }
 
-    /// The payload of the next packet.
+    /// The payload of the next packet. A call that is given up half way loses nothing: the next one goes on.
     pub(crate) async fn next(&mut self) -> Result<Place, Error> {
-        let mut payload = self.one(self.consumed).await?;
-        let mut last = payload.len();
-        if last == FULL {
-            // From here on nothing moves while further parts are read.
-            self.input.advance(self.consumed);
-            payload = payload.start - self.consumed..payload.end - self.consumed;
-            self.consumed = 0;
-        }
-        // The headers between the parts are cut out, so that the payload lies in one piece.
-        while last == FULL {
-            let end = payload.end;
-            let part = self.one(end).await?;
-            last = part.len();
-            if payload.len() + last > self.limit {
+        loop {
+            let from = if self.joined == 0 { self.consumed } else { self.consumed + HEADER + self.joined };
+            let part = self.one(from).await?;
+            // Where the payload lies, now that nothing moves until the next part is read.
+            let start = self.consumed + HEADER;
+            let end = start + self.joined;
+            if end + part.len() - start > self.limit {
                 return Err(Error::Protocol("a packet is larger than any answer should be"));
             }
-            self.input.copy_within(part.clone(), end);
-            let rest = part.end..self.input.len();
-            self.input.copy_within(rest, end + last);
-            self.input.truncate(self.input.len() - HEADER);
-            payload.end = end + last;
+            // The headers between the parts are cut out, so that the payload lies in one piece.
+            if self.joined > 0 {
+                self.input.copy_within(part.start.., end);
+                self.input.truncate(self.input.len() - HEADER);
+            }
+            if part.len() < FULL {
+                self.joined = 0;
+                self.consumed = end + part.len();
+                return Ok(start..self.consumed);
+            }
+            self.joined += FULL;
         }
-        self.consumed = payload.end;
-        Ok(payload)
+    }
+
+    /// The payload of the next packet, if the whole of it was received already.
+    pub(crate) fn next_received(&mut self) -> Option<Place> {
+        let header = self.input.get(self.consumed..self.consumed + HEADER)?;
+        let length = u32::from_le_bytes([header[0], header[1], header[2], 0]) as usize;
+        let start = self.consumed + HEADER;
+        if self.joined > 0 || length >= FULL.min(self.limit) || self.input.len() < start + length {
+            return None;
+        }
+        self.sequence = header[3].wrapping_add(1);
+        self.consumed = start + length;
+        Some(start..self.consumed)
+    }
+
+    /// Reads as much as this at once, for answers without end.
+    pub(crate) fn read_at_once(&mut self, bytes: usize) {
+        self.read = bytes;
     }
 
     pub(crate) fn payload(&self, place: &Place) -> &[u8] {
@@ -110,10 +130,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Packets<S> {
         self.consumed -= done;
         at -= done;
         if self.input.is_empty() && self.input.capacity() > KEEP {
-            self.input = BytesMut::with_capacity(READ);
+            self.input = BytesMut::with_capacity(self.read);
         }
         let missing = at + count - self.input.len();
-        self.input.reserve(missing.max(READ));
+        self.input.reserve(missing.max(self.read));
         while self.input.len() < at + count {
             if self.stream.read_buf(&mut self.input).await? == 0 {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
@@ -214,6 +234,31 @@ mod tests {
             let payload: Vec<u8> = (0..size).map(|at| (at % 251) as u8).collect();
             assert!(through(payload.clone()).await == payload, "{size} bytes");
         }
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_given_up_in_the_middle_of_a_packet_loses_nothing() {
+        let (near, far) = tokio::io::duplex(1 << 16);
+        let (mut near, mut far) = (Packets::new(near, usize::MAX), Packets::new(far, usize::MAX));
+        let payload: Vec<u8> = (0..2 * FULL + 7).map(|at| (at % 251) as u8).collect();
+        let expected = payload.clone();
+        let sending = tokio::spawn(async move {
+            near.command(|buffer| buffer.extend_from_slice(&payload));
+            near.command(|buffer| buffer.extend_from_slice(b"behind"));
+            near.flush().await.unwrap();
+        });
+        let mut given_up = 0;
+        let place = loop {
+            match tokio::time::timeout(std::time::Duration::from_micros(300), far.next()).await {
+                Ok(place) => break place.unwrap(),
+                Err(_) => given_up += 1,
+            }
+        };
+        assert!(far.payload(&place) == expected, "given up {given_up} times");
+        sending.await.unwrap();
+        let place = far.next().await.unwrap();
+        assert_eq!(far.payload(&place), b"behind");
+        assert!(far.next_received().is_none());
     }
 
     #[tokio::test]

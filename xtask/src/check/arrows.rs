@@ -38,7 +38,12 @@ const FLOORS: &[Floor] = &[
     Floor { level: 5, crates: &["rowkeep-engine"], reason: "the domain, over ports; adapters know it, not it them" },
     Floor {
         level: 6,
-        crates: &["rowkeep-sql", "rowkeep-cache", "rowkeep-binlog", "rowkeep-changes", "rowkeep-search"],
+        crates: &["rowkeep-binlog"],
+        reason: "the log as it is, over the wire protocol: what its changes mean to entities is decided above",
+    },
+    Floor {
+        level: 6,
+        crates: &["rowkeep-sql", "rowkeep-cache", "rowkeep-changes", "rowkeep-search"],
         reason: "adapters behind the engine's ports: they do not know each other",
     },
     Floor {
@@ -82,6 +87,11 @@ const BANS: &[Ban] = &[
         from: &["rowkeep-mysql"],
         to: &["kit-core", "rowkeep-schema", "rowkeep-record"],
         reason: "a wire protocol stands on its own",
+    },
+    Ban {
+        from: &["rowkeep-binlog"],
+        to: &["kit-core", "rowkeep-schema", "rowkeep-record", "rowkeep-engine", "mysql_async"],
+        reason: "a reader of another product's log stands on its own",
     },
     Ban { from: &["rowkeep-server"], to: &["rusqlite"], reason: "only the SQL adapter speaks to a database" },
 ];
