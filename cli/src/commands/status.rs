@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use rowkeep_engine::Capabilities;
 use rowkeep_server::Place;
 use rowkeep_sql::mysql::{self, Sight, SightedServer};
 use serde_json::json;
@@ -36,10 +37,11 @@ fn line(server: &Sight) {
                 _ => String::new(),
             };
             output::line(format_args!(
-                "{:<8}  {}  {}{behind}{}",
+                "{:<8}  {}  {}{behind}{}{}",
                 role(state),
                 server.address,
-                state.version,
+                state.capabilities.version,
+                limits(&state.capabilities),
                 advice(state)
             ));
         }
@@ -64,14 +66,46 @@ fn advice(state: &SightedServer) -> &'static str {
     }
 }
 
+/// What it promises less than a single database.
+fn limits(can: &Capabilities) -> String {
+    let mut limits = String::new();
+    if can.shards > 1 {
+        limits.push_str(&format!("  {} shards", can.shards));
+    }
+    if !can.serializable {
+        limits.push_str(", no SERIALIZABLE");
+    }
+    if !can.reads_one_moment {
+        limits.push_str(", each shard is read at a moment of its own");
+    }
+    limits
+}
+
+fn capabilities(can: &Capabilities) -> serde_json::Value {
+    json!({
+        "product": can.name,
+        "shards": can.shards,
+        "serializable": can.serializable,
+        "atomicity": can.atomicity.to_string(),
+        "reads_one_moment": can.reads_one_moment,
+        "counted_keys": can.counted_keys.to_string(),
+        "unique_indexes": can.unique_indexes.to_string(),
+        "replicas": can.replicas,
+        "positions": can.positions.to_string(),
+        "changes": can.changes.to_string(),
+        "online_ddl": can.online_ddl.to_string(),
+    })
+}
+
 fn to_json(server: &Sight) -> serde_json::Value {
     match &server.state {
         Ok(state) => json!({
             "address": server.address,
             "role": role(state),
-            "version": state.version,
+            "version": state.capabilities.version,
             "writable": state.writable,
             "behind": state.behind,
+            "capabilities": capabilities(&state.capabilities),
         }),
         Err(error) => json!({ "address": server.address, "role": "down", "error": error.message() }),
     }

@@ -104,7 +104,17 @@ fn the_page_on_replicas_does_what_it_says() {
 
 #[test]
 fn no_page_is_left_out() {
-    let known = ["api.md", "import.md", "load.md", "mysql.md", "operations.md", "query.md", "replicas.md", "schema.md"];
+    let known = [
+        "api.md",
+        "import.md",
+        "load.md",
+        "mysql.md",
+        "operations.md",
+        "query.md",
+        "replicas.md",
+        "schema.md",
+        "vitess.md",
+    ];
     let mut found: Vec<_> = fs::read_dir(testkit::workspace_root().join("docs"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())

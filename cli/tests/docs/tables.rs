@@ -52,6 +52,21 @@ fn every_reason_in_the_tables_of_errors_is_one_that_the_code_gives() {
     assert!(unknown.is_empty(), "no source gives {unknown:#?}");
 }
 
+/// It has no commands to run: Vitess takes minutes to build.
+#[test]
+fn the_page_on_vitess_names_reasons_that_the_code_gives() {
+    let mut source = String::new();
+    read_sources(&testkit::workspace_root().join("store"), &mut source);
+    let page = page("docs/vitess.md");
+    let is_reason = |text: &&str| {
+        text.contains('_') && text.chars().all(|character| character.is_ascii_uppercase() || character == '_')
+    };
+    let reasons: Vec<&str> = page.split('`').filter(is_reason).collect();
+    assert!(reasons.len() > 8, "{reasons:?}");
+    let unknown: Vec<_> = reasons.iter().filter(|reason| !source.contains(&format!("\"{reason}\""))).collect();
+    assert!(unknown.is_empty(), "no source gives {unknown:?}");
+}
+
 /// `NOT_FOUND` to `NotFound`.
 fn camel(name: &str) -> String {
     let word = |word: &str| format!("{}{}", &word[..1], word[1..].to_lowercase());

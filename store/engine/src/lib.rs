@@ -1,6 +1,7 @@
 //! The domain: get, list, write and commit over port traits. Names no database, no RPC and no web framework.
 
 mod api;
+mod capabilities;
 mod clock;
 mod commit;
 #[cfg(feature = "conformance")]
@@ -20,6 +21,7 @@ mod session;
 mod sweep;
 
 pub use api::*;
+pub use capabilities::*;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use engine::{Engine, EngineOptions};
 pub use ids::{MAX_INSTANCE, SNOWFLAKE_EPOCH_MILLIS};

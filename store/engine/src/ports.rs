@@ -8,23 +8,7 @@ use rowkeep_record::query::{Filter, OrderBy};
 use rowkeep_record::{Key, Record, Value};
 use rowkeep_schema::{ColumnId, EntityId};
 
-use crate::{Position, Program, Session};
-
-/// What an engine can do, filled once at start.
-#[derive(Debug, Clone)]
-pub struct Capabilities {
-    /// `memory`, `sqlite`, ...
-    pub name: &'static str,
-    /// Product version.
-    pub version: String,
-    /// A commit that was acknowledged survives a crash.
-    pub durable: bool,
-    /// Most rows one transaction may write.
-    pub max_writes: usize,
-    /// Programs that ask for it are [`Isolation::Serializable`](crate::Isolation::Serializable); if unset, none that asks
-    /// for it reaches the storage.
-    pub serializable: bool,
-}
+use crate::{Capabilities, Position, Program, Session};
 
 /// How a read sees rows.
 #[derive(Debug, Clone, Copy)]

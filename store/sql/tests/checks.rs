@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use kit_core::Error;
 use rowkeep_engine::conformance::{EngineSurface, Subject, schema};
-use rowkeep_engine::{Engine, EngineOptions};
+use rowkeep_engine::{Capabilities, Changes, Engine, EngineOptions, OnlineDdl, Positions};
 use rowkeep_mysql::{Tls, TlsMode};
 use rowkeep_record::Codecs;
 use rowkeep_schema::{Schema, compile_str};
 use rowkeep_sql::Allow;
-use rowkeep_sql::mysql::{Address, Database, MySqlStore, Options, preview};
+use rowkeep_sql::mysql::{Address, Database, MySqlStore, Options, look, preview};
 use serde_json::json;
 use testkit::{DatabaseServer, Product};
 
@@ -26,6 +26,25 @@ testkit::on_both_products! {
     an_old_server_is_refused
     a_server_that_logs_statements_is_refused
     names_in_upper_case_are_refused_where_the_server_would_lower_them
+    what_a_database_can_do_is_what_its_server_says
+}
+
+fn what_a_database_can_do_is_what_its_server_says(product: Product) {
+    let server = DatabaseServer::shared(product);
+    let seen = look(&options(&server.least_url_of("test"))).unwrap().remove(0).state.unwrap();
+    let (name, positions) = match product {
+        Product::MariaDb => ("mariadb", Positions::GtidDomains),
+        Product::MySql => ("mysql", Positions::GtidSets),
+    };
+    let logs = server.admin("SELECT @@global.log_bin") == "1";
+    let expected = Capabilities {
+        replicas: true,
+        positions,
+        changes: if logs { Changes::Log } else { Changes::None },
+        online_ddl: OnlineDdl::Tools,
+        ..Capabilities::local(name, server.admin("SELECT VERSION()"))
+    };
+    assert_eq!(*seen.capabilities, expected);
 }
 
 /// The suite's tables, made and served.

@@ -9,6 +9,7 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use super::{DatabaseServer, Product, mysql};
@@ -26,6 +27,12 @@ const NOBODY: u32 = 65_534;
 /// Databases and their shards.
 const SHARDS: [&str; 2] = ["-80", "80-"];
 
+/// How often it is started again.
+const STARTS: u32 = 5;
+
+/// Where the gateway keeps what it is told of tables.
+const LEARNED: &str = "learned";
+
 /// Where the program lies.
 pub fn program() -> PathBuf {
     std::env::var_os(PROGRAM_VARIABLE)
@@ -36,8 +43,10 @@ pub fn program() -> PathBuf {
 #[derive(Debug)]
 pub struct Vitess {
     port: u16,
+    keyspaces: Vec<String>,
+    arguments: Vec<String>,
     // The gateway ends before the server that it needs.
-    process: Process,
+    process: Mutex<Process>,
     server: DatabaseServer,
 }
 
@@ -81,15 +90,53 @@ impl Vitess {
         }
         let directory = server.directory.path();
         write_vschemas(&directory.join("vschema"), &keyspaces);
+        let learned = directory.join(LEARNED);
+        fs::create_dir(&learned).expect("a directory for what the gateway learns");
+        fs::set_permissions(&learned, fs::Permissions::from_mode(0o777)).expect("let it write there");
         let port = free_port();
         let mut arguments = arguments(directory, &keyspaces, port);
         arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
-        let process = run(&program, directory, &arguments);
-        let vitess = Self { port, process, server };
-        for (keyspace, _) in &keyspaces {
-            wait_until("a keyspace to be served", || vitess.serves(keyspace));
-        }
+        let process = Mutex::new(run(&program, directory, &arguments));
+        let keyspaces = keyspaces.into_iter().map(|(keyspace, _)| keyspace).collect();
+        let vitess = Self { port, keyspaces, arguments, process, server };
+        vitess.wait();
         vitess
+    }
+
+    /// Kills gateway and tablets together with the server behind them, as when a machine is lost, and starts them again.
+    ///
+    /// # Panics
+    /// If they do not come up.
+    pub fn lose_machine(&self) {
+        self.server.kill9();
+        self.lock().kill9();
+        self.server.restart();
+        // A client that tries to come back may hold the very port it connects to, for a moment.
+        for _ in 0..STARTS {
+            *self.lock() = run(&program(), self.server.directory.path(), &self.arguments);
+            if self.comes_up() {
+                return;
+            }
+        }
+        self.wait();
+    }
+
+    /// Whether it serves before it ends.
+    fn comes_up(&self) -> bool {
+        let mut ended = false;
+        wait_until("the gateway to come up", || {
+            ended = self.lock().exited().is_some();
+            ended || self.keyspaces.iter().all(|keyspace| self.serves(keyspace))
+        });
+        !ended
+    }
+
+    fn wait(&self) {
+        assert!(self.comes_up(), "vtcombo ended: {}", self.lock().log().text());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Process> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The address of a keyspace.
@@ -108,9 +155,6 @@ impl Vitess {
     }
 
     fn serves(&self, keyspace: &str) -> bool {
-        if let Some(status) = self.process.exited() {
-            panic!("vtcombo ended with {status}");
-        }
         let mut command = Command::new("mariadb");
         command.args(["--no-defaults", "--user=root", "--host=127.0.0.1", "--execute=SELECT 1 FROM dual"]);
         command.arg(format!("--port={}", self.port)).arg(keyspace).stdin(Stdio::null());
@@ -137,6 +181,8 @@ fn arguments(directory: &Path, keyspaces: &[(String, &[&str])], port: u16) -> Ve
     let mut arguments = vec![
         format!("--proto-topo={topology}"),
         format!("--schema-dir={}", at("vschema")),
+        // Where rows lie must be known after a restart.
+        format!("--vschema-persistence-dir={}", at(LEARNED)),
         format!("--db-socket={}", at("socket")),
         "--db-charset=utf8mb4".to_owned(),
         "--mysql-server-version=8.4.6-Vitess".to_owned(),
@@ -173,7 +219,9 @@ fn run(program: &Path, directory: &Path, arguments: &[String]) -> Process {
     fs::set_permissions(directory, fs::Permissions::from_mode(0o711)).expect("let others through");
     // It lies where only its owner looks, often.
     let copy = directory.join("vtcombo");
-    fs::copy(program, &copy).expect("copy the program");
+    if !copy.is_file() {
+        fs::copy(program, &copy).expect("copy the program");
+    }
     let mut all = vec![format!("--reuid={NOBODY}"), format!("--regid={NOBODY}"), "--clear-groups".to_owned()];
     // Another user's process forgets whose death it was to die with.
     all.extend(["--pdeathsig", "KILL", "--"].map(str::to_owned));

@@ -47,7 +47,7 @@ impl Lab {
 
     /// The API over an engine.
     pub fn api_of(engine: &Engine) -> Subject {
-        Subject::new(EngineSurface::new(engine.clone(), ()))
+        Subject::new(EngineSurface::new(engine.clone(), ())).promising(engine.capabilities().into())
     }
 
     pub fn wait<T>(&self, reply: impl Future<Output = T>) -> T {

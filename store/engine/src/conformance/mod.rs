@@ -50,7 +50,7 @@ pub mod writes;
 
 pub use engine_surface::EngineSurface;
 pub use lab::{Lab, NOW, SECOND};
-pub use subject::{Answer, Failure, Subject, Surface};
+pub use subject::{Answer, Failure, Promises, Subject, Surface};
 
 use std::sync::{Arc, OnceLock};
 

@@ -163,6 +163,12 @@ pub fn a_row_is_not_named_after_it_was_deleted(store: &Subject) {
     }
 }
 
+fn stocks(store: &Subject) -> (Vec<Json>, i64) {
+    let rows = store.list("Counter", json!({}));
+    let sum = rows.iter().map(|row| row["stock"].as_str().unwrap().parse::<i64>().unwrap()).sum();
+    (rows, sum)
+}
+
 pub fn a_transfer_is_never_seen_half_done(store: &Subject) {
     for id in ["1", "2"] {
         store.create("Counter", json!({ "id": id, "stock": "100" }));
@@ -180,14 +186,15 @@ pub fn a_transfer_is_never_seen_half_done(store: &Subject) {
                 0 => transfer("1", "2"),
                 1 => transfer("2", "1"),
                 _ => {
-                    // One list is one snapshot.
-                    let rows = store.list("Counter", json!({}));
-                    let sum: i64 = rows.iter().map(|row| row["stock"].as_str().unwrap().parse::<i64>().unwrap()).sum();
-                    assert_eq!(sum, 200, "{rows:?}");
+                    // One list is of one moment, unless its storage says that it is not.
+                    let (rows, sum) = stocks(store);
+                    assert!(sum == 200 || !store.promises().reads_one_moment, "{rows:?}");
                 }
             }
         }
     });
+    let (rows, sum) = stocks(store);
+    assert_eq!(sum, 200, "{rows:?}");
 }
 
 pub fn whoever_was_told_of_a_write_finds_it(store: &Subject) {

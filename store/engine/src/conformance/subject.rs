@@ -9,7 +9,7 @@ use rowkeep_schema::{Entity, Method, MethodKind, Schema};
 use serde_json::{Value as Json, json};
 
 use super::EngineSurface;
-use crate::{Engine, EngineOptions, Rows};
+use crate::{Capabilities, Engine, EngineOptions, Rows};
 
 /// A door to a store over [`schema`](super::schema). Requests and answers are the API's own messages as JSON, so that
 /// a test reads the same whichever way they take.
@@ -48,21 +48,55 @@ pub struct Failure {
 }
 
 /// A surface with what tests say often.
-pub struct Subject(Box<dyn Surface>);
+pub struct Subject {
+    surface: Box<dyn Surface>,
+    promises: Promises,
+}
+
+/// What not every storage can do, and what a test has to know beforehand: whether it is refused as declared, or held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Promises {
+    pub serializable: bool,
+    pub reads_one_moment: bool,
+}
+
+impl Promises {
+    /// Of a storage that can do everything.
+    pub const ALL: Self = Self { serializable: true, reads_one_moment: true };
+    /// Of one whose tables are spread over shards.
+    pub const OF_SHARDS: Self = Self { serializable: false, reads_one_moment: false };
+}
+
+impl From<&Capabilities> for Promises {
+    fn from(can: &Capabilities) -> Self {
+        Self { serializable: can.serializable, reads_one_moment: can.reads_one_moment }
+    }
+}
 
 impl Subject {
+    /// A door to a storage that can do everything, unless [`promising`](Self::promising) says otherwise.
     pub fn new(surface: impl Surface + 'static) -> Self {
-        Self(Box::new(surface))
+        Self { surface: Box::new(surface), promises: Promises::ALL }
+    }
+
+    #[must_use]
+    pub fn promising(self, promises: Promises) -> Self {
+        Self { promises, ..self }
+    }
+
+    pub fn promises(&self) -> Promises {
+        self.promises
     }
 
     /// The engine over an empty storage, and what must live as long as it does (a directory).
     pub fn over(rows: Arc<dyn Rows>, data: impl Send + Sync + 'static) -> Self {
         let engine = Engine::new(super::schema(), rows, EngineOptions::default()).unwrap();
-        Self::new(EngineSurface::new(engine, data))
+        let promises = engine.capabilities().into();
+        Self::new(EngineSurface::new(engine, data)).promising(promises)
     }
 
     pub fn schema(&self) -> &Schema {
-        self.0.schema()
+        self.surface.schema()
     }
 
     pub fn entity(&self, name: &str) -> &Entity {
@@ -72,7 +106,7 @@ impl Subject {
     /// Calls a method by its name, which is unique in the schema.
     pub fn try_call(&self, method: &str, request: &Json) -> Result<Answer, Box<Failure>> {
         let found = self.schema().methods.iter().find(|found| found.name == method);
-        self.0.call(found.unwrap_or_else(|| panic!("no method {method}")), request)
+        self.surface.call(found.unwrap_or_else(|| panic!("no method {method}")), request)
     }
 
     #[track_caller]

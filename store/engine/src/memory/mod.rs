@@ -46,13 +46,7 @@ impl MemoryRows {
         Arc::new(Self {
             schema: Arc::clone(schema),
             codecs: Codecs::new(schema),
-            capabilities: Capabilities {
-                name: "memory",
-                version,
-                durable: false,
-                max_writes: 10_000,
-                serializable: true,
-            },
+            capabilities: Capabilities { durable: false, ..Capabilities::local("memory", version) },
             committed: Mutex::new(State::new(schema)),
             position: AtomicU64::new(0),
             floor: AtomicU64::new(0),

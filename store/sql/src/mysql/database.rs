@@ -1,6 +1,7 @@
 //! A server's database, locked against other migrations.
 
 use kit_core::{Code, Error};
+use rowkeep_engine::Atomicity;
 use rowkeep_mysql::{Address, Connection};
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::Mutex;
@@ -11,9 +12,12 @@ use super::errors::{Failed, classify};
 use super::meta;
 use super::servers::Election;
 use super::session::{Connector, is_read_only};
+use super::shards;
 
 /// How long one start waits for another that migrates, in seconds.
 const MIGRATION_WAIT: u32 = 300;
+/// How long the server is asked to wait at a time: gateways end what takes longer than half a minute.
+const LOCK_WAIT: u32 = 10;
 /// Connections for transactions.
 const WRITE_CONNECTIONS: u32 = 32;
 
@@ -115,9 +119,16 @@ impl Database {
 
     async fn lock_and_prepare(&self) -> Result<(), Error> {
         let mut control = self.control.lock().await;
-        let sql = format!("SELECT GET_LOCK({}, {MIGRATION_WAIT})", lock_name(&self.name));
-        let locked = control.query(&sql).await.map_err(classify)?;
-        if locked.first().and_then(|row| row.first()?.as_deref()) != Some("1") {
+        let sql = format!("SELECT GET_LOCK({}, {LOCK_WAIT})", lock_name(&self.name));
+        let mut locked = false;
+        for _ in 0..MIGRATION_WAIT / LOCK_WAIT {
+            let rows = control.query(&sql).await.map_err(classify)?;
+            locked = rows.first().and_then(|row| row.first()?.as_deref()) == Some("1");
+            if locked {
+                break;
+            }
+        }
+        if !locked {
             let message = format!("another instance has been migrating {} for {MIGRATION_WAIT} seconds", self.name);
             return Err(Error::new(Code::Unavailable, "MIGRATION_RUNS", message));
         }
@@ -131,13 +142,17 @@ impl Database {
         checks::warn_of_group(&mut control).await;
         // Made once: whoever serves what is there needs no right to make tables.
         if meta::is_prepared(&mut control).await? {
-            return checks::check_grants(&mut control, address, Need::Serve).await;
+            checks::check_grants(&mut control, address, Need::Serve).await?;
+        } else {
+            checks::check_grants(&mut control, address, Need::Migrate).await?;
+            for (_, table) in meta::TABLES {
+                control.command(table).await.map_err(classify)?;
+            }
         }
-        checks::check_grants(&mut control, address, Need::Migrate).await?;
-        for (_, table) in meta::TABLES {
-            control.command(table).await.map_err(classify)?;
+        match self.connector.capabilities.atomicity {
+            Atomicity::Local => Ok(()),
+            Atomicity::TwoPhase => shards::prepare(&mut control).await,
         }
-        Ok(())
     }
 
     pub(super) fn name(&self) -> &str {

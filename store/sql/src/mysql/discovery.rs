@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use kit_core::{Code, Error};
+use rowkeep_engine::Capabilities;
 use rowkeep_mysql::{Address, Connection};
 
 use super::database::{Background, Options};
@@ -36,9 +37,9 @@ struct Found {
 pub(super) async fn find(options: &Options, database: &str) -> Result<Discovered, Error> {
     let addresses = addresses(options, database)?;
     let mut found = ask_all(&addresses).await?;
-    let gateway = found.iter().flatten().find(|found| found.connector.dialect.is_gateway());
-    if let Some(gateway) = gateway.filter(|_| found.len() > 1) {
-        return Err(gateway::not_alone(gateway.connector.address()));
+    let alone = found.iter().flatten().find(|found| !found.connector.capabilities.replicas);
+    if let Some(alone) = alone.filter(|_| found.len() > 1) {
+        return Err(gateway::not_alone(alone.connector.address()));
     }
     let Some(known) = found.iter().flatten().next().map(|found| found.connector.clone()) else {
         // The first is the one that is named as the primary.
@@ -92,8 +93,8 @@ pub struct Sight {
 /// A server that answers.
 #[derive(Debug, Clone)]
 pub struct SightedServer {
-    /// As the server says it.
-    pub version: String,
+    /// What it can do.
+    pub capabilities: Arc<Capabilities>,
     /// It would be taken for the primary by a store that is started now.
     pub primary: bool,
     /// It takes writes.
@@ -122,7 +123,7 @@ pub fn look(options: &Options) -> Result<Vec<Sight>, Error> {
     let sight = |(number, (address, found)): (usize, (Address, Result<Found, Error>))| Sight {
         address: address.to_string(),
         state: found.map(|Found { connector, reached, .. }| SightedServer {
-            version: connector.version.to_string(),
+            capabilities: connector.capabilities,
             primary: primary == Some(number),
             writable: reached.writable,
             behind: leader.as_ref().map(|leader| reached.lacks(leader)),

@@ -8,12 +8,20 @@ use crate::ddl::mysql::natural_type;
 use crate::ddl::{ColumnDef, TableDef};
 use crate::dialect::Dialect;
 
-/// Refuses a keyspace of several shards. Unique indexes hold within a shard only, nothing counts keys over all of them,
-/// and reads of several see each at another moment: of what the API promises, too much would not be true.
+/// A database behind a gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keyspace {
+    /// In one database.
+    Whole,
+    /// Spread over as many shards as it has now, by a column of each table.
+    Sharded(u32),
+}
+
+/// What the keyspace is that an address names.
 ///
 /// # Errors
 /// `FAILED_PRECONDITION` with what to do.
-pub(super) async fn check(connection: &mut Connection, address: &Address) -> Result<(), Error> {
+pub(super) async fn keyspace(connection: &mut Connection, address: &Address) -> Result<Keyspace, Error> {
     // `keyspace@replica` and `keyspace:-80` are ways to look at a keyspace.
     let wanted = address.database.as_deref().unwrap_or_default();
     let name = wanted.split(['@', ':']).next().unwrap_or_default();
@@ -29,13 +37,15 @@ pub(super) async fn check(connection: &mut Connection, address: &Address) -> Res
         column(0) == name && column(1) == "true"
     });
     if !is_sharded {
-        return Ok(());
+        return Ok(Keyspace::Whole);
     }
-    let message = format!(
-        "the keyspace {name} is sharded: unique indexes, counted keys and lists do not hold over several shards; name a \
-         keyspace of one shard"
-    );
-    Err(Error::new(Code::FailedPrecondition, "KEYSPACE_SHARDED", message))
+    let shards = connection.query("SHOW VITESS_SHARDS").await.map_err(classify)?;
+    let is_ours = |row: &&rowkeep_mysql::TextRow| {
+        let shard = row.first().and_then(|shard| shard.as_deref()?.split_once('/'));
+        shard.is_some_and(|(keyspace, _)| keyspace == name)
+    };
+    let count = shards.iter().filter(is_ours).count();
+    Ok(Keyspace::Sharded(u32::try_from(count).unwrap_or(u32::MAX)))
 }
 
 /// Refuses a gateway that takes the settings of a session and does not pass them on: values that do not fit would be stored.
@@ -52,7 +62,7 @@ pub(super) async fn check_settings(connection: &mut Connection, address: &Addres
     Err(Error::new(Code::FailedPrecondition, "SETTINGS_IGNORED", message))
 }
 
-/// A gateway that was named together with replicas.
+/// A database without replicas of its own that was named with some.
 pub(super) fn not_alone(address: &Address) -> Error {
     let message = format!(
         "{address} is a gateway, which sends everything to the primary behind it: name it alone, without replicas"

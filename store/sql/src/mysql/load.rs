@@ -1,7 +1,7 @@
 //! Bulk loads: rows are sent many at a time in one transaction, each with its own answer.
 
 use kit_core::Error;
-use rowkeep_engine::{LoadBatch, LoadOutcome, OnConflict, Stored};
+use rowkeep_engine::{Atomicity, LoadBatch, LoadOutcome, OnConflict, Stored};
 use rowkeep_mysql::{Connection, Done, Param};
 use rowkeep_schema::EntityId;
 
@@ -10,7 +10,7 @@ use super::meta;
 use super::servers::no_primary;
 use super::session::patiently;
 use super::store::Shared;
-use super::tx::row_params;
+use super::tx::{MySqlTx, row_params};
 use super::values::param;
 use super::writes::{reserve, roll_back, unknown};
 
@@ -24,7 +24,14 @@ pub(super) async fn run(shared: &Shared, batch: LoadBatch) -> Result<LoadOutcome
     let mut held = server.pool.take(false, None).await?;
     let connection = held.connection();
     connection.command("START TRANSACTION").await.map_err(classify)?;
-    let outcome = match insert(shared, connection, &batch).await {
+    let inserted = match shared.shards() {
+        None => insert(shared, connection, &batch).await,
+        Some(shards) => {
+            let mut tx = MySqlTx::begun(shared, connection);
+            shards.load(&mut tx, &batch).await.map_err(Failed::from)
+        }
+    };
+    let outcome = match inserted {
         Ok(outcome) if batch.on_conflict != OnConflict::Fail || outcome.conflicts.is_empty() => outcome,
         refused => {
             roll_back(connection).await;
@@ -42,7 +49,7 @@ pub(super) async fn run(shared: &Shared, batch: LoadBatch) -> Result<LoadOutcome
     }
     match patiently(connection.command("COMMIT")).await {
         Ok(_) => Ok(outcome),
-        Err(error) if is_undone(&error) => Err(classify(error)),
+        Err(error) if is_undone(&error) && shared.capabilities.atomicity == Atomicity::Local => Err(classify(error)),
         Err(error) => Err(unknown().with_source(error)),
     }
 }

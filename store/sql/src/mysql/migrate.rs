@@ -2,6 +2,7 @@
 //! is recognized by the next one, and is finished by it.
 
 use kit_core::{Code, Error};
+use rowkeep_engine::{Atomicity, Capabilities, CountedKeys};
 use rowkeep_mysql::Connection;
 use rowkeep_schema::Schema;
 
@@ -11,6 +12,8 @@ use super::database::{Database, Options};
 use super::errors::{Failed, classify};
 use super::gateway;
 use super::meta;
+use super::session::Connector;
+use super::shards::{self, Layout};
 use super::steps::Steps;
 use crate::ddl::mysql::{column_type, indexes, normal_type};
 use crate::ddl::{ColumnDef, TableDef, tables};
@@ -29,7 +32,7 @@ const TRIES: u32 = 15;
 /// `FAILED_PRECONDITION` if the server cannot be used.
 pub fn preview(options: &Options, schema: &Schema) -> Result<Preview, Error> {
     let database = Database::connect(options)?;
-    let dialect = database.connector.dialect;
+    let connector = &database.connector;
     database.background.wait(async {
         let mut control = database.control.lock().await;
         checks::check_binlog(&mut control, database.connector.address()).await?;
@@ -38,7 +41,7 @@ pub fn preview(options: &Options, schema: &Schema) -> Result<Preview, Error> {
             "SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'rowkeep_meta'";
         let is_new = control.query(own).await.map_err(classify)?.is_empty();
         let applied_schema = if is_new { None } else { meta::get(&mut control, meta::SCHEMA).await? };
-        let plan = plan(&mut control, dialect, schema, is_new).await?;
+        let plan = plan(&mut control, connector, schema, is_new).await?;
         Ok(Preview { plan, applied_schema })
     })
 }
@@ -49,11 +52,11 @@ impl Database {
     /// # Errors
     /// What the server says.
     pub fn plan(&self, schema: &Schema) -> Result<Plan, Error> {
-        let dialect = self.connector.dialect;
+        let connector = &self.connector;
         self.background.wait(async {
             let mut control = self.control.lock().await;
             checks::check_tables(&mut control, self.connector.address(), schema).await?;
-            plan(&mut control, dialect, schema, false).await
+            plan(&mut control, connector, schema, false).await
         })
     }
 
@@ -67,13 +70,13 @@ impl Database {
         if !obstacles.is_empty() {
             return Err(Error::new(Code::FailedPrecondition, "MIGRATION_NEEDS_CONSENT", obstacles.join("\n")));
         }
-        let dialect = self.connector.dialect;
+        let connector = &self.connector;
         self.background.wait(async {
             let mut control = self.control.lock().await;
             if !plan.is_empty() {
                 checks::check_grants(&mut control, self.connector.address(), Need::Migrate).await?;
             }
-            run(&mut control, dialect, plan, schema, snapshot).await
+            run(&mut control, connector, plan, schema, snapshot).await
         })
     }
 
@@ -88,20 +91,30 @@ impl Database {
 }
 
 /// The tables of a schema with the indexes that these products need.
-fn desired(schema: &Schema) -> Vec<TableDef> {
-    let mut desired = tables(schema);
+fn desired(schema: &Schema, capabilities: &Capabilities) -> Vec<TableDef> {
+    let mut desired = match capabilities.counted_keys {
+        CountedKeys::Table => tables(schema),
+        CountedKeys::CounterRow => shards::without_counting(tables(schema)),
+    };
     for table in &mut desired {
         table.indexes = indexes(table);
     }
     desired
 }
 
-async fn plan(control: &mut Connection, dialect: Dialect, schema: &Schema, is_new: bool) -> Result<Plan, Error> {
-    let desired = desired(schema);
+async fn plan(control: &mut Connection, connector: &Connector, schema: &Schema, is_new: bool) -> Result<Plan, Error> {
+    let dialect = connector.dialect;
+    let desired = desired(schema, &connector.capabilities);
+    let layout = (connector.capabilities.atomicity == Atomicity::TwoPhase).then(|| Layout::new(schema, &desired));
+    if layout.is_some() {
+        shards::check(schema)?;
+    }
     if dialect.is_gateway() {
         gateway::check_order(control, &desired).await?;
     }
     let mut catalogue = catalogue::read(control, dialect).await?;
+    // What one shard says of itself.
+    catalogue.rows.values_mut().for_each(|rows| *rows *= u64::from(connector.capabilities.shards));
     catalogue.keep_views(|name| desired.iter().any(|table| table.read_only && table.name == name));
     let (applied, broken_off) = match is_new {
         true => (Applied::default(), false),
@@ -112,16 +125,28 @@ async fn plan(control: &mut Connection, dialect: Dialect, schema: &Schema, is_ne
     if broken_off {
         tracing::warn!("a migration was broken off; the plan holds what it had not done");
     }
-    let mut steps = Steps::new(control, dialect, &catalogue, &drift);
+    let mut steps = Steps::new(control, connector, &catalogue, &drift);
     for change in diff(&desired, &catalogue.tables, &applied, &MySqlSpelling(dialect)) {
         match change {
-            Change::Create(table) => steps.create(table),
-            Change::Alter(alter) => steps.alter(&alter).await?,
+            Change::Create(table) => {
+                steps.create(table);
+                layout.iter().filter_map(|layout| layout.spread(table)).for_each(|sql| steps.also(sql));
+            }
+            Change::Alter(alter) => match layout.as_ref().and_then(|layout| layout.refuses(&alter)) {
+                None => steps.alter(&alter).await?,
+                Some(why) => steps.refuse(alter.table, why),
+            },
             Change::Unfit(table, why) => steps.unfit(table, why),
-            Change::Drop(table) => steps.drop(table),
+            Change::Drop(table) => {
+                steps.drop(table);
+                layout.iter().for_each(|layout| steps.also(layout.forget(&table.name)));
+            }
         }
     }
-    let steps = steps.done;
+    let mut steps = steps.done;
+    if let Some(layout) = layout {
+        steps.extend(layout.rest(control, &catalogue, &applied, broken_off).await?);
+    }
     Ok(Plan { steps, drift })
 }
 
@@ -147,11 +172,12 @@ async fn applied(control: &mut Connection) -> Result<Applied, Error> {
 
 async fn run(
     control: &mut Connection,
-    dialect: Dialect,
+    connector: &Connector,
     plan: &Plan,
     schema: &Schema,
     snapshot: &[u8],
 ) -> Result<(), Error> {
+    let dialect = connector.dialect;
     if !plan.is_empty() {
         meta::set(control, meta::MIGRATING, snapshot).await?;
         control.command(&give_way_after(dialect, LOCK_WAIT)).await.map_err(classify)?;
@@ -164,8 +190,12 @@ async fn run(
     if dialect.is_gateway() {
         control.command(&give_way_after(dialect, 0)).await.map_err(classify)?;
     }
+    let desired = desired(schema, &connector.capabilities);
+    if connector.capabilities.atomicity == Atomicity::TwoPhase {
+        shards::settle(control, schema, &desired).await?;
+    }
     let Catalogue { tables, .. } = catalogue::read(control, dialect).await?;
-    let applied = serde_json::to_vec(&Applied::new(&desired(schema), &tables)).map_err(Error::internal)?;
+    let applied = serde_json::to_vec(&Applied::new(&desired, &tables)).map_err(Error::internal)?;
     control.command("START TRANSACTION").await.map_err(classify)?;
     meta::set(control, meta::CATALOGUE, &applied).await?;
     meta::set(control, meta::SCHEMA, snapshot).await?;
@@ -189,6 +219,8 @@ async fn statement(control: &mut Connection, sql: &str) -> Result<(), Failed> {
             Err(error) if matches!(error.code(), Some(1205 | 3024)) => {
                 tokio::time::sleep(std::time::Duration::from_millis(200)).await
             }
+            // A statement about the gateway's own tables that a broken-off migration has run already.
+            Err(error) if error.code() == Some(1815) && sql.starts_with("ALTER VSCHEMA") => return Ok(()),
             other => return other.map(drop).map_err(Failed::from),
         }
     }

@@ -5,6 +5,7 @@
 //! connection for itself ([`writes`]) and goes on to its end whether or not its caller still waits.
 
 mod aside;
+mod capable;
 mod catalogue;
 mod checks;
 mod database;
@@ -24,6 +25,7 @@ mod readers;
 mod reads;
 mod servers;
 mod session;
+mod shards;
 mod steps;
 mod store;
 mod tx;

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kit_core::{Code, Error};
+use rowkeep_engine::{Atomicity, Capabilities};
 use rowkeep_mysql::{Address, Connection, Error as DriverError, Product, Server, TlsMode};
 use tokio::time::timeout_at;
 
+use super::capable::capabilities;
 use super::checks::no_access;
 use super::errors::classify;
 use super::gateway;
@@ -16,6 +18,8 @@ use crate::dialect::Dialect;
 
 /// How long a statement waits for a row that another transaction holds, in seconds.
 const LOCK_WAIT: u32 = 5;
+/// The same where a deadlock between shards ends by it.
+const LOCK_WAIT_OF_SHARDS: u32 = 1;
 
 /// How long a transaction waits for the answer to a statement. A server that is stopped, or whose disk is, keeps its
 /// connections and says nothing; whoever waits longer would only fill the pool. Lock waits end well before.
@@ -51,8 +55,7 @@ pub(super) struct Connector {
     address: Arc<Address>,
     settings: Arc<str>,
     pub(super) dialect: Dialect,
-    /// As the server said it.
-    pub(super) version: Arc<str>,
+    pub(super) capabilities: Arc<Capabilities>,
 }
 
 impl Connector {
@@ -68,10 +71,8 @@ impl Connector {
         let server = connection.server().clone();
         check_version(&server)?;
         let dialect = dialect_of(&server);
-        if dialect.is_gateway() {
-            gateway::check(&mut connection, &address).await?;
-        }
-        let settings = settings(dialect);
+        let capabilities = capabilities(&mut connection, &address, dialect).await?;
+        let settings = settings(dialect, capabilities.atomicity);
         if let Err(error) = connection.command(&settings).await {
             return Err(refused(&address, error).await);
         }
@@ -79,8 +80,8 @@ impl Connector {
             gateway::check_settings(&mut connection, &address).await?;
         }
         connection.close().await;
-        let (address, settings, version) = (Arc::new(address), settings.into(), server.version.into());
-        Ok(Self { address, settings, dialect, version })
+        let (address, settings, capabilities) = (Arc::new(address), settings.into(), Arc::new(capabilities));
+        Ok(Self { address, settings, dialect, capabilities })
     }
 
     /// To a server that could not be asked what it is, and is held for what the others are.
@@ -159,12 +160,18 @@ pub(super) async fn is_read_only(connection: &mut Connection) -> Result<bool, Dr
 /// - Long texts are sorted by more than their first kilobyte.
 /// - A table's size is asked of it, not of what MySQL remembers for a day: it decides how the table is migrated.
 /// - A commit's answer holds its GTID.
-fn settings(dialect: Dialect) -> String {
+/// - What a commit writes to several shards happens in all of them or in none. Nobody sees that two transactions wait for
+///   each other in two shards, so that waits are short there.
+fn settings(dialect: Dialect, atomicity: Atomicity) -> String {
+    let (lock_wait, mode) = match atomicity {
+        Atomicity::Local => (LOCK_WAIT, ""),
+        Atomicity::TwoPhase => (LOCK_WAIT_OF_SHARDS, ", SESSION transaction_mode = 'twopc'"),
+    };
     format!(
         "SET NAMES utf8mb4 COLLATE {}, \
          SESSION sql_mode = 'STRICT_ALL_TABLES,ALLOW_INVALID_DATES,ERROR_FOR_DIVISION_BY_ZERO,NO_AUTO_VALUE_ON_ZERO,NO_ENGINE_SUBSTITUTION{}', \
          SESSION time_zone = '+00:00', SESSION autocommit = 1, SESSION {}, \
-         SESSION innodb_lock_wait_timeout = {LOCK_WAIT}, SESSION max_sort_length = 16384",
+         SESSION innodb_lock_wait_timeout = {lock_wait}, SESSION max_sort_length = 16384{mode}",
         collation(dialect),
         // MariaDB cuts off unless it is told to round.
         if dialect.is_mysql() { ",TIME_TRUNCATE_FRACTIONAL" } else { "" },

@@ -5,12 +5,14 @@
 //! statements name the way, so that the server refuses rather than take a dearer one.
 
 use kit_core::Error;
+use rowkeep_engine::{Capabilities, OnlineDdl};
 use rowkeep_mysql::Connection;
 use rowkeep_schema::Storage;
 
 use super::catalogue::Catalogue;
 use super::errors::classify;
 use super::gateway;
+use super::session::Connector;
 use crate::ddl::mysql::{add_column, add_index, column_type, create_table, literal, modify_column};
 use crate::ddl::{ColumnDef, IndexDef, TableDef};
 use crate::dialect::{Dialect, push_names};
@@ -34,6 +36,7 @@ const WAYS: [(&str, &str); 4] = [
 pub(super) struct Steps<'a> {
     control: &'a mut Connection,
     dialect: Dialect,
+    capabilities: &'a Capabilities,
     catalogue: &'a Catalogue,
     drift: &'a [Drift],
     pub(super) done: Vec<Step>,
@@ -58,17 +61,30 @@ impl Changing<'_> {
 impl<'a> Steps<'a> {
     pub(super) fn new(
         control: &'a mut Connection,
-        dialect: Dialect,
+        connector: &'a Connector,
         catalogue: &'a Catalogue,
         drift: &'a [Drift],
     ) -> Self {
-        Self { control, dialect, catalogue, drift, done: Vec::new() }
+        let (dialect, capabilities) = (connector.dialect, &*connector.capabilities);
+        Self { control, dialect, capabilities, catalogue, drift, done: Vec::new() }
     }
 
     pub(super) fn create(&mut self, table: &TableDef) {
         let sql = vec![create_table(self.dialect, table)];
         let refused = table.columns.iter().filter_map(|column| table.unmakeable(column)).collect();
         self.add(&table.name, Step { what: format!("create table {}", table.name), sql, refused, ..Step::default() });
+    }
+
+    /// A statement more of the step that was added last.
+    pub(super) fn also(&mut self, sql: String) {
+        if let Some(step) = self.done.last_mut() {
+            step.sql.push(sql);
+        }
+    }
+
+    pub(super) fn refuse(&mut self, table: &TableDef, why: String) {
+        let what = format!("change {}", table.name);
+        self.add(&table.name, Step { what, refused: vec![why], ..Step::default() });
     }
 
     pub(super) fn unfit(&mut self, table: &TableDef, why: String) {
@@ -321,7 +337,7 @@ impl<'a> Steps<'a> {
         let (way, suffix) = self.way(changing, clause, step).await?;
         let copies = way.starts_with("COPY");
         step.rewrites_table |= copies;
-        if self.dialect.is_gateway() {
+        if self.capabilities.online_ddl == OnlineDdl::Gateway {
             step.refused.extend(gateway::too_long(way, rows, &self.dialect.name(name), clause));
         } else if copies && rows > LARGE {
             let database = self.control.query("SELECT DATABASE()").await.map_err(classify)?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kit_core::{Code, Error, Reply};
 use rowkeep_engine::{
-    Capabilities, LoadBatch, LoadOutcome, Outcome, Position, Program, Remembered, Rows, Scan, Session, View,
+    Atomicity, Capabilities, LoadBatch, LoadOutcome, Outcome, Position, Program, Remembered, Rows, Scan, Session, View,
 };
 use rowkeep_mysql::{Error as DriverError, Param};
 use rowkeep_record::{Codecs, Key, Record};
@@ -18,6 +18,7 @@ use super::groups::{self, Groups};
 use super::reads::{Found, Read};
 use super::servers::{Kind, Server, ServerStatus, Servers, ask};
 use super::session::patiently;
+use super::shards::Shards;
 use super::watch::Watch;
 use super::{load, meta, reads, writes};
 use crate::dialect::Dialect;
@@ -60,7 +61,9 @@ pub(super) struct Shared {
     pub(super) schema: Arc<Schema>,
     pub(super) codecs: Arc<Codecs>,
     entities: Vec<EntityParts>,
-    sweeps: Vec<String>,
+    sweeps: Vec<(EntityId, String)>,
+    /// What writes have to see to where tables are spread.
+    shards: Option<Shards>,
     pub(super) servers: Arc<Servers>,
     pub(super) groups: Groups,
     pub(super) commits: AtomicU64,
@@ -69,7 +72,7 @@ pub(super) struct Shared {
     pub(super) reserving: tokio::sync::Mutex<()>,
     pub(super) conflicts: AtomicU64,
     floor: u64,
-    capabilities: Capabilities,
+    pub(super) capabilities: Arc<Capabilities>,
 }
 
 struct EntityParts {
@@ -80,6 +83,10 @@ struct EntityParts {
 impl Shared {
     pub(super) fn sql(&self, entity: EntityId) -> &EntitySql {
         &self.entities[entity.index()].sql
+    }
+
+    pub(super) fn shards(&self) -> Option<&Shards> {
+        self.shards.as_ref()
     }
 
     /// The column whose NULL the server replaces by the next number.
@@ -113,7 +120,11 @@ impl Shared {
     async fn sweep(&self, now: i64) -> Result<u64, Error> {
         let mut held = self.servers.writer()?.pool.take(false, None).await?;
         let mut removed = 0;
-        for sql in self.sweeps.iter().map(String::as_str) {
+        for (entity, sql) in &self.sweeps {
+            if let Some(shards) = self.shards().filter(|shards| shards.takes_values(*entity)) {
+                removed += shards.sweep(self, held.connection(), *entity, now).await?;
+                continue;
+            }
             let now = super::values::param(rowkeep_record::ValueRef::Int(now), rowkeep_schema::Storage::Timestamp);
             removed += patiently(meta::run(held.connection(), sql, &[now, Param::Int(SWEPT)])).await?;
         }
@@ -140,6 +151,7 @@ impl MySqlStore {
         let shared = Arc::new(Shared {
             entities: schema.entities.iter().map(entity).collect(),
             sweeps: schema.entities.iter().filter_map(|entity| sweep_statement(connector.dialect, entity)).collect(),
+            shards: (connector.capabilities.atomicity == Atomicity::TwoPhase).then(|| Shards::new(&schema)),
             servers,
             groups: Groups::default(),
             commits: AtomicU64::new(0),
@@ -147,13 +159,7 @@ impl MySqlStore {
             reserving: tokio::sync::Mutex::default(),
             conflicts: AtomicU64::new(0),
             floor,
-            capabilities: Capabilities {
-                name: connector.dialect.product(),
-                version: connector.version.to_string(),
-                durable: true,
-                max_writes: 10_000,
-                serializable: true,
-            },
+            capabilities: Arc::clone(&connector.capabilities),
             schema,
             codecs,
         });
@@ -282,7 +288,10 @@ impl Rows for MySqlStore {
     }
 
     fn transact(&self, program: Program) -> Reply<'static, Result<Outcome, Error>> {
-        if let Some(entity) = program.only_adds() {
+        // Rows that lie in several shards are dearer to commit together than one by one.
+        if let Some(entity) = program.only_adds()
+            && self.shared.capabilities.atomicity == Atomicity::Local
+        {
             return groups::join(&self.shared, &self.runtime, entity, program);
         }
         let watch = Arc::new(Watch::until(program.deadline()));
@@ -316,7 +325,7 @@ impl Rows for MySqlStore {
 }
 
 /// Removes expired rows that nothing refers to: parameters are the time and how many.
-fn sweep_statement(dialect: Dialect, entity: &Entity) -> Option<String> {
+fn sweep_statement(dialect: Dialect, entity: &Entity) -> Option<(EntityId, String)> {
     if !entity.referenced_by.is_empty() {
         return None;
     }
@@ -324,5 +333,5 @@ fn sweep_statement(dialect: Dialect, entity: &Entity) -> Option<String> {
     let (table, column) = (dialect.name(&entity.table), dialect.name(&expire.name));
     let zero = crate::ddl::literal(dialect, &rowkeep_record::Value::Int(0), expire.storage);
     let never = if expire.nullable { String::new() } else { format!(" AND {column} <> {zero}") };
-    Some(format!("DELETE FROM {table} WHERE {column} <= ?{never} LIMIT ?"))
+    Some((entity.id, format!("DELETE FROM {table} WHERE {column} <= ?{never} LIMIT ?")))
 }

@@ -44,9 +44,18 @@ impl<'a> MySqlTx<'a> {
         Self { shared, connection, isolation, begun, version: 0, fate: None, silent, deadline, recalled: None }
     }
 
+    /// One that was begun already, for whoever waits as long as it takes.
+    pub(super) fn begun(shared: &'a Shared, connection: &'a mut Connection) -> Self {
+        Self { begun: true, ..Self::new(shared, connection, Isolation::ReadCommitted, None) }
+    }
+
     /// Whether there is anything to commit or to roll back.
     pub(super) fn has_begun(&self) -> bool {
         self.begun
+    }
+
+    pub(super) fn shared(&self) -> &'a Shared {
+        self.shared
     }
 
     fn entity(&self, id: EntityId) -> (&'a EntitySql, &'a Entity) {
@@ -54,7 +63,7 @@ impl<'a> MySqlTx<'a> {
     }
 
     /// Runs a statement in the transaction, which begins with it if it has not begun yet.
-    async fn execute(
+    pub(super) async fn execute(
         &mut self,
         sql: &str,
         params: &[Param<'_>],
@@ -86,12 +95,27 @@ impl<'a> MySqlTx<'a> {
         let done = patiently_until(deadline, self.try_execute(commands, sql, params, row)).await;
         if let Err(Failed::Driver(error)) = &done {
             self.silent = is_silent(error);
+        }
+        self.heed(&done);
+        done
+    }
+
+    /// What came of a step decides what becomes of the transaction.
+    fn heed<T>(&mut self, done: &Result<T, Failed>) {
+        if let Err(Failed::Driver(error)) = done {
             let fate = fate(error);
             if fate != Fate::Refused {
                 self.fate = Some(fate);
             }
         }
-        done
+    }
+
+    /// The same of a step on a connection of its own. This one is still there, with a transaction to roll back.
+    pub(super) fn heed_other<T>(&mut self, done: &Result<T, Failed>) {
+        self.heed(done);
+        if self.fate == Some(Fate::Lost) {
+            self.fate = Some(Fate::Moved);
+        }
     }
 
     async fn try_execute(
@@ -114,7 +138,7 @@ impl<'a> MySqlTx<'a> {
         self.connection.receive(row).await
     }
 
-    async fn rows(&mut self, id: EntityId, sql: &str, params: &[Param<'_>]) -> Result<Vec<Stored>, Error> {
+    pub(super) async fn rows(&mut self, id: EntityId, sql: &str, params: &[Param<'_>]) -> Result<Vec<Stored>, Error> {
         let (shared, mut found) = (self.shared, Vec::new());
         self.execute(sql, params, |row| {
             found.push(stored(shared, id, row)?);
@@ -140,7 +164,7 @@ impl<'a> MySqlTx<'a> {
         self.rows(id, &text, &params).await
     }
 
-    async fn add(&mut self, id: EntityId, row: &Stored) -> Result<Option<i64>, WriteError> {
+    pub(super) async fn add(&mut self, id: EntityId, row: &Stored) -> Result<Option<i64>, WriteError> {
         self.version = self.version.max(row.version);
         let (sql, entity) = self.entity(id);
         let params = row_params(sql, entity, row)?;
@@ -150,7 +174,13 @@ impl<'a> MySqlTx<'a> {
         Ok(counted.and_then(|_| i64::try_from(done.last_insert_id).ok()))
     }
 
-    async fn change(&mut self, id: EntityId, key: &Key, changed: &[ColumnId], row: &Stored) -> Result<(), WriteError> {
+    pub(super) async fn change(
+        &mut self,
+        id: EntityId,
+        key: &Key,
+        changed: &[ColumnId],
+        row: &Stored,
+    ) -> Result<(), WriteError> {
         self.version = self.version.max(row.version);
         let (sql, entity) = self.entity(id);
         let columns: Vec<ColumnId> = changed.iter().copied().filter(|column| sql.is_settable(*column)).collect();
@@ -176,6 +206,20 @@ impl<'a> MySqlTx<'a> {
             0 => Err(WriteError::Other(Error::internal("an update of a row that does not exist"))),
             _ => Ok(()),
         }
+    }
+
+    pub(super) async fn remove(&mut self, id: EntityId, key: &Key) -> Result<bool, Error> {
+        let (sql, entity) = self.entity(id);
+        let params: Vec<Param<'_>> = key_params(entity, key).collect();
+        let done = self.execute(&sql.delete, &params, |_| Ok(())).await?;
+        Ok(done.affected > 0)
+    }
+
+    /// A row, locked.
+    pub(super) async fn locked(&mut self, id: EntityId, key: &Key) -> Result<Option<Stored>, Error> {
+        let (sql, entity) = self.entity(id);
+        let params: Vec<Param<'_>> = key_params(entity, key).collect();
+        self.rows(id, &sql.get_stored, &params).await.map(|mut rows| rows.pop())
     }
 
     fn write_error(&self, entity: EntityId, failed: Failed, counting: bool) -> WriteError {
@@ -231,11 +275,7 @@ impl<'a> MySqlTx<'a> {
 
 impl Tx for MySqlTx<'_> {
     fn get<'a>(&'a mut self, entity: EntityId, key: &'a Key) -> Reply<'a, Result<Option<Stored>, Error>> {
-        Reply::later(async move {
-            let (sql, definition) = self.entity(entity);
-            let params: Vec<Param<'_>> = key_params(definition, key).collect();
-            self.rows(entity, &sql.get_stored, &params).await.map(|mut rows| rows.pop())
-        })
+        Reply::later(self.locked(entity, key))
     }
 
     fn find<'a>(
@@ -249,7 +289,10 @@ impl Tx for MySqlTx<'_> {
     }
 
     fn insert<'a>(&'a mut self, entity: EntityId, row: &'a Stored) -> Reply<'a, Result<Option<i64>, WriteError>> {
-        Reply::later(self.add(entity, row))
+        match self.shared.shards() {
+            None => Reply::later(self.add(entity, row)),
+            Some(shards) => Reply::later(shards.insert(self, entity, row)),
+        }
     }
 
     fn update<'a>(
@@ -259,16 +302,17 @@ impl Tx for MySqlTx<'_> {
         changed: &'a [ColumnId],
         row: &'a Stored,
     ) -> Reply<'a, Result<(), WriteError>> {
-        Reply::later(self.change(entity, key, changed, row))
+        match self.shared.shards() {
+            None => Reply::later(self.change(entity, key, changed, row)),
+            Some(shards) => Reply::later(shards.update(self, entity, key, changed, row)),
+        }
     }
 
     fn delete<'a>(&'a mut self, entity: EntityId, key: &'a Key) -> Reply<'a, Result<bool, Error>> {
-        Reply::later(async move {
-            let (sql, definition) = self.entity(entity);
-            let params: Vec<Param<'_>> = key_params(definition, key).collect();
-            let done = self.execute(&sql.delete, &params, |_| Ok(())).await?;
-            Ok(done.affected > 0)
-        })
+        match self.shared.shards() {
+            None => Reply::later(self.remove(entity, key)),
+            Some(shards) => Reply::later(shards.delete(self, entity, key)),
+        }
     }
 
     fn recall<'a>(&'a mut self, request_id: &'a str) -> Reply<'a, Result<Option<Remembered>, Error>> {

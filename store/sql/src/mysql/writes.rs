@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use kit_core::{Applied, Code, Error};
-use rowkeep_engine::{Isolation, Outcome, Position, Program};
+use rowkeep_engine::{Atomicity, Isolation, Outcome, Position, Program};
 use rowkeep_mysql::{Connection, Done, Error as DriverError, Param};
 
 use super::errors::{Fate, classify, fate as fate_of, is_undone};
@@ -178,7 +178,8 @@ async fn run_on(shared: &Arc<Shared>, server: &Server, program: &mut Program, wa
             Run::Answer(result)
         }
         // It has been rolled back, or is now.
-        Err(error) if is_undone(&error) => {
+        // In shards a decision may have been made before the error, and is then carried out later.
+        Err(error) if is_undone(&error) && shared.capabilities.atomicity == Atomicity::Local => {
             let fate = fate_of(&error);
             watch.undone(&before);
             roll_back(connection).await;

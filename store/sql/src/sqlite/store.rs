@@ -339,14 +339,8 @@ fn count_pages(connection: &mut rusqlite::Connection, shared: &Arc<Shared>) -> R
 }
 
 fn capabilities() -> Capabilities {
-    Capabilities {
-        name: "sqlite",
-        version: rusqlite::version().to_owned(),
-        durable: true,
-        max_writes: 10_000,
-        // One writer.
-        serializable: true,
-    }
+    // Serializable: there is one writer.
+    Capabilities::local("sqlite", rusqlite::version())
 }
 
 fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {

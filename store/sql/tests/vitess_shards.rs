@@ -1,0 +1,19 @@
+//! The conformance suite on Vitess, in keyspaces of two shards.
+
+mod support;
+
+use rowkeep_engine::conformance::{Lab, Subject};
+use support::servers::Home;
+
+fn start() -> Subject {
+    let (rows, database) = support::servers::store(Home::Shards);
+    Subject::over(rows, database)
+}
+
+fn lab() -> Lab {
+    let (rows, database) = support::servers::store(Home::Shards);
+    Lab::new(rows, database)
+}
+
+rowkeep_engine::api_conformance!(crate::start, ignore = "needs Vitess, which takes minutes to build");
+rowkeep_engine::engine_conformance!(crate::lab, ignore = "needs Vitess, which takes minutes to build");
