@@ -4,6 +4,7 @@
 //! runtime of the store's own: reads are handed to lanes that send many at once ([`lanes`]), each transaction has a
 //! connection for itself ([`writes`]) and goes on to its end whether or not its caller still waits.
 
+mod adding;
 mod aside;
 mod catalogue;
 mod checks;
@@ -12,6 +13,7 @@ mod discovery;
 mod errors;
 mod gateway;
 mod groups;
+mod held;
 mod import;
 mod lanes;
 mod load;
@@ -26,6 +28,7 @@ mod servers;
 mod session;
 mod steps;
 mod store;
+mod train;
 mod tx;
 mod values;
 mod watch;
