@@ -58,7 +58,12 @@ fn numbers(events: &[Event]) -> Vec<i64> {
 }
 
 /// Reads whole transactions up to the number, or as far as it goes. What they had is added, and where to go on.
-async fn follow(reader: &mut Reader, last: i64, seen: &mut Vec<i64>, position: &mut Option<Position>) -> Result<(), Error> {
+async fn follow(
+    reader: &mut Reader,
+    last: i64,
+    seen: &mut Vec<i64>,
+    position: &mut Option<Position>,
+) -> Result<(), Error> {
     let mut transaction = Vec::new();
     while seen.last() != Some(&last) {
         let item = reader.next().await?;
@@ -330,7 +335,9 @@ async fn what_the_server_does_not_log_is_said_before_anything_is_read(product: P
     let address = reader_address(&server);
     let error = Reader::open(&address, Start::Now, &fast()).await.unwrap_err();
     let Error::Configuration(wrong) = &error else { panic!("{error}") };
-    for (problem, setting) in wrong.iter().zip(["binlog_format=ROW", "binlog_row_image=FULL", "binlog_row_metadata=FULL"]) {
+    for (problem, setting) in
+        wrong.iter().zip(["binlog_format=ROW", "binlog_row_image=FULL", "binlog_row_metadata=FULL"])
+    {
         assert!(problem.contains(setting), "{problem}");
     }
     assert_eq!(wrong.len(), 3, "{error}");

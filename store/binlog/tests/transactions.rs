@@ -70,7 +70,9 @@ async fn rows_come_with_what_they_were_and_what_they_are(product: Product) {
 async fn transactions_are_in_the_order_of_commits_and_whole(product: Product) {
     let mut scene = Scene::new(server(product)).await;
     scene.run(&["CREATE TABLE t (id INT PRIMARY KEY)", "CREATE TABLE u (id INT PRIMARY KEY)"]).await;
-    scene.run(&["BEGIN", "INSERT INTO t VALUES (1)", "INSERT INTO u VALUES (1)", "INSERT INTO t VALUES (2)", "COMMIT"]).await;
+    scene
+        .run(&["BEGIN", "INSERT INTO t VALUES (1)", "INSERT INTO u VALUES (1)", "INSERT INTO t VALUES (2)", "COMMIT"])
+        .await;
     let events = scene.events().await;
     let begins = events.iter().rposition(|event| matches!(event, Event::Begin(_))).unwrap();
     let row = |table: &str, id| Event::Insert(format!("{}.{table}", scene.database), vec![int(id)]);
@@ -80,7 +82,16 @@ async fn transactions_are_in_the_order_of_commits_and_whole(product: Product) {
 async fn what_is_rolled_back_is_not_there(product: Product) {
     let mut scene = Scene::new(server(product)).await;
     scene.run(&["CREATE TABLE t (id INT PRIMARY KEY)", "BEGIN", "INSERT INTO t VALUES (1)", "ROLLBACK"]).await;
-    scene.run(&["BEGIN", "INSERT INTO t VALUES (2)", "SAVEPOINT s", "INSERT INTO t VALUES (3)", "ROLLBACK TO s", "COMMIT"]).await;
+    scene
+        .run(&[
+            "BEGIN",
+            "INSERT INTO t VALUES (2)",
+            "SAVEPOINT s",
+            "INSERT INTO t VALUES (3)",
+            "ROLLBACK TO s",
+            "COMMIT",
+        ])
+        .await;
     let events = scene.events().await;
     let rows = events.iter().filter(|event| matches!(event, Event::Insert(..))).collect::<Vec<_>>();
     assert_eq!(rows, [&Event::Insert(format!("{}.t", scene.database), vec![int(2)])]);
@@ -139,7 +150,9 @@ async fn xa_transactions_are_decided_after_their_rows(product: Product) {
     for (name, decision) in [("a','b',7", "COMMIT"), ("c'", "ROLLBACK"), ("d'", "COMMIT")] {
         let one_phase = name == "d'";
         let id = i32::from(name.as_bytes()[0]);
-        scene.run(&[&format!("XA START '{name}"), &format!("INSERT INTO t VALUES ({id})"), &format!("XA END '{name}")]).await;
+        scene
+            .run(&[&format!("XA START '{name}"), &format!("INSERT INTO t VALUES ({id})"), &format!("XA END '{name}")])
+            .await;
         if one_phase {
             scene.run(&[&format!("XA COMMIT '{name} ONE PHASE")]).await;
         } else {
@@ -200,7 +213,9 @@ async fn a_savepoint_that_is_gone_back_to_undoes_its_rows(product: Product) {
 async fn what_a_table_without_transactions_got_stays(product: Product) {
     let mut scene = Scene::new(common::anonymous(product)).await;
     scene.run(&["CREATE TABLE t (id INT) ENGINE=InnoDB", "CREATE TABLE m (id INT) ENGINE=MyISAM"]).await;
-    scene.run(&["INSERT INTO m VALUES (7)", "BEGIN", "INSERT INTO t VALUES (1)", "INSERT INTO m VALUES (8)", "ROLLBACK"]).await;
+    scene
+        .run(&["INSERT INTO m VALUES (7)", "BEGIN", "INSERT INTO t VALUES (1)", "INSERT INTO m VALUES (8)", "ROLLBACK"])
+        .await;
     let events = scene.events().await;
     let rows = |table: &str| {
         let of = events.iter().filter(|event| matches!(event, Event::Insert(name, _) if name.ends_with(table)));
@@ -221,7 +236,9 @@ async fn data_that_is_logged_as_statements_is_said_to_be(product: Product) {
         scene.database
     ));
     let events = scene.events().await;
-    let [.., Event::Begin(_), Event::Statement(_, text), Event::Committed] = events.as_slice() else { panic!("{events:?}") };
+    let [.., Event::Begin(_), Event::Statement(_, text), Event::Committed] = events.as_slice() else {
+        panic!("{events:?}")
+    };
     assert_eq!(text, "INSERT INTO t VALUES (@v), (RAND() * 0 + 6)");
 }
 
@@ -331,6 +348,8 @@ async fn texts_of_statements_come_before_their_rows(product: Product) {
     let long = format!("/*{}*/", "x".repeat(400));
     scene.server.admin(&format!("USE {}; {logs}INSERT {long} INTO t VALUES (1)", scene.database));
     let events = scene.events().await;
-    let [.., Event::Annotation(text), Event::Insert(..), Event::Committed] = events.as_slice() else { panic!("{events:?}") };
+    let [.., Event::Annotation(text), Event::Insert(..), Event::Committed] = events.as_slice() else {
+        panic!("{events:?}")
+    };
     assert!(text.starts_with("INSERT ") && text.ends_with("INTO t VALUES (1)"), "{text}");
 }

@@ -165,6 +165,10 @@ impl From<Error> for WriteError {
 }
 
 /// One transaction, in the hands of a [`Program`]. Rows read are locked for it; expired and soft-deleted rows are seen.
+///
+/// Storage may answer a write before it is made, and remember before it does. If that fails then, it undoes what the program
+/// wrote and runs the program again, and this time answers each write as it was made. What the program answered the first
+/// time, be it an error, counts only if all such writes were made.
 pub trait Tx: Send {
     /// One row by primary key.
     fn get<'a>(&'a mut self, entity: EntityId, key: &'a Key) -> Reply<'a, Result<Option<Stored>, Error>>;

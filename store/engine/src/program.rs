@@ -19,6 +19,8 @@ pub struct Program {
     pub(crate) validate_only: bool,
     pub(crate) isolation: Isolation,
     pub(crate) deadline: Option<Instant>,
+    /// Of an earlier run.
+    pub(crate) version: Option<u64>,
 }
 
 /// What a commit is remembered by.
@@ -88,7 +90,7 @@ impl Program {
         {
             return request.replay(&remembered);
         }
-        let version = self.shared.next_version(now);
+        let version = self.take_version(now);
         let mut commit = Commit::new(&self.shared, tx, now, version);
         let mut results = Vec::with_capacity(self.writes.len());
         for write in &mut self.writes {
@@ -104,6 +106,16 @@ impl Program {
             tx.remember(&request.id, &remembered).await?;
         }
         Ok(Outcome { results, replayed: false, keep: !self.validate_only, position: None })
+    }
+}
+
+impl Program {
+    /// The version of this run. That of an earlier one, which was undone, is still this program's own; it is of use as long as
+    /// the clock has not passed it.
+    fn take_version(&mut self, now: i64) -> u64 {
+        let now_at_least = u64::try_from(now).unwrap_or(0);
+        let version = self.version.filter(|version| *version >= now_at_least);
+        *self.version.insert(version.unwrap_or_else(|| self.shared.next_version(now)))
     }
 }
 

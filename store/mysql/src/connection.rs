@@ -114,12 +114,17 @@ impl Connection {
         Ok(rows)
     }
 
+    /// A statement for this text, if it is prepared.
+    pub fn prepared(&mut self, sql: &str) -> Option<Statement> {
+        self.statements.find(sql)
+    }
+
     /// A statement for this text, prepared now if it is not yet. Nothing may be awaited meanwhile.
     ///
     /// # Errors
     /// [`Error`].
     pub async fn prepare(&mut self, sql: &str) -> Result<Statement, Error> {
-        if let Some(statement) = self.statements.find(sql) {
+        if let Some(statement) = self.prepared(sql) {
             return Ok(statement);
         }
         if self.busy || !self.awaited.is_empty() {

@@ -86,6 +86,14 @@ impl Dialect {
             Self::MySql | Self::MariaDb | Self::Vitess => " FOR UPDATE",
         }
     }
+
+    /// The same, shared with others who only want the rows to stay as they are.
+    pub(crate) const fn in_share_mode(self) -> &'static str {
+        match self {
+            Self::Sqlite => "",
+            Self::MySql | Self::MariaDb | Self::Vitess => " LOCK IN SHARE MODE",
+        }
+    }
 }
 
 /// Names in a list: `"a", "b"`.

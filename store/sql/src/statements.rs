@@ -50,6 +50,8 @@ pub(crate) struct EntitySql {
     pub(crate) select_stored: String,
     pub(crate) stored: Vec<Selected>,
     pub(crate) get_stored: String,
+    /// The same for a row that is not going to be written.
+    pub(crate) get_shared: String,
     /// The stored columns that statements set: all but those the database computes.
     pub(crate) written: Vec<Selected>,
     /// Parameters: [`Self::written`], the version if there is one, the time of deletion if it is hidden.
@@ -103,6 +105,7 @@ impl EntitySql {
             get: read(&key_condition),
             lookups: entity.indexes.iter().map(lookup).collect(),
             get_stored: format!("{select_stored} WHERE {key_condition}{}", dialect.for_update()),
+            get_shared: format!("{select_stored} WHERE {key_condition}{}", dialect.in_share_mode()),
             insert: texts.insert(&written),
             upsert: texts.upsert(&written),
             delete: format!("DELETE FROM {table} WHERE {key_condition}"),

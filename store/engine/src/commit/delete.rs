@@ -2,7 +2,7 @@
 
 use kit_core::Error;
 use rowkeep_record::{ColumnSet, Key};
-use rowkeep_schema::EntityId;
+use rowkeep_schema::{Entity, EntityId};
 
 use super::{Commit, Seen, is_expired};
 use crate::prepare::PreparedPrecondition;
@@ -17,8 +17,7 @@ impl Commit<'_> {
         allow_missing: bool,
     ) -> Result<WriteResult, Error> {
         let entity = self.entity(id);
-        let is_plain = entity.soft_delete.is_none() && entity.expire.is_none() && entity.referenced_by.is_empty();
-        if is_plain && asked.is_empty() {
+        if deletes_unseen(entity, asked) {
             self.verified.clear();
             let existed = self.tx.delete(id, key).await?;
             return if existed || allow_missing { Ok(gone(key)) } else { Err(self.shared.not_found(id, key)) };
@@ -76,6 +75,12 @@ impl Commit<'_> {
             seen => Err(self.absent(id, key, &seen)),
         }
     }
+}
+
+/// Whether a row is removed whatever it holds, and need not be read.
+pub(crate) fn deletes_unseen(entity: &Entity, asked: &PreparedPrecondition) -> bool {
+    let is_plain = entity.soft_delete.is_none() && entity.expire.is_none() && entity.referenced_by.is_empty();
+    is_plain && asked.is_empty()
 }
 
 fn gone(key: &Key) -> WriteResult {

@@ -9,6 +9,7 @@ pub(crate) mod replay;
 mod transform;
 mod update;
 
+pub(crate) use delete::deletes_unseen;
 use kit_core::Error;
 use rowkeep_record::{Key, Record, Value};
 use rowkeep_schema::{ColumnId, Entity, EntityId};

@@ -98,6 +98,7 @@ pub(crate) fn program(shared: &Arc<Shared>, request: CommitRequest) -> Result<Pr
         validate_only: request.validate_only,
         isolation: request.isolation,
         deadline: request.deadline,
+        version: None,
     })
 }
 
@@ -108,7 +109,7 @@ pub(crate) fn expiry(shared: &Arc<Shared>, entity: EntityId, key: Key) -> Progra
     let writes = vec![PreparedWrite { entity, path, precondition, operation }];
     let shared = Arc::clone(shared);
     let isolation = Isolation::ReadCommitted;
-    Program { shared, writes, request: None, validate_only: false, isolation, deadline: None }
+    Program { shared, writes, request: None, validate_only: false, isolation, deadline: None, version: None }
 }
 
 /// A UUID or any other short visible text.

@@ -119,9 +119,11 @@ pub(super) fn counts_no_further(error: &DriverError, column: &str) -> bool {
 pub(super) fn classify(error: DriverError) -> Error {
     let answer = match &error {
         DriverError::Server(server) => return of_server(server.clone()),
-        DriverError::Io(_) | DriverError::ConnectTimeout(_) | DriverError::Abandoned | DriverError::Tls(_) => {
-            unreachable("the database cannot be reached")
-        }
+        DriverError::Io(_)
+        | DriverError::ConnectTimeout(_)
+        | DriverError::Silent(_)
+        | DriverError::Abandoned
+        | DriverError::Tls(_) => unreachable("the database cannot be reached"),
         DriverError::Authentication(_) => unreachable("the database does not let rowkeep in"),
         DriverError::Protocol(_) => return Error::internal(error),
     };

@@ -12,18 +12,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use kit_core::{Error, Reply};
-use rowkeep_engine::{Isolation, Outcome, Program};
+use rowkeep_engine::{Outcome, Program};
 use rowkeep_schema::EntityId;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use super::adding;
 use super::errors::{Fate, classify, is_undone};
 use super::servers::no_primary;
 use super::session::patiently;
 use super::store::Shared;
-use super::tx::MySqlTx;
+use super::tx::Ended;
 use super::watch::{Before, Watch, late};
-use super::writes::{place, reserve, roll_back, transact, unknown};
+use super::writes::{clean_up, place, reserve, roll_back, transact, unknown};
 
 /// Groups of a table that run at the same time: while one is flushed, others are filled.
 const AT_ONCE: usize = 3;
@@ -91,15 +92,15 @@ async fn work(shared: Arc<Shared>, entity: EntityId) {
     while let Some(mut members) = shared.groups.next(entity) {
         // A caller who went away before anything was done wants nothing done.
         members.retain(|member| !member.answer.is_closed());
-        let group = tokio::spawn(run(Arc::clone(&shared), members)).await;
+        let group = tokio::spawn(run(Arc::clone(&shared), entity, members)).await;
         if let Err(error) = group {
             tracing::error!(%error, "a group of writes panicked");
         }
     }
 }
 
-async fn run(shared: Arc<Shared>, mut members: Vec<Member>) {
-    match together(&shared, &mut members).await {
+async fn run(shared: Arc<Shared>, entity: EntityId, mut members: Vec<Member>) {
+    match together(&shared, entity, &mut members).await {
         Ok(results) => {
             for (member, result) in members.into_iter().zip(results) {
                 match result {
@@ -123,32 +124,28 @@ fn alone(shared: &Arc<Shared>, Member { program, answer, watch }: Member) {
 
 /// What each program answers, once what they wrote is durable; `None` if it has to be run again. An error means that
 /// nothing was written.
-async fn together(shared: &Arc<Shared>, members: &mut [Member]) -> Result<Vec<Option<Result<Outcome, Error>>>, Error> {
+async fn together(
+    shared: &Arc<Shared>,
+    entity: EntityId,
+    members: &mut [Member],
+) -> Result<Vec<Option<Result<Outcome, Error>>>, Error> {
     let server = shared.servers.writer()?;
     let deadline = members.iter().filter_map(|member| member.watch.deadline()).min();
     let mut held = server.pool.take(false, deadline).await?;
-    let connection = held.connection();
-    let mut tx = MySqlTx::new(shared, connection, Isolation::ReadCommitted, deadline);
-    let mut results = Vec::with_capacity(members.len());
-    for member in members.iter_mut() {
-        let result = member.program.run(&mut tx).await;
-        if let Some(fate) = tx.fate {
+    let programs = members.iter_mut().map(|member| &mut member.program).collect();
+    let (mut results, ended) = adding::add(shared, held.connection(), entity, programs, deadline).await;
+    let Ended { begun, version, fate, silent, error, .. } = ended;
+    if let Some(error) = error {
+        if let Some(fate) = fate {
             shared.count(fate);
-            if fate != Fate::Lost {
-                roll_back(connection).await;
-            } else {
-                if deadline.is_none_or(|deadline| Instant::now() < deadline) {
-                    shared.servers.doubt(server);
-                }
-                if tx.silent {
-                    held.abandon();
-                }
-            }
-            return Err(result.err().unwrap_or_else(|| Error::internal("a failure without an error")));
         }
-        results.push(result);
+        if fate == Some(Fate::Lost) && deadline.is_none_or(|deadline| Instant::now() < deadline) {
+            shared.servers.doubt(server);
+        }
+        clean_up(held, begun, fate, silent).await;
+        return Err(error);
     }
-    let (begun, version) = (tx.has_begun(), tx.version);
+    let connection = held.connection();
     if !begun {
         return Ok(results.into_iter().map(Some).collect());
     }

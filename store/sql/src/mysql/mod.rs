@@ -4,6 +4,7 @@
 //! runtime of the store's own: reads are handed to lanes that send many at once ([`lanes`]), each transaction has a
 //! connection for itself ([`writes`]) and goes on to its end whether or not its caller still waits.
 
+mod adding;
 mod aside;
 mod capable;
 mod catalogue;
@@ -13,6 +14,7 @@ mod discovery;
 mod errors;
 mod gateway;
 mod groups;
+mod held;
 mod import;
 mod lanes;
 mod load;
@@ -28,6 +30,7 @@ mod session;
 mod shards;
 mod steps;
 mod store;
+mod train;
 mod tx;
 mod values;
 mod watch;

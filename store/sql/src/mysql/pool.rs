@@ -45,7 +45,7 @@ impl Pool {
         let idle = if fresh { None } else { self.list().pop() };
         let connection = match idle {
             Some(connection) => connection,
-            None => self.connector.open_to_write().await?,
+            None => self.connector.open_for_transactions().await?,
         };
         Ok(Held { connection: Some(connection), pool: self, permit: Some(permit), once: false })
     }

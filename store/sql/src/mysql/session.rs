@@ -114,6 +114,16 @@ impl Connector {
         Ok(connection)
     }
 
+    /// The same, with a transaction always open: after one that the server has ended, no statement that is on its way is
+    /// committed by itself. A gateway is told when one begins.
+    pub(super) async fn open_for_transactions(&self) -> Result<Connection, Error> {
+        let mut connection = self.open_to_write().await?;
+        if !self.dialect.is_gateway() {
+            connection.command("SET autocommit = 0").await.map_err(classify)?;
+        }
+        Ok(connection)
+    }
+
     /// Ends a connection that nobody waits for any more, and what the server does for it.
     pub(super) async fn kill(&self, number: u32) {
         // A gateway's numbers are its own: where several stand behind one address, another's connection would be ended.

@@ -8,18 +8,19 @@ use kit_core::{Code, Error, Reply};
 use rowkeep_engine::{
     Atomicity, Capabilities, LoadBatch, LoadOutcome, Outcome, Position, Program, Remembered, Rows, Scan, Session, View,
 };
-use rowkeep_mysql::{Error as DriverError, Param};
+use rowkeep_mysql::{Connection, Error as DriverError, Param};
 use rowkeep_record::{Codecs, Key, Record};
 use rowkeep_schema::{ColumnId, Entity, EntityId, Schema};
 
 use super::database::{Background, Database};
-use super::errors::{Fate, counts_no_further};
+use super::errors::{Fate, classify, counts_no_further};
 use super::groups::{self, Groups};
 use super::reads::{Found, Read};
 use super::servers::{Kind, Server, ServerStatus, Servers, ask};
 use super::session::patiently;
 use super::shards::Shards;
 use super::watch::Watch;
+use super::writes::roll_back;
 use super::{load, meta, reads, writes};
 use crate::dialect::Dialect;
 use crate::statements::EntitySql;
@@ -58,6 +59,7 @@ pub struct MySqlStore {
 
 /// What reads and transactions share.
 pub(super) struct Shared {
+    pub(super) dialect: Dialect,
     pub(super) schema: Arc<Schema>,
     pub(super) codecs: Arc<Codecs>,
     entities: Vec<EntityParts>,
@@ -119,17 +121,27 @@ impl Shared {
 
     async fn sweep(&self, now: i64) -> Result<u64, Error> {
         let mut held = self.servers.writer()?.pool.take(false, None).await?;
+        let swept = self.sweep_on(held.connection(), now).await;
+        if swept.is_err() {
+            roll_back(held.connection()).await;
+        }
+        swept
+    }
+
+    async fn sweep_on(&self, connection: &mut Connection, now: i64) -> Result<u64, Error> {
         let mut removed = 0;
         for (entity, sql) in &self.sweeps {
             if let Some(shards) = self.shards().filter(|shards| shards.takes_values(*entity)) {
-                removed += shards.sweep(self, held.connection(), *entity, now).await?;
+                removed += shards.sweep(self, connection, *entity, now).await?;
                 continue;
             }
             let now = super::values::param(rowkeep_record::ValueRef::Int(now), rowkeep_schema::Storage::Timestamp);
-            removed += patiently(meta::run(held.connection(), sql, &[now, Param::Int(SWEPT)])).await?;
+            removed += patiently(meta::run(connection, sql, &[now, Param::Int(SWEPT)])).await?;
+            patiently(connection.command("COMMIT")).await.map_err(classify)?;
         }
         let forget = [Param::Int(now), Param::Int(SWEPT)];
-        removed += patiently(meta::run(held.connection(), meta::FORGET, &forget)).await?;
+        removed += patiently(meta::run(connection, meta::FORGET, &forget)).await?;
+        patiently(connection.command("COMMIT")).await.map_err(classify)?;
         Ok(removed)
     }
 }
@@ -149,6 +161,7 @@ impl MySqlStore {
             counted: crate::ddl::counted(entity),
         };
         let shared = Arc::new(Shared {
+            dialect: connector.dialect,
             entities: schema.entities.iter().map(entity).collect(),
             sweeps: schema.entities.iter().filter_map(|entity| sweep_statement(connector.dialect, entity)).collect(),
             shards: (connector.capabilities.atomicity == Atomicity::TwoPhase).then(|| Shards::new(&schema)),

@@ -1,57 +1,84 @@
 //! A transaction as programs see it.
+//!
+//! What a program is going to ask for is read in one go. Its writes are answered before they are made, and sent together
+//! when an answer is needed or the program has ended, unless it [runs in order](MySqlTx::defers).
 
 use std::time::Instant;
 
 use kit_core::{Error, Reply};
-use rowkeep_engine::{Isolation, Remembered, Stored, Tx, WriteError};
+use rowkeep_engine::{Isolation, Needs, Remembered, Stored, Tx, WriteError};
 use rowkeep_mysql::{Connection, Done, Param, Row};
 use rowkeep_record::{Key, Value};
 use rowkeep_schema::{ColumnId, Entity, EntityId, Storage};
 
-use super::errors::{Failed, Fate, fate, violated};
+use super::errors::{Failed, Fate, violated};
+use super::held::HeldRows;
 use super::meta;
-use super::session::{is_silent, patiently_until};
 use super::store::Shared;
+use super::train::{Sent, Train};
 use super::values::{number, param, read_owned};
 use crate::statements::{Deleted, EntitySql};
+
+/// Rows that are read together.
+const TOGETHER: usize = 64;
 
 /// One program's transaction. It begins with the first statement.
 pub(super) struct MySqlTx<'a> {
     shared: &'a Shared,
-    connection: &'a mut Connection,
+    train: Train<'a>,
     isolation: Isolation,
+    /// Where every statement would be a transaction of its own.
+    is_gateway: bool,
     begun: bool,
+    /// Writes may be answered before they are made.
+    pub(super) defers: bool,
+    held: HeldRows,
     /// The highest version written.
-    pub(super) version: u64,
-    /// The worst that happened: a program's error does not tell.
-    pub(super) fate: Option<Fate>,
-    /// The server was given up while it was at work.
-    pub(super) silent: bool,
-    deadline: Option<Instant>,
+    version: u64,
     /// When what was recalled, and is to be remembered anew, could be forgotten.
     recalled: Option<i64>,
 }
 
+/// What became of a transaction when its program had ended.
+pub(super) struct Ended {
+    /// There is something to commit or to roll back.
+    pub(super) begun: bool,
+    pub(super) version: u64,
+    /// The worst that happened: a program's error does not tell.
+    pub(super) fate: Option<Fate>,
+    /// A write failed that was said to be made: what the program answered is void.
+    pub(super) is_false: bool,
+    /// The server was given up while it was at work.
+    pub(super) silent: bool,
+    /// What the last writes failed with.
+    pub(super) error: Option<Error>,
+}
+
 impl<'a> MySqlTx<'a> {
-    /// No statement is waited for past the deadline.
+    /// For a program that asks for these rows. No statement is waited for past the deadline.
     pub(super) fn new(
         shared: &'a Shared,
         connection: &'a mut Connection,
         isolation: Isolation,
+        needs: Needs,
         deadline: Option<Instant>,
     ) -> Self {
-        let (begun, silent) = (false, false);
-        Self { shared, connection, isolation, begun, version: 0, fate: None, silent, deadline, recalled: None }
+        let is_gateway = shared.dialect.is_gateway();
+        let (train, held) = (Train::new(connection, deadline), HeldRows::expecting(needs));
+        Self { shared, train, isolation, is_gateway, begun: false, defers: false, held, version: 0, recalled: None }
     }
 
     /// One that was begun already, for whoever waits as long as it takes.
     pub(super) fn begun(shared: &'a Shared, connection: &'a mut Connection) -> Self {
-        Self { begun: true, ..Self::new(shared, connection, Isolation::ReadCommitted, None) }
+        Self { begun: true, ..Self::new(shared, connection, Isolation::ReadCommitted, Needs::default(), None) }
     }
 
-    /// Whether there is anything to commit or to roll back.
-    pub(super) fn has_begun(&self) -> bool {
-        self.begun
+    /// Makes what is not made yet.
+    pub(super) async fn end(mut self) -> Ended {
+        let is_over = self.train.fate.is_some() || self.train.is_false || self.train.silent;
+        let error = if is_over { None } else { self.train.settle().await.err().map(Error::from) };
+        let Self { train: Train { fate, is_false, silent, .. }, begun, version, .. } = self;
+        Ended { begun, version, fate, is_false, silent, error }
     }
 
     pub(super) fn shared(&self) -> &'a Shared {
@@ -69,73 +96,98 @@ impl<'a> MySqlTx<'a> {
         params: &[Param<'_>],
         row: impl FnMut(&mut Row<'_>) -> Result<(), Failed> + Send,
     ) -> Result<Done, Failed> {
-        self.execute_after(self.beginning(), sql, params, row).await
+        let statement = self.train.statement(sql).await?;
+        self.begin();
+        self.train.ask(statement, params, row).await
     }
 
-    /// What has to be said before the next statement for it to be in the transaction.
+    /// Says what has to be said before the first statement for it to be in the transaction.
     ///
     /// Everything a program reads it locks, at either level. What it does not know of does so at `SERIALIZABLE` only: what
     /// triggers read, which a database that was there already may have.
-    fn beginning(&self) -> &'static [&'static str] {
-        match self.isolation {
-            _ if self.begun => &[],
-            Isolation::ReadCommitted => &["START TRANSACTION"],
-            Isolation::Serializable => &["SET TRANSACTION ISOLATION LEVEL SERIALIZABLE", "START TRANSACTION"],
+    fn begin(&mut self) {
+        if std::mem::replace(&mut self.begun, true) {
+            return;
+        }
+        if self.isolation == Isolation::Serializable {
+            self.train.command("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE");
+        }
+        if self.is_gateway {
+            self.train.command("START TRANSACTION");
         }
     }
 
-    async fn execute_after(
-        &mut self,
-        commands: &[&str],
-        sql: &str,
-        params: &[Param<'_>],
-        row: impl FnMut(&mut Row<'_>) -> Result<(), Failed> + Send,
-    ) -> Result<Done, Failed> {
-        let deadline = self.deadline;
-        let done = patiently_until(deadline, self.try_execute(commands, sql, params, row)).await;
-        if let Err(Failed::Driver(error)) = &done {
-            self.silent = is_silent(error);
-        }
-        self.heed(&done);
-        done
+    /// What came of a step on a connection of its own decides what becomes of the transaction, too.
+    pub(super) fn heed_other<T>(&mut self, done: &Result<T, Failed>) {
+        self.train.heed_other(done);
     }
 
-    /// What came of a step decides what becomes of the transaction.
-    fn heed<T>(&mut self, done: &Result<T, Failed>) {
-        if let Err(Failed::Driver(error)) = done {
-            let fate = fate(error);
-            if fate != Fate::Refused {
-                self.fate = Some(fate);
+    /// Makes a write, now or later.
+    async fn write(&mut self, sql: &str, params: &[Param<'_>], what: Sent, defers: bool) -> Result<(), Failed> {
+        if !defers {
+            let answer = self.execute(sql, params, |_| Ok(())).await;
+            return self.train.check(what, answer);
+        }
+        let statement = self.train.statement(sql).await?;
+        self.begin();
+        self.train.defer(statement, params, what).await
+    }
+
+    /// Forgets what a write may change. Whether the write can be made later: what those to tables of others change, by
+    /// triggers, may be read next, and not all of it may be undone.
+    fn before_write(&mut self, id: EntityId, key: Option<&Key>) -> bool {
+        let is_ours = self.shared.sql(id).versioned;
+        match is_ours {
+            true => self.held.forget(id, key),
+            false => self.held.clear(),
+        }
+        is_ours && self.defers
+    }
+
+    /// A row by key: read before, or now, with all others that are needed.
+    pub(super) async fn row(&mut self, entity: EntityId, key: &Key) -> Result<Option<Stored>, Error> {
+        let id = (entity, key.clone());
+        if let Some(row) = self.held.get(&id) {
+            return Ok(row.clone());
+        }
+        if let Some(needs) = self.held.needs_with(&id) {
+            self.hold(needs).await?;
+            if let Some(row) = self.held.get(&id) {
+                return Ok(row.clone());
             }
         }
+        let (sql, definition) = self.entity(entity);
+        let params: Vec<Param<'_>> = key_params(definition, key).collect();
+        self.rows(entity, &sql.get_stored, &params).await.map(|mut rows| rows.pop())
     }
 
-    /// The same of a step on a connection of its own. This one is still there, with a transaction to roll back.
-    pub(super) fn heed_other<T>(&mut self, done: &Result<T, Failed>) {
-        self.heed(done);
-        if self.fate == Some(Fate::Lost) {
-            self.fate = Some(Fate::Moved);
+    /// Reads rows, in the order of their keys, and keeps them.
+    async fn hold(&mut self, needs: Needs) -> Result<(), Failed> {
+        let shared = self.shared;
+        let needs: Vec<_> = needs.into_iter().filter(|((entity, _), _)| shared.sql(*entity).versioned).collect();
+        for together in needs.chunks(TOGETHER) {
+            let mut statements = Vec::with_capacity(together.len());
+            for ((entity, _), writes) in together {
+                let sql = shared.sql(*entity);
+                statements.push(self.train.statement(if *writes { &sql.get_stored } else { &sql.get_shared }).await?);
+            }
+            self.begin();
+            for (((entity, key), _), statement) in together.iter().zip(statements) {
+                let params: Vec<Param<'_>> = key_params(shared.schema.entity(*entity), key).collect();
+                self.train.send(statement, &params)?;
+            }
+            self.train.settle().await?;
+            for (id, _) in together {
+                let mut row = None;
+                let read = |columns: &mut Row<'_>| {
+                    row = Some(stored(shared, id.0, columns)?);
+                    Ok(())
+                };
+                self.train.receive(read).await?;
+                self.held.keep(id.clone(), row);
+            }
         }
-    }
-
-    async fn try_execute(
-        &mut self,
-        commands: &[&str],
-        sql: &str,
-        params: &[Param<'_>],
-        row: impl FnMut(&mut Row<'_>) -> Result<(), Failed> + Send,
-    ) -> Result<Done, Failed> {
-        let statement = self.connection.prepare(sql).await?;
-        for command in commands {
-            self.connection.send_command(command);
-        }
-        self.connection.send_execute(statement, params)?;
-        self.connection.flush().await?;
-        for _ in commands {
-            self.begun = true;
-            self.connection.receive(|_| Ok::<(), Failed>(())).await?;
-        }
-        self.connection.receive(row).await
+        Ok(())
     }
 
     pub(super) async fn rows(&mut self, id: EntityId, sql: &str, params: &[Param<'_>]) -> Result<Vec<Stored>, Error> {
@@ -168,10 +220,17 @@ impl<'a> MySqlTx<'a> {
         self.version = self.version.max(row.version);
         let (sql, entity) = self.entity(id);
         let params = row_params(sql, entity, row)?;
-        let done = self.execute(&sql.insert, &params, |_| Ok(())).await;
         let counted = self.shared.counted(id).filter(|column| row.values[column.index()].is_null());
-        let done = done.map_err(|failed| self.write_error(id, failed, counted.is_some()))?;
-        Ok(counted.and_then(|_| i64::try_from(done.last_insert_id).ok()))
+        if counted.is_none() {
+            let key = entity.primary_key.iter().map(|column| row.values[column.index()].clone()).collect();
+            let defers = self.before_write(id, Some(&key));
+            let done = self.write(&sql.insert, &params, Sent::Insert, defers).await;
+            return done.map(|()| None).map_err(|failed| self.shared.write_error(id, failed, false));
+        }
+        self.before_write(id, None);
+        let done = self.execute(&sql.insert, &params, |_| Ok(())).await;
+        let done = done.map_err(|failed| self.shared.write_error(id, failed, true))?;
+        Ok(i64::try_from(done.last_insert_id).ok())
     }
 
     pub(super) async fn change(
@@ -201,49 +260,36 @@ impl<'a> MySqlTx<'a> {
             Deleted::Shown(_) => params.push(deleted_at(row)),
         }
         params.extend(key_params(entity, key));
-        let done = self.execute(&text, &params, |_| Ok(())).await;
-        match done.map_err(|failed| self.write_error(id, failed, false))?.affected {
-            0 => Err(WriteError::Other(Error::internal("an update of a row that does not exist"))),
-            _ => Ok(()),
-        }
+        let defers = self.before_write(id, Some(key));
+        let done = self.write(&text, &params, Sent::Update, defers).await;
+        done.map_err(|failed| self.shared.write_error(id, failed, false))
     }
 
     pub(super) async fn remove(&mut self, id: EntityId, key: &Key) -> Result<bool, Error> {
-        let (sql, entity) = self.entity(id);
-        let params: Vec<Param<'_>> = key_params(entity, key).collect();
+        let (sql, definition) = self.entity(id);
+        let params: Vec<Param<'_>> = key_params(definition, key).collect();
+        self.before_write(id, Some(key));
         let done = self.execute(&sql.delete, &params, |_| Ok(())).await?;
         Ok(done.affected > 0)
-    }
-
-    /// A row, locked.
-    pub(super) async fn locked(&mut self, id: EntityId, key: &Key) -> Result<Option<Stored>, Error> {
-        let (sql, entity) = self.entity(id);
-        let params: Vec<Param<'_>> = key_params(entity, key).collect();
-        self.rows(id, &sql.get_stored, &params).await.map(|mut rows| rows.pop())
-    }
-
-    fn write_error(&self, entity: EntityId, failed: Failed, counting: bool) -> WriteError {
-        let Failed::Driver(error) = failed else { return WriteError::Other(failed.into()) };
-        match violated(&error).map(|name| self.shared.unique(entity, name)) {
-            // A number that the server gave cannot clash, unless it can count no further.
-            Some(None) if counting => WriteError::Other(self.shared.used_up(entity)),
-            Some(index) => WriteError::Duplicate(index),
-            None if counting && self.shared.counts_no_further(entity, &error) => {
-                WriteError::Other(self.shared.used_up(entity))
-            }
-            None => WriteError::Other(Failed::Driver(error).into()),
-        }
     }
 
     async fn remembered(&mut self, request_id: &str) -> Result<Option<Remembered>, Error> {
         let mut found = None;
         // Not locked: a lock on the place of an id that is not there would be in the way of every other new id. Before the
         // transaction begins, since at `SERIALIZABLE` every read in it locks.
-        self.execute_after(&[], meta::RECALL, &[Param::Bytes(request_id.as_bytes())], |row| {
-            found = Some(meta::remembered(row)?);
-            Ok(())
-        })
-        .await?;
+        let statement = self.train.statement(meta::RECALL).await?;
+        self.train.send(statement, &[Param::Bytes(request_id.as_bytes())])?;
+        self.train.settle().await?;
+        self.train
+            .receive(|row| {
+                found = Some(meta::remembered(row)?);
+                Ok(())
+            })
+            .await?;
+        if !self.is_gateway {
+            // What was seen then is no snapshot for what follows.
+            self.train.command("ROLLBACK");
+        }
         self.recalled = found.as_ref().map(|found| found.forget_at);
         Ok(found)
     }
@@ -252,30 +298,35 @@ impl<'a> MySqlTx<'a> {
         let Remembered { fingerprint, outcome, forget_at } = remembered;
         let id = Param::Bytes(request_id.as_bytes());
         let (fingerprint, outcome, until) = (Param::Bytes(fingerprint), Param::Bytes(outcome), Param::Int(*forget_at));
-        let done = match self.recalled {
-            None => self.execute(meta::REMEMBER, &[id, fingerprint, outcome, until], |_| Ok(())).await,
+        let defers = self.defers;
+        match self.recalled {
+            None => self.write(meta::REMEMBER, &[id, fingerprint, outcome, until], Sent::Memory, defers).await?,
             Some(was) => {
                 let params = [fingerprint, outcome, until, id, Param::Int(was)];
-                self.execute(meta::REMEMBER_AGAIN, &params, |_| Ok(())).await
+                self.write(meta::REMEMBER_AGAIN, &params, Sent::Memory, defers).await?;
             }
-        };
-        let is_taken = match &done {
-            Ok(done) => done.affected == 0,
-            Err(Failed::Driver(error)) => violated(error).is_some(),
-            Err(Failed::Other(_)) => false,
-        };
-        if is_taken {
-            // The same request was answered meanwhile; run again, the program finds its answer.
-            self.fate = Some(Fate::Conflict);
-            return Err(Error::internal("a request id was used twice at once"));
         }
-        done.map(drop).map_err(Error::from)
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// Why a write failed. `counting`: the server was to give the row its number.
+    pub(super) fn write_error(&self, entity: EntityId, failed: Failed, counting: bool) -> WriteError {
+        let Failed::Driver(error) = failed else { return WriteError::Other(failed.into()) };
+        match violated(&error).map(|name| self.unique(entity, name)) {
+            // A number that the server gave cannot clash, unless it can count no further.
+            Some(None) if counting => WriteError::Other(self.used_up(entity)),
+            Some(index) => WriteError::Duplicate(index),
+            None if counting && self.counts_no_further(entity, &error) => WriteError::Other(self.used_up(entity)),
+            None => WriteError::Other(Failed::Driver(error).into()),
+        }
     }
 }
 
 impl Tx for MySqlTx<'_> {
     fn get<'a>(&'a mut self, entity: EntityId, key: &'a Key) -> Reply<'a, Result<Option<Stored>, Error>> {
-        Reply::later(self.locked(entity, key))
+        Reply::later(self.row(entity, key))
     }
 
     fn find<'a>(

@@ -10,10 +10,11 @@ use rowkeep_mysql::{Connection, Done, Error as DriverError, Param};
 
 use super::errors::{Fate, classify, fate as fate_of, is_undone};
 use super::meta;
+use super::pool::Held;
 use super::servers::{self, Server, no_primary};
 use super::session::patiently;
 use super::store::Shared;
-use super::tx::MySqlTx;
+use super::tx::{Ended, MySqlTx};
 use super::watch::{Watch, late};
 
 /// Runs of one program that meets others: with jittered pauses between them, about two seconds in all.
@@ -31,19 +32,30 @@ enum Run {
     Answer(Result<Outcome, Error>),
     /// It did not happen. Run again, it may.
     Failed(Error, Fate),
+    /// A write failed that the program was told was made. It did not happen.
+    Void,
     /// Nobody knows whether it happened.
     Unknown(DriverError),
+}
+
+/// How a program is run.
+#[derive(Clone, Copy, Default)]
+struct Way {
+    /// On a new connection.
+    fresh: bool,
+    /// Each write is made before the next.
+    in_order: bool,
 }
 
 /// Runs a program until it has an answer.
 pub(super) async fn transact(shared: Arc<Shared>, mut program: Program, watch: &Watch) -> Result<Outcome, Error> {
     // Set once an earlier run may have happened: no error says then that nothing was written, unless the program itself
     // found that it had not.
-    let (mut in_doubt, mut looked_again, mut fresh, mut attempt) = (false, false, false, 0);
+    let (mut in_doubt, mut looked_again, mut way, mut attempt) = (false, false, Way::default(), 0);
     let give_up = give_up(watch.deadline());
     loop {
         attempt += 1;
-        let (error, fate) = match run(&shared, &mut program, watch, fresh, give_up).await {
+        let (error, fate) = match run(&shared, &mut program, watch, way, give_up).await {
             // It may have been refused for what the earlier run was about to commit; now that one has ended.
             Run::Answer(Err(error)) if in_doubt && !looked_again => {
                 looked_again = true;
@@ -52,6 +64,10 @@ pub(super) async fn transact(shared: Arc<Shared>, mut program: Program, watch: &
             Run::Answer(Err(error)) if in_doubt && !is_verdict(&error) => (error, Fate::Refused),
             Run::Answer(answer) => return answer,
             Run::Failed(error, fate) => (error, fate),
+            Run::Void => {
+                way.in_order = true;
+                continue;
+            }
             // Run again, it finds its own answer, or that there is none.
             Run::Unknown(error) => {
                 in_doubt = true;
@@ -73,7 +89,7 @@ pub(super) async fn transact(shared: Arc<Shared>, mut program: Program, watch: &
             });
         }
         shared.count(fate);
-        fresh = fresh || fate == Fate::Lost;
+        way.fresh |= fate == Fate::Lost;
         let pause = pause(attempt);
         tokio::time::sleep(if fate == Fate::Conflict { pause } else { pause.min(FAILOVER_PAUSE) }).await;
     }
@@ -100,12 +116,12 @@ fn pause(attempt: u32) -> Duration {
     Duration::from_micros(rand::random_range(0..=most * 1000))
 }
 
-async fn run(shared: &Arc<Shared>, program: &mut Program, watch: &Watch, fresh: bool, give_up: Instant) -> Run {
+async fn run(shared: &Arc<Shared>, program: &mut Program, watch: &Watch, way: Way, give_up: Instant) -> Run {
     let server = match shared.servers.await_writer(give_up).await {
         Ok(server) => server,
         Err(error) => return Run::Failed(error, Fate::Moved),
     };
-    let run = run_on(shared, server, program, watch, fresh).await;
+    let run = run_on(shared, server, program, watch, way).await;
     // A statement that was given up because its caller has no time left says nothing of the server.
     let is_late = watch.deadline().is_some_and(|deadline| Instant::now() >= deadline);
     if let Run::Failed(_, Fate::Moved | Fate::Lost) | Run::Unknown(_) = run
@@ -116,30 +132,33 @@ async fn run(shared: &Arc<Shared>, program: &mut Program, watch: &Watch, fresh: 
     run
 }
 
-async fn run_on(shared: &Arc<Shared>, server: &Server, program: &mut Program, watch: &Watch, fresh: bool) -> Run {
-    let mut held = match server.pool.take(fresh, watch.deadline()).await {
+async fn run_on(shared: &Arc<Shared>, server: &Server, program: &mut Program, watch: &Watch, way: Way) -> Run {
+    let mut held = match server.pool.take(way.fresh, watch.deadline()).await {
         Ok(held) => held,
         Err(error) => {
             let fate = fate_of_opening(&error);
             return Run::Failed(error, fate);
         }
     };
+    let is_gateway = server.connector.dialect.is_gateway();
     // A gateway takes the level of the next transaction for that of all that follow.
-    if server.connector.dialect.is_gateway() && program.isolation() == Isolation::Serializable {
+    if is_gateway && program.isolation() == Isolation::Serializable {
         held.only_once();
     }
-    let connection = held.connection();
-    let mut tx = MySqlTx::new(shared, connection, program.isolation(), watch.deadline());
-    let mut result = program.run(&mut tx).await;
-    let (begun, version, fate, silent) = (tx.has_begun(), tx.version, tx.fate, tx.silent);
-    if let Some(fate) = fate {
-        if fate != Fate::Lost {
-            roll_back(connection).await;
-        } else if silent {
-            held.abandon();
-        }
-        return Run::Failed(conflict(result.err(), fate), fate);
+    let mut tx = MySqlTx::new(shared, held.connection(), program.isolation(), program.needs(), watch.deadline());
+    tx.defers = !way.in_order && !is_gateway && program.changes() > 1;
+    let result = program.run(&mut tx).await;
+    let Ended { begun, version, fate, is_false, silent, error } = tx.end().await;
+    let mut result = error.map_or(result, Err);
+    if fate.is_some() || is_false || silent {
+        clean_up(held, begun, fate, silent).await;
+        return match fate {
+            Some(fate) => Run::Failed(conflict(result.err(), fate), fate),
+            None if is_false => Run::Void,
+            None => Run::Answer(result),
+        };
     }
+    let connection = held.connection();
     if !begun || !result.as_ref().is_ok_and(|outcome| outcome.keep) {
         if begun {
             roll_back(connection).await;
@@ -224,6 +243,17 @@ pub(super) async fn place(
         return None;
     }
     seen_place(server, connection).await.ok()
+}
+
+/// Undoes what was begun, if the connection can still be used.
+pub(super) async fn clean_up(mut held: Held<'_>, begun: bool, fate: Option<Fate>, silent: bool) {
+    if silent {
+        held.abandon();
+    } else if fate == Some(Fate::Lost) {
+        held.only_once();
+    } else if begun {
+        roll_back(held.connection()).await;
+    }
 }
 
 /// A connection on which that fails is closed, which comes to the same.

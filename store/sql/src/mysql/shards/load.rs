@@ -41,7 +41,7 @@ impl Shards {
     async fn replace(&self, tx: &mut MySqlTx<'_>, id: EntityId, row: &Stored) -> Result<(), WriteError> {
         let key = self.key_of(id, row);
         let named = key.values().iter().all(|value| !value.is_null());
-        let Some(found) = (if named { tx.locked(id, &key).await? } else { None }) else {
+        let Some(found) = (if named { tx.row(id, &key).await? } else { None }) else {
             return self.insert(tx, id, row).await.map(drop);
         };
         // A load may carry a version from before the row's last change; versions never go back.

@@ -21,7 +21,7 @@ mod taken;
 mod tests;
 
 use kit_core::Error;
-use rowkeep_engine::{Isolation, Stored, WriteError};
+use rowkeep_engine::{Isolation, Needs, Stored, WriteError};
 use rowkeep_mysql::Connection;
 use rowkeep_record::{Key, Value, ValueRef};
 use rowkeep_schema::{ColumnId, Entity, EntityId, Schema, Storage};
@@ -130,7 +130,7 @@ impl Shards {
         if concerned.is_empty() {
             return tx.change(id, key, &settable, row).await;
         }
-        let Some(before) = tx.locked(id, key).await? else {
+        let Some(before) = tx.row(id, key).await? else {
             return tx.change(id, key, &settable, row).await;
         };
         let moves = concerned.into_iter().map(|taken| (taken, taken.value_of(&before), taken.value_of(row)));
@@ -167,7 +167,7 @@ impl Shards {
         if !self.takes_values(id) {
             return tx.remove(id, key).await;
         }
-        let Some(before) = tx.locked(id, key).await? else { return Ok(false) };
+        let Some(before) = tx.row(id, key).await? else { return Ok(false) };
         for taken in &self.taken[id.index()] {
             if let Some(value) = taken.value_of(&before) {
                 taken.release(tx, &value).await?;
@@ -190,8 +190,8 @@ impl Shards {
         let zero = crate::ddl::literal(Dialect::Vitess, &Value::Int(0), Storage::Timestamp);
         let never = if entity.column(expire).nullable { String::new() } else { format!(" AND {name} <> {zero}") };
         let text = format!("{} WHERE {name} <= ?{never} LIMIT {SWEPT} FOR UPDATE", sql.select_stored);
-        let swept =
-            self.sweep_each(MySqlTx::new(shared, connection, Isolation::ReadCommitted, None), id, &text, now).await;
+        let tx = MySqlTx::new(shared, connection, Isolation::ReadCommitted, Needs::default(), None);
+        let swept = self.sweep_each(tx, id, &text, now).await;
         match swept {
             Ok(removed) => patiently(connection.command("COMMIT")).await.map(|_| removed).map_err(classify),
             Err(error) => {
