@@ -78,7 +78,8 @@ impl Workload for Requests {
             { "create": packed("Deed", json!({ "counter": counter, "request": id })) },
             { "update": { "row": row, "updateMask": "", "transforms": add } },
         ]);
-        let isolation = if random.random_bool(0.5) { "SERIALIZABLE" } else { "READ_COMMITTED" };
+        let is_serializable = random.random_bool(0.5) && store.promises().serializable;
+        let isolation = if is_serializable { "SERIALIZABLE" } else { "READ_COMMITTED" };
         let request = json!({ "writes": writes, "requestId": id, "isolation": isolation });
         match random.random_range(0..3) {
             // Two at once, as a client with a short deadline and a proxy that repeats do it.

@@ -9,6 +9,8 @@
 //! | [`set`] | no acknowledged row is lost, none is invented |
 //! | [`idempotency`] | what is repeated under a request id happens once |
 //!
+//! [`shards`] runs those of them that hold over several shards.
+//!
 //! The rules of all: a client has one operation under way; what it writes is written by nobody else; an operation whose
 //! outcome is not known may happen at any later time; one that is said not to have happened must leave no trace. A run in
 //! which too little succeeds says nothing, and fails. Each checker has a test that shows it histories that are wrong.
@@ -21,6 +23,7 @@ mod bank;
 mod idempotency;
 mod register;
 mod set;
+mod shards;
 mod stage;
 
 use std::time::Duration;

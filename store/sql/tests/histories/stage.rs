@@ -121,17 +121,22 @@ pub(crate) fn run_embedded(workloads: &[&dyn Workload], time: Duration) {
 const LEAST: u64 = 20;
 
 /// Operations that have succeeded, of each workload.
-type Done<'a> = &'a dyn Fn() -> Vec<u64>;
+pub(crate) type Done<'a> = &'a dyn Fn() -> Vec<u64>;
 
 /// Waits until clients of every workload are answered, again and again.
-fn flow(when: &str, done: Done<'_>) {
+pub(crate) fn flow(when: &str, done: Done<'_>) {
     let before = done();
     let flows = || done().iter().zip(&before).all(|(now, before)| *now >= before + LEAST);
     testkit::wait_until(&format!("operations to succeed {when}"), flows);
 }
 
 /// Lets clients work until the disturbance is over.
-fn play(name: &str, store: &Subject, workloads: &[&dyn Workload], disturb: impl FnOnce(Done<'_>, &mut StdRng)) {
+pub(crate) fn play(
+    name: &str,
+    store: &Subject,
+    workloads: &[&dyn Workload],
+    disturb: impl FnOnce(Done<'_>, &mut StdRng),
+) {
     let seed = seed();
     for workload in workloads {
         workload.prepare(store);
@@ -227,15 +232,7 @@ impl Stage {
                 std::thread::sleep(a_while);
                 self.proxy.heal();
             }
-            Fault::LoseCommits => {
-                for _ in 0..20 {
-                    match random.random_bool(0.5) {
-                        true => self.proxy.lose_answer_to(b"COMMIT"),
-                        false => self.proxy.lose_request(b"COMMIT"),
-                    }
-                    testkit::wait_until("a commit", || !self.proxy.is_waiting_to_lose());
-                }
-            }
+            Fault::LoseCommits => lose_commits(&self.proxy, random),
             Fault::Hang => {
                 self.server.suspend();
                 std::thread::sleep(5 * a_while);
@@ -245,18 +242,32 @@ impl Stage {
     }
 }
 
+/// Some of them happen and nobody is told, and of the others nobody is told that they do not happen.
+pub(crate) fn lose_commits(proxy: &FaultProxy, random: &mut StdRng) {
+    for _ in 0..20 {
+        match random.random_bool(0.5) {
+            true => proxy.lose_answer_to(b"COMMIT"),
+            false => proxy.lose_request(b"COMMIT"),
+        }
+        testkit::wait_until("a commit", || !proxy.is_waiting_to_lose());
+    }
+}
+
 fn schema() -> Arc<Schema> {
     let compiled = compile_str(&[("histories/v1/histories.proto", include_str!("histories.proto"))]);
     Arc::new(compiled.unwrap_or_else(|diagnostics| panic!("{diagnostics}")))
 }
 
-fn open(address: Address, server: Arc<DatabaseServer>) -> Subject {
+/// A store at an address, and what must live as long as it does.
+pub(crate) fn open(address: Address, server: impl Send + Sync + 'static) -> Subject {
     let schema = schema();
     let database = Database::open(&Options::new(address)).unwrap();
     let plan = database.plan(&schema).unwrap();
     database.apply(&plan, &schema, b"snapshot", &Allow::default()).unwrap();
     let store = MySqlStore::start(database, Arc::clone(&schema), Arc::new(Codecs::new(&schema))).unwrap();
-    Subject::new(EngineSurface::new(Engine::new(schema, store, EngineOptions::default()).unwrap(), server))
+    let engine = Engine::new(schema, store, EngineOptions::default()).unwrap();
+    let promises = engine.capabilities().into();
+    Subject::new(EngineSurface::new(engine, server)).promising(promises)
 }
 
 fn embedded() -> Subject {
