@@ -70,7 +70,9 @@ async fn rows_come_with_what_they_were_and_what_they_are(product: Product) {
 async fn transactions_are_in_the_order_of_commits_and_whole(product: Product) {
     let mut scene = Scene::new(server(product)).await;
     scene.run(&["CREATE TABLE t (id INT PRIMARY KEY)", "CREATE TABLE u (id INT PRIMARY KEY)"]).await;
-    scene.run(&["BEGIN", "INSERT INTO t VALUES (1)", "INSERT INTO u VALUES (1)", "INSERT INTO t VALUES (2)", "COMMIT"]).await;
+    scene
+        .run(&["BEGIN", "INSERT INTO t VALUES (1)", "INSERT INTO u VALUES (1)", "INSERT INTO t VALUES (2)", "COMMIT"])
+        .await;
     let events = scene.events().await;
     let begins = events.iter().rposition(|event| matches!(event, Event::Begin(_))).unwrap();
     let row = |table: &str, id| Event::Insert(format!("{}.{table}", scene.database), vec![int(id)]);
@@ -80,7 +82,16 @@ async fn transactions_are_in_the_order_of_commits_and_whole(product: Product) {
 async fn what_is_rolled_back_is_not_there(product: Product) {
     let mut scene = Scene::new(server(product)).await;
     scene.run(&["CREATE TABLE t (id INT PRIMARY KEY)", "BEGIN", "INSERT INTO t VALUES (1)", "ROLLBACK"]).await;
-    scene.run(&["BEGIN", "INSERT INTO t VALUES (2)", "SAVEPOINT s", "INSERT INTO t VALUES (3)", "ROLLBACK TO s", "COMMIT"]).await;
+    scene
+        .run(&[
+            "BEGIN",
+            "INSERT INTO t VALUES (2)",
+            "SAVEPOINT s",
+            "INSERT INTO t VALUES (3)",
+            "ROLLBACK TO s",
+            "COMMIT",
+        ])
+        .await;
     let events = scene.events().await;
     let rows = events.iter().filter(|event| matches!(event, Event::Insert(..))).collect::<Vec<_>>();
     assert_eq!(rows, [&Event::Insert(format!("{}.t", scene.database), vec![int(2)])]);
@@ -139,7 +150,9 @@ async fn xa_transactions_are_decided_after_their_rows(product: Product) {
     for (name, decision) in [("a','b',7", "COMMIT"), ("c'", "ROLLBACK"), ("d'", "COMMIT")] {
         let one_phase = name == "d'";
         let id = i32::from(name.as_bytes()[0]);
-        scene.run(&[&format!("XA START '{name}"), &format!("INSERT INTO t VALUES ({id})"), &format!("XA END '{name}")]).await;
+        scene
+            .run(&[&format!("XA START '{name}"), &format!("INSERT INTO t VALUES ({id})"), &format!("XA END '{name}")])
+            .await;
         if one_phase {
             scene.run(&[&format!("XA COMMIT '{name} ONE PHASE")]).await;
         } else {
@@ -200,7 +213,9 @@ async fn a_savepoint_that_is_gone_back_to_undoes_its_rows(product: Product) {
 async fn what_a_table_without_transactions_got_stays(product: Product) {
     let mut scene = Scene::new(common::anonymous(product)).await;
     scene.run(&["CREATE TABLE t (id INT) ENGINE=InnoDB", "CREATE TABLE m (id INT) ENGINE=MyISAM"]).await;
-    scene.run(&["INSERT INTO m VALUES (7)", "BEGIN", "INSERT INTO t VALUES (1)", "INSERT INTO m VALUES (8)", "ROLLBACK"]).await;
+    scene
+        .run(&["INSERT INTO m VALUES (7)", "BEGIN", "INSERT INTO t VALUES (1)", "INSERT INTO m VALUES (8)", "ROLLBACK"])
+        .await;
     let events = scene.events().await;
     let rows = |table: &str| {
         let of = events.iter().filter(|event| matches!(event, Event::Insert(name, _) if name.ends_with(table)));
@@ -221,7 +236,9 @@ async fn data_that_is_logged_as_statements_is_said_to_be(product: Product) {
         scene.database
     ));
     let events = scene.events().await;
-    let [.., Event::Begin(_), Event::Statement(_, text), Event::Committed] = events.as_slice() else { panic!("{events:?}") };
+    let [.., Event::Begin(_), Event::Statement(_, text), Event::Committed] = events.as_slice() else {
+        panic!("{events:?}")
+    };
     assert_eq!(text, "INSERT INTO t VALUES (@v), (RAND() * 0 + 6)");
 }
 
@@ -331,6 +348,84 @@ async fn texts_of_statements_come_before_their_rows(product: Product) {
     let long = format!("/*{}*/", "x".repeat(400));
     scene.server.admin(&format!("USE {}; {logs}INSERT {long} INTO t VALUES (1)", scene.database));
     let events = scene.events().await;
-    let [.., Event::Annotation(text), Event::Insert(..), Event::Committed] = events.as_slice() else { panic!("{events:?}") };
+    let [.., Event::Annotation(text), Event::Insert(..), Event::Committed] = events.as_slice() else {
+        panic!("{events:?}")
+    };
     assert!(text.starts_with("INSERT ") && text.ends_with("INTO t VALUES (1)"), "{text}");
+}
+
+#[tokio::test]
+async fn json_that_changed_in_parts_is_put_together() {
+    let mut scene = Scene::new(server(Product::MySql)).await;
+    scene.run(&["CREATE TABLE t (id INT PRIMARY KEY, a JSON, v INT, b JSON)"]).await;
+    let filler = "x".repeat(200);
+    scene
+        .run(&[&format!(
+            "INSERT INTO t VALUES (1, '{{\"a\": 1, \"list\": [1, [2, 3], \"{filler}\"], \"o\": {{\"k\": \"{filler}\", \"m n\": 2}}}}', 5, \
+             '[1, 2, \"{filler}\"]')"
+        )])
+        .await;
+    let changes = [
+        "a = JSON_SET(a, '$.a', 12345678901)",
+        "a = JSON_REPLACE(a, '$.list[1][0]', 'text', '$.o.\"m n\"', CAST('2024-02-29' AS DATE))",
+        "b = JSON_REMOVE(b, '$[0]')",
+        "a = JSON_SET(a, '$.o.new', 1, '$.o.c', TRUE), v = 6",
+        "a = JSON_REMOVE(a, '$.o.\"m n\"', '$.list[1]'), b = JSON_SET(b, '$[5]', 'end')",
+        "b = NULL",
+    ];
+    let mut expected = Vec::new();
+    for change in changes {
+        // Without the setting's right for the test's own user it is the administrator's.
+        scene.server.admin(&format!(
+            "USE {}; SET SESSION binlog_row_value_options = PARTIAL_JSON; UPDATE t SET {change} WHERE id = 1",
+            scene.database
+        ));
+        expected.push(scene.writer.query("SELECT a, b FROM t").await.unwrap().remove(0));
+    }
+    scene.run(&["INSERT INTO marks VALUES (3)"]).await;
+    let (mut shown, mut patches) = (Vec::new(), 0);
+    while shown.len() < changes.len() {
+        let rowkeep_binlog::Item::Rows(mut rows) = scene.reader.next().await.unwrap() else { continue };
+        if rows.table().name != "t" || rows.table().database != scene.database {
+            continue;
+        }
+        while let Some(row) = rows.next().unwrap() {
+            let (Some(before), Some(after)) = (row.before, row.after) else { continue };
+            let mut text = |column| match (before.cell(column).unwrap(), after.cell(column).unwrap()) {
+                (_, Some(rowkeep_binlog::Cell::Json(json))) => Some(json.text().unwrap()),
+                (Some(rowkeep_binlog::Cell::Json(before)), Some(rowkeep_binlog::Cell::JsonPatch(patch))) => {
+                    patches += 1;
+                    Some(patch.apply(&before).unwrap())
+                }
+                (_, Some(rowkeep_binlog::Cell::Null)) => None,
+                other => panic!("{other:?}"),
+            };
+            shown.push(vec![text(1), text(3)]);
+        }
+    }
+    assert_eq!(shown, expected);
+    assert!(patches >= 5, "{patches}");
+}
+
+#[tokio::test]
+async fn transactions_with_tags_have_names_and_positions_of_their_own() {
+    let server = DatabaseServer::start(Product::MySql);
+    let mut scene = Scene::new(&server).await;
+    scene.run(&["CREATE TABLE t (id INT PRIMARY KEY)"]).await;
+    scene.events().await;
+    let insert =
+        |id: i32| format!("SET gtid_next = 'AUTOMATIC:blue'; INSERT INTO {}.t VALUES ({id}); ", scene.database);
+    server.admin(&(1..=300).map(insert).collect::<String>());
+    let uuid = server.admin("SELECT @@server_uuid");
+    let events = scene.events().await;
+    let [Event::Begin(gtid), Event::Insert(..), Event::Committed] = &events[..3] else { panic!("{:?}", &events[..3]) };
+    assert_eq!(*gtid, format!("{uuid}:blue:1"));
+    let position = scene.reader.position().clone();
+    assert_eq!(position.gtids.clone().unwrap().to_string(), server.admin("SELECT @@gtid_executed").replace('\n', ""));
+    scene.run(&["INSERT INTO t VALUES (1000)"]).await;
+    scene.reader = rowkeep_binlog::Reader::open(&common::reader_address(&server), (&position).into(), &Options::new())
+        .await
+        .unwrap();
+    let rows = scene.inserted("t").await;
+    assert_eq!(rows, [vec![int(1000)]]);
 }

@@ -206,14 +206,15 @@ impl ColumnType {
 
     /// Texts and bytes, which the log lists collations for. MySQL counts vectors to them, MariaDB what is spatial.
     fn is_character(self, mariadb: bool) -> bool {
-        mariadb && matches!(self, Self::Geometry { .. }) || matches!(
-            self,
-            Self::Char { .. }
-                | Self::VarChar { .. }
-                | Self::Blob { .. }
-                | Self::CompressedVarChar { .. }
-                | Self::CompressedBlob { .. }
-                | Self::Vector { .. }
-        )
+        mariadb && matches!(self, Self::Geometry { .. })
+            || matches!(
+                self,
+                Self::Char { .. }
+                    | Self::VarChar { .. }
+                    | Self::Blob { .. }
+                    | Self::CompressedVarChar { .. }
+                    | Self::CompressedBlob { .. }
+                    | Self::Vector { .. }
+            )
     }
 }
