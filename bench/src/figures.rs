@@ -1,6 +1,7 @@
 //! The benchmarks, each with its bar.
 
 mod allocations;
+mod binlog;
 mod load;
 mod mysql;
 mod read;
@@ -30,5 +31,6 @@ pub(crate) const BENCHMARKS: &[Benchmark] = &[
     Benchmark { name: "mysql-session", what: "session beside eventual reads on a replica", run: mysql::session },
     Benchmark { name: "mysql-commit", what: "Commit beside the same transaction in SQL", run: mysql::commit },
     Benchmark { name: "load", what: "rowkeep load of the flights", run: load::flights },
+    Benchmark { name: "binlog", what: "decoding the binary log beside mariadb-binlog", run: binlog::run },
     Benchmark { name: "scale", what: "10 million rows instead of 100 thousand", run: scale::run },
 ];

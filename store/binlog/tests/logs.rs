@@ -40,7 +40,9 @@ fn log(product: Product, options: &[&str]) -> Vec<u8> {
     if product == Product::MySql {
         let settings = "SET SESSION binlog_row_value_options = PARTIAL_JSON, binlog_rows_query_log_events = ON; ";
         server.admin(&format!("{settings}{STATEMENTS}"));
-        server.admin(&format!("SET SESSION binlog_transaction_compression = ON, binlog_row_image = MINIMAL; {STATEMENTS}"));
+        server.admin(&format!(
+            "SET SESSION binlog_transaction_compression = ON, binlog_row_image = MINIMAL; {STATEMENTS}"
+        ));
         server.admin("SET gtid_next = 'AUTOMATIC:tag'; CREATE DATABASE tagged");
     } else {
         server.admin(
@@ -100,7 +102,8 @@ fn a_file_says_what_the_server_was_told(product: Product) {
     if product == Product::MariaDb {
         let path = std::env::temp_dir().join(format!("rowkeep-binlog-{}.log", std::process::id()));
         std::fs::write(&path, &bytes).unwrap();
-        let output = Command::new("mariadb-binlog").args(["--base64-output=DECODE-ROWS", "--verbose"]).arg(&path).output();
+        let output =
+            Command::new("mariadb-binlog").args(["--base64-output=DECODE-ROWS", "--verbose"]).arg(&path).output();
         std::fs::remove_file(&path).unwrap();
         let text = common::text(&output.unwrap().stdout);
         let lines = |start: &str| text.lines().filter(|line| line.starts_with(start)).count();
