@@ -1,6 +1,7 @@
 //! The benchmarks, each with its bar.
 
 mod allocations;
+mod binlog;
 mod load;
 mod mysql;
 mod read;
@@ -31,5 +32,6 @@ pub(crate) const BENCHMARKS: &[Benchmark] = &[
     Benchmark { name: "mysql-gozero", what: "Get on MariaDB beside go-zero's model on a miss", run: mysql::go_zero },
     Benchmark { name: "mysql-commit", what: "Commit beside the same transaction in SQL", run: mysql::commit },
     Benchmark { name: "load", what: "rowkeep load of the flights", run: load::flights },
+    Benchmark { name: "binlog", what: "decoding the binary log beside mariadb-binlog", run: binlog::run },
     Benchmark { name: "scale", what: "10 million rows instead of 100 thousand", run: scale::run },
 ];

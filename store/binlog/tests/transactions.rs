@@ -353,3 +353,79 @@ async fn texts_of_statements_come_before_their_rows(product: Product) {
     };
     assert!(text.starts_with("INSERT ") && text.ends_with("INTO t VALUES (1)"), "{text}");
 }
+
+#[tokio::test]
+async fn json_that_changed_in_parts_is_put_together() {
+    let mut scene = Scene::new(server(Product::MySql)).await;
+    scene.run(&["CREATE TABLE t (id INT PRIMARY KEY, a JSON, v INT, b JSON)"]).await;
+    let filler = "x".repeat(200);
+    scene
+        .run(&[&format!(
+            "INSERT INTO t VALUES (1, '{{\"a\": 1, \"list\": [1, [2, 3], \"{filler}\"], \"o\": {{\"k\": \"{filler}\", \"m n\": 2}}}}', 5, \
+             '[1, 2, \"{filler}\"]')"
+        )])
+        .await;
+    let changes = [
+        "a = JSON_SET(a, '$.a', 12345678901)",
+        "a = JSON_REPLACE(a, '$.list[1][0]', 'text', '$.o.\"m n\"', CAST('2024-02-29' AS DATE))",
+        "b = JSON_REMOVE(b, '$[0]')",
+        "a = JSON_SET(a, '$.o.new', 1, '$.o.c', TRUE), v = 6",
+        "a = JSON_REMOVE(a, '$.o.\"m n\"', '$.list[1]'), b = JSON_SET(b, '$[5]', 'end')",
+        "b = NULL",
+    ];
+    let mut expected = Vec::new();
+    for change in changes {
+        // Without the setting's right for the test's own user it is the administrator's.
+        scene.server.admin(&format!(
+            "USE {}; SET SESSION binlog_row_value_options = PARTIAL_JSON; UPDATE t SET {change} WHERE id = 1",
+            scene.database
+        ));
+        expected.push(scene.writer.query("SELECT a, b FROM t").await.unwrap().remove(0));
+    }
+    scene.run(&["INSERT INTO marks VALUES (3)"]).await;
+    let (mut shown, mut patches) = (Vec::new(), 0);
+    while shown.len() < changes.len() {
+        let rowkeep_binlog::Item::Rows(mut rows) = scene.reader.next().await.unwrap() else { continue };
+        if rows.table().name != "t" || rows.table().database != scene.database {
+            continue;
+        }
+        while let Some(row) = rows.next().unwrap() {
+            let (Some(before), Some(after)) = (row.before, row.after) else { continue };
+            let mut text = |column| match (before.cell(column).unwrap(), after.cell(column).unwrap()) {
+                (_, Some(rowkeep_binlog::Cell::Json(json))) => Some(json.text().unwrap()),
+                (Some(rowkeep_binlog::Cell::Json(before)), Some(rowkeep_binlog::Cell::JsonPatch(patch))) => {
+                    patches += 1;
+                    Some(patch.apply(&before).unwrap())
+                }
+                (_, Some(rowkeep_binlog::Cell::Null)) => None,
+                other => panic!("{other:?}"),
+            };
+            shown.push(vec![text(1), text(3)]);
+        }
+    }
+    assert_eq!(shown, expected);
+    assert!(patches >= 5, "{patches}");
+}
+
+#[tokio::test]
+async fn transactions_with_tags_have_names_and_positions_of_their_own() {
+    let server = DatabaseServer::start(Product::MySql);
+    let mut scene = Scene::new(&server).await;
+    scene.run(&["CREATE TABLE t (id INT PRIMARY KEY)"]).await;
+    scene.events().await;
+    let insert =
+        |id: i32| format!("SET gtid_next = 'AUTOMATIC:blue'; INSERT INTO {}.t VALUES ({id}); ", scene.database);
+    server.admin(&(1..=300).map(insert).collect::<String>());
+    let uuid = server.admin("SELECT @@server_uuid");
+    let events = scene.events().await;
+    let [Event::Begin(gtid), Event::Insert(..), Event::Committed] = &events[..3] else { panic!("{:?}", &events[..3]) };
+    assert_eq!(*gtid, format!("{uuid}:blue:1"));
+    let position = scene.reader.position().clone();
+    assert_eq!(position.gtids.clone().unwrap().to_string(), server.admin("SELECT @@gtid_executed").replace('\n', ""));
+    scene.run(&["INSERT INTO t VALUES (1000)"]).await;
+    scene.reader = rowkeep_binlog::Reader::open(&common::reader_address(&server), (&position).into(), &Options::new())
+        .await
+        .unwrap();
+    let rows = scene.inserted("t").await;
+    assert_eq!(rows, [vec![int(1000)]]);
+}

@@ -178,6 +178,11 @@ impl DatabaseServer {
         format!("mysql://{user}:{}@127.0.0.1:{}/{database}", PASSWORD.replace('/', "%2F"), self.port)
     }
 
+    /// The directory of its data and its binary log.
+    pub fn data_directory(&self) -> PathBuf {
+        data(self.directory.path())
+    }
+
     /// Whose server it is.
     pub fn product(&self) -> Product {
         self.product

@@ -124,8 +124,9 @@ impl Decoder {
         }
         let end = match header.kind {
             // The one in front of another file's is not of any file: whether it has a checksum is up to the server.
-            kind::ROTATE if is_sound(event) => event.len() - CHECKSUM,
-            kind::ROTATE | kind::FORMAT_DESCRIPTION => event.len(),
+            kind::ROTATE if header.is_artificial() && is_sound(event) => event.len() - CHECKSUM,
+            kind::ROTATE if header.is_artificial() => event.len(),
+            kind::FORMAT_DESCRIPTION => event.len(),
             _ if self.checksum => {
                 if !is_sound(event) {
                     return Err(Error::Checksum { file: self.position.file.clone(), offset: header.end.into() });

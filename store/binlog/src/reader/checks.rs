@@ -95,6 +95,8 @@ pub enum Hidden {
         /// Name of the foreign key.
         constraint: String,
     },
+    /// Whether there are such foreign keys is not known: the user lacks the right `PROCESS`.
+    NotKnown,
     /// A column whose form the log does not describe; its rows cannot be read.
     OldTemporal {
         /// Database and name of the table.
@@ -111,6 +113,10 @@ impl fmt::Display for Hidden {
                 f,
                 "changes of {database}.{table} by its foreign key {constraint} to {other}.{parent} are not in the binary log \
                  of this server"
+            ),
+            Self::NotKnown => f.write_str(
+                "this server does not log what cascades of foreign keys change, and the user may not see whether there are \
+                 any: GRANT PROCESS ON *.* TO the user",
             ),
             Self::OldTemporal { table: (database, table), column } => write!(
                 f,
@@ -129,20 +135,7 @@ pub(super) async fn hidden(connection: &mut Connection, product: Product) -> Res
     let mut hidden = Vec::new();
     let is_mysql = product == Product::MySql;
     if !is_mysql || connection.server().numbers() < CASCADES_LOGGED {
-        let rows = connection
-            .query(
-                "SELECT CONSTRAINT_SCHEMA, TABLE_NAME, UNIQUE_CONSTRAINT_SCHEMA, REFERENCED_TABLE_NAME, CONSTRAINT_NAME \
-                 FROM information_schema.REFERENTIAL_CONSTRAINTS \
-                 WHERE DELETE_RULE IN ('CASCADE', 'SET NULL', 'SET DEFAULT') \
-                 OR UPDATE_RULE IN ('CASCADE', 'SET NULL', 'SET DEFAULT') ORDER BY 1, 2, 5",
-            )
-            .await?;
-        hidden.extend(rows.into_iter().filter_map(|row| {
-            let mut values = row.into_iter().flatten();
-            let mut pair = || Some((values.next()?, values.next()?));
-            let (table, parent) = (pair()?, pair()?);
-            Some(Hidden::Cascade { table, parent, constraint: values.next()? })
-        }));
+        hidden.extend(cascades(connection, is_mysql).await?);
     }
     if !is_mysql {
         let rows = connection
@@ -158,4 +151,49 @@ pub(super) async fn hidden(connection: &mut Connection, product: Product) -> Res
         }));
     }
     Ok(hidden)
+}
+
+/// Bits of a foreign key that changes rows: on delete and on update, to follow or to be NULL.
+const ACTS: u32 = 0b1111;
+const NEEDS_A_RIGHT: u16 = 1227;
+
+/// Foreign keys that change rows, from the storage engine: the list for everybody leaves out what one may only read.
+async fn cascades(connection: &mut Connection, is_mysql: bool) -> Result<Vec<Hidden>, Error> {
+    let list = if is_mysql { "INNODB_FOREIGN" } else { "INNODB_SYS_FOREIGN" };
+    let question = format!(
+        "SELECT FOR_NAME, REF_NAME, ID FROM information_schema.{list} WHERE (TYPE & {ACTS}) <> 0 ORDER BY FOR_NAME, ID"
+    );
+    let rows = match connection.query(&question).await {
+        Err(rowkeep_mysql::Error::Server(error)) if error.code == NEEDS_A_RIGHT => return Ok(vec![Hidden::NotKnown]),
+        rows => rows?,
+    };
+    let cascade = |row: rowkeep_mysql::TextRow| {
+        let mut names = row.into_iter().flatten().map(|name| {
+            let (database, name) = name.split_once('/')?;
+            Some((plain(database), plain(name)))
+        });
+        let (table, parent, constraint) = (names.next()??, names.next()??, names.next()??);
+        Some(Hidden::Cascade { table, parent, constraint: constraint.1 })
+    };
+    Ok(rows.into_iter().filter_map(cascade).collect())
+}
+
+/// A name from the form it has in files: `@0020` is a blank. Letters with a shorter form of their own stay as they are.
+fn plain(name: &str) -> String {
+    let mut parts = name.split('@');
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let character = part.get(..4).and_then(|digits| char::from_u32(u32::from_str_radix(digits, 16).ok()?));
+        match character {
+            Some(character) => {
+                plain.push(character);
+                plain.push_str(&part[4..]);
+            }
+            None => {
+                plain.push('@');
+                plain.push_str(part);
+            }
+        }
+    }
+    plain
 }

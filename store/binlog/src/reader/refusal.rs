@@ -12,6 +12,8 @@ const PURGED_GTIDS: u16 = 1789;
 const GTID_NOT_FOUND: u16 = 1955;
 const ACCESS_DENIED: [u16; 2] = [1142, 1227];
 const NO_LOG: u16 = 1381;
+/// MariaDB's own.
+const SAME_NUMBER: u16 = 4052;
 
 pub(super) fn classify(error: MySqlError, server_id: u32) -> Error {
     let error = match error {
@@ -25,6 +27,9 @@ pub(super) fn classify(error: MySqlError, server_id: u32) -> Error {
         code if ACCESS_DENIED.contains(&code) => Error::NotAllowed(error.message),
         PURGED_GTIDS => Error::Purged(error.message),
         NO_LOG => Error::Configuration(vec![error.message]),
+        FATAL_READING_LOG | SAME_NUMBER if says("same server_uuid") || says("same server_id") => {
+            Error::Replaced(server_id)
+        }
         // Not in the log, which may have lost its beginning or never have had it.
         GTID_NOT_FOUND if says("diverged") || says("not in the master's binlog") => Error::Diverged(error.message),
         FATAL_READING_LOG | GTID_NOT_FOUND => {
@@ -38,8 +43,6 @@ pub(super) fn classify(error: MySqlError, server_id: u32) -> Error {
                 || says("position >")
             {
                 Error::Diverged(error.message)
-            } else if says("same server_uuid") || says("same server_id") || says("same server id") {
-                Error::Replaced(server_id)
             } else {
                 MySqlError::Server(error).into()
             }
@@ -57,6 +60,7 @@ mod tests {
     #[test]
     fn what_servers_say_is_understood() {
         for (code, message, expected) in [
+            (4052, "A slave with the same server_uuid/server_id is already connected", "BINLOG_REPLACED"),
             (1236, "Could not find first log file name in binary log index file", "BINLOG_PURGED"),
             (
                 1236,
