@@ -15,6 +15,7 @@ mod gateway;
 mod groups;
 mod held;
 mod import;
+mod keyed;
 mod lanes;
 mod load;
 mod meta;
