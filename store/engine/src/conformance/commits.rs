@@ -49,6 +49,29 @@ pub fn nothing_happens_if_the_last_write_fails(store: &Subject) {
     store.commit(json!([{ "create": plain(1, "new") }]));
 }
 
+pub fn the_first_write_that_fails_is_the_one_that_is_told(store: &Subject) {
+    let line = |line: u32| row("Line", json!({ "orderId": "1", "line": line }));
+    store.create("Line", json!({ "orderId": "1", "line": 2, "text": "in the way" }));
+    store.create("Counter", json!({ "id": "1" }));
+    let counted =
+        json!({ "update": { "row": row("Counter", json!({ "id": "1", "small": 1 })), "updateMask": "small" } });
+    let missing =
+        json!({ "update": { "row": row("Counter", json!({ "id": "2", "small": 1 })), "updateMask": "small" } });
+    let failure = store.commit_fails(json!([
+        { "create": line(1) },
+        { "create": line(2) },
+        counted,
+        { "create": line(3) },
+        missing,
+    ]));
+    failure.is(Code::AlreadyExists, "ALREADY_EXISTS").has("key", "1/2");
+    assert_eq!(column(&store.list("Line", json!({})), "text"), ["in the way"]);
+    assert_eq!(store.get("Counter", json!({ "id": "1" }))["small"], Json::Null);
+    let failure = store.commit_fails(json!([{ "create": line(1) }, missing, { "create": line(2) }]));
+    failure.is(Code::NotFound, "NOT_FOUND");
+    assert!(!store.exists("Line", json!({ "orderId": "1", "line": 1 })));
+}
+
 pub fn later_writes_see_what_earlier_ones_did(store: &Subject) {
     store.commit(json!([
         { "create": row("Team", json!({ "id": "1", "name": "red" })) },

@@ -98,6 +98,7 @@ macro_rules! api_conformance {
             commits:
                 writes_of_several_entities_happen_together_and_answer_in_order,
                 nothing_happens_if_the_last_write_fails,
+                the_first_write_that_fails_is_the_one_that_is_told,
                 later_writes_see_what_earlier_ones_did,
                 two_writes_of_one_row_are_refused,
                 all_that_is_wrong_is_said_at_once_with_the_place_of_each,

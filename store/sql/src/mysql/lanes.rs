@@ -9,9 +9,11 @@
 //! Of a store with replicas, a lane asks behind each piece how far the server is, and holds the answers until it knows: a
 //! client is told how far it has seen ([`Reached`]).
 
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use kit_core::{Code, Error, Reply};
@@ -356,6 +358,14 @@ async fn heeding<T, E>(
 ) -> Result<Result<T, E>, Halt> {
     let mut answer = pin!(answer);
     if let Some(line) = line {
+        // Most have been received with others already; a timer costs more than they do.
+        let at_once = poll_fn(|context| match answer.as_mut().poll(context) {
+            Poll::Ready(answered) => Poll::Ready(Some(answered)),
+            Poll::Pending => Poll::Ready(None),
+        });
+        if let Some(answered) = at_once.await {
+            return Ok(answered);
+        }
         if let Ok(answered) = timeout(STALLED, answer.as_mut()).await {
             return Ok(answered);
         }

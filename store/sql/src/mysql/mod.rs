@@ -16,6 +16,7 @@ mod gateway;
 mod groups;
 mod held;
 mod import;
+mod keyed;
 mod lanes;
 mod load;
 mod meta;

@@ -1,6 +1,5 @@
 //! The reads of the port, from the server's row packets straight to wire bytes.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,6 +11,7 @@ use rowkeep_record::{Key, Record, RecordBatch, Value, ValueRef};
 use rowkeep_schema::{ColumnId, Entity, EntityId, Storage};
 
 use super::errors::Failed;
+use super::keyed::KeyedRecords;
 use super::servers::{Kind, ask};
 use super::store::Shared;
 use super::values::{number, param, read};
@@ -57,8 +57,7 @@ enum Shape {
 /// What was found.
 pub(super) enum Found {
     Records(RecordBatch),
-    /// With the place of each key's row.
-    Keyed(RecordBatch, BTreeMap<Key, usize>),
+    Keyed(KeyedRecords),
     Stored(Vec<Stored>),
     Number(u64),
     Remembered(Option<Remembered>),
@@ -73,8 +72,8 @@ impl Found {
         if let Self::Records(records) = self { records.into_records() } else { Vec::new() }
     }
 
-    pub(super) fn keyed(self) -> (Vec<Record>, BTreeMap<Key, usize>) {
-        if let Self::Keyed(records, places) = self { (records.into_records(), places) } else { Default::default() }
+    fn in_order_of(self, keys: &[Key]) -> Vec<Option<Record>> {
+        if let Self::Keyed(found) = self { found.in_order_of(keys) } else { vec![None; keys.len()] }
     }
 
     fn stored(self) -> Vec<Stored> {
@@ -185,7 +184,7 @@ impl Read {
     pub(super) fn nothing(&self) -> Found {
         match self.shape {
             Shape::Records(_) => Found::Records(RecordBatch::with_capacity(self.rows)),
-            Shape::Keyed(_) => Found::Keyed(RecordBatch::with_capacity(self.rows), BTreeMap::new()),
+            Shape::Keyed(_) => Found::Keyed(KeyedRecords::with_capacity(self.rows)),
             Shape::Stored(_) => Found::Stored(Vec::new()),
             Shape::Number => Found::Number(0),
             Shape::Remembered => Found::Remembered(None),
@@ -198,7 +197,7 @@ impl Read {
             // The rest of the rows is on its way already, and passed over.
             (Shape::Records(_), Found::Records(records)) if records.wire_bytes() >= self.max_bytes => {}
             (Shape::Records(entity), Found::Records(records)) => self.shared.put(entity, row, records, |_, _| {})?,
-            (Shape::Keyed(entity), Found::Keyed(records, places)) => {
+            (Shape::Keyed(entity), Found::Keyed(KeyedRecords { records, keys })) => {
                 let columns = &self.shared.schema.entity(entity).primary_key;
                 let mut key: Key = columns.iter().map(|_| Value::Null).collect();
                 self.shared.put(entity, row, records, |column, value| {
@@ -206,7 +205,7 @@ impl Read {
                         key.0[at] = value.to_value();
                     }
                 })?;
-                places.insert(key, records.len() - 1);
+                keys.push(key);
             }
             (Shape::Stored(entity), Found::Stored(stored)) => stored.push(tx::stored(&self.shared, entity, row)?),
             (Shape::Number, Found::Number(count)) => {
@@ -268,9 +267,8 @@ pub(super) async fn get_many(
     }
     let mut records = Vec::with_capacity(keys.len());
     for keys in keys.chunks(MANY) {
-        let (found, places) =
-            ask(&shared, Kind::Point, Read::many(&shared, entity, keys, view), session).await?.keyed();
-        records.extend(keys.iter().map(|key| places.get(key).map(|place| found[*place].clone())));
+        let found = ask(&shared, Kind::Point, Read::many(&shared, entity, keys, view), session).await?;
+        records.extend(found.in_order_of(keys));
     }
     Ok(records)
 }
