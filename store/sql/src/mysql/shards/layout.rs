@@ -27,6 +27,9 @@ const HASH: &str = "rowkeep_hash";
 const LEARNS: Duration = Duration::from_secs(60);
 /// How long until it is told again.
 const REPEATED: Duration = Duration::from_secs(3);
+/// What is written down already is not written again, unless something else of the keyspace changes.
+pub(super) const TOUCH: [&str; 2] =
+    ["ALTER VSCHEMA CREATE VINDEX rowkeep_again USING xxhash", "ALTER VSCHEMA DROP VINDEX rowkeep_again"];
 /// The pause between two questions.
 const PAUSE: Duration = Duration::from_millis(50);
 /// A table, a column or a place of rows that the gateway does not know yet.
@@ -382,8 +385,8 @@ async fn await_knowledge(
             }
             tokio::time::sleep(PAUSE).await;
             if Instant::now() >= again {
-                again = Instant::now() + REPEATED;
-                for sql in told {
+                again = Instant::now() + REPEATED + Duration::from_millis(rand::random_range(0..2000));
+                for sql in told.iter().map(String::as_str).chain(TOUCH) {
                     if let Err(error) = control.command(sql).await {
                         tracing::debug!(%error, "where rows lie was told again");
                     }

@@ -166,6 +166,9 @@ fn a_migration_that_was_broken_off_is_finished_by_the_next() {
         whats(&plan),
         ["spread users over the shards", "keep the values of users(email) unique over all shards"]
     );
+    // The gateway takes what makes it write down again what it forgot.
+    super::layout::TOUCH.iter().for_each(|sql| drop(given.run(sql)));
+    assert!(given.plan(&wanted).is_empty());
 }
 
 #[test]
