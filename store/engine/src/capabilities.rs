@@ -17,6 +17,11 @@ pub struct Capabilities {
     pub durable: bool,
     /// Most rows one transaction may write.
     pub max_writes: usize,
+    /// Rows that a load puts into one transaction. A batch changes a good part of the table's pages wherever its rows lie, so
+    /// few large ones write far less than many small ones, where nothing ends a transaction that takes long.
+    pub load_rows: usize,
+    /// Programs of the engine's own to have under way at a time: more would only stand in the way of those of clients.
+    pub own_programs: usize,
     /// Programs that ask for it are [`Isolation::Serializable`](crate::Isolation::Serializable); if unset, none that asks
     /// for it reaches the storage.
     pub serializable: bool,
@@ -111,6 +116,9 @@ impl Capabilities {
             version: version.into(),
             durable: true,
             max_writes: 10_000,
+            load_rows: 32_768,
+            // They wait for one writer, who takes together what waits.
+            own_programs: 512,
             serializable: true,
             shards: 1,
             atomicity: Atomicity::Local,

@@ -14,6 +14,7 @@
 //! other writes in between, and one that is kept back undoes nothing of the others. A sweep walks past rows that are
 //! kept, so it ends; the next one looks at them again.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use kit_core::{Code, Error};
@@ -106,18 +107,20 @@ impl Sweep {
 
     /// Answers how many are gone; the others are kept.
     async fn remove(&self, entity: EntityId, keys: Vec<Key>) -> Result<u64, Error> {
-        let program = |key| prepare::expiry(&self.shared, entity, key);
-        // All are queued before the first is waited for.
-        let replies: Vec<_> = keys.into_iter().map(|key| self.shared.rows.transact(program(key))).collect();
-        let mut removed = 0;
-        for reply in replies {
-            match reply.await {
+        let most = self.shared.rows.capabilities().own_programs.max(1);
+        let (mut keys, mut under_way, mut removed) = (keys.into_iter(), VecDeque::new(), 0);
+        loop {
+            // Many are begun before the first is waited for.
+            let room = most - under_way.len();
+            let programs = keys.by_ref().take(room).map(|key| prepare::expiry(&self.shared, entity, key));
+            under_way.extend(programs.map(|program| self.shared.rows.transact(program)));
+            let Some(first) = under_way.pop_front() else { return Ok(removed) };
+            match first.await {
                 Ok(_) => removed += 1,
                 Err(error) if is_kept(&error) => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(removed)
     }
 }
 

@@ -38,6 +38,7 @@ fn what_a_database_can_do_is_what_its_server_says(product: Product) {
     };
     let logs = server.admin("SELECT @@global.log_bin") == "1";
     let expected = Capabilities {
+        own_programs: 8,
         replicas: true,
         positions,
         changes: if logs { Changes::Log } else { Changes::None },

@@ -49,6 +49,8 @@ fn what_a_keyspace_can_do_is_what_the_gateway_says() {
     let can = |keyspace| look(&options(&vitess, keyspace)).unwrap().remove(0).state.unwrap().capabilities;
     let whole = can("test_1");
     let expected = Capabilities {
+        load_rows: 8_192,
+        own_programs: 8,
         changes: Changes::LogPerShard,
         online_ddl: OnlineDdl::Gateway,
         ..Capabilities::local("vitess", "8.4.6-Vitess")
@@ -56,6 +58,7 @@ fn what_a_keyspace_can_do_is_what_the_gateway_says() {
     assert_eq!(*whole, expected);
     let sharded = Capabilities {
         shards: 2,
+        load_rows: 1_024,
         serializable: false,
         atomicity: Atomicity::TwoPhase,
         reads_one_moment: false,

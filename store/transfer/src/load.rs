@@ -13,12 +13,9 @@ use tokio::task::JoinHandle;
 use crate::checkpoint::Checkpoint;
 use crate::input::{Format, Input, Item, Rejected};
 
-/// Rows of one transaction at most. A batch changes a good part of the table's pages wherever its rows lie, so few large
-/// ones write far less than many small ones.
-const BATCH_ROWS: usize = 32768;
 /// Values of one transaction, which bounds the rows of wide tables: each is 24 bytes and its text, so a batch is some
 /// twenty MB at most.
-const BATCH_VALUES: usize = 20 * BATCH_ROWS;
+const BATCH_VALUES: usize = 20 * 32_768;
 /// Bytes of the file from which on a batch takes no further row, however few it has: memory is bound for long rows, too.
 const BATCH_BYTES: u64 = 8 << 20;
 /// Reasons kept for the summary; a file of rejects holds them all.
@@ -192,7 +189,7 @@ impl Loader<'_> {
     fn read<R: BufRead>(&mut self, input: &mut Input<'_, R>) -> Result<(Batch, bool), LoadError> {
         let mut batch = Batch::default();
         let width = self.engine.schema().entity(self.entity).columns.len();
-        let most = (BATCH_VALUES / width.max(1)).clamp(1, BATCH_ROWS);
+        let most = (BATCH_VALUES / width.max(1)).clamp(1, self.engine.capabilities().load_rows.max(1));
         batch.rows.reserve(most);
         let start = input.offset();
         while batch.rows.len() < most && input.offset() - start < BATCH_BYTES {

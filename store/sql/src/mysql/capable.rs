@@ -8,6 +8,14 @@ use super::errors::classify;
 use super::gateway::{self, Keyspace};
 use crate::dialect::Dialect;
 
+/// A tablet ends a transaction after 30 seconds, unless it is told otherwise, and a row takes up to a millisecond.
+const LOAD_ROWS: usize = 8_192;
+/// A row is several statements there, which are made one by one and kept until the commit.
+const LOAD_ROWS_OF_SHARDS: usize = 1_024;
+
+/// A quarter of the connections that writes have.
+const OWN_PROGRAMS: usize = 8;
+
 /// What can be done with the database that an address names.
 ///
 /// # Errors
@@ -24,6 +32,7 @@ pub(super) async fn capabilities(
     let logs = connection.query("SELECT @@global.log_bin").await.map_err(classify)?;
     let has_log = logs.first().and_then(|row| row.first()?.as_deref()) == Some("1");
     Ok(Capabilities {
+        own_programs: OWN_PROGRAMS,
         replicas: true,
         positions: if dialect == Dialect::MariaDb { Positions::GtidDomains } else { Positions::GtidSets },
         changes: if has_log { Changes::Log } else { Changes::None },
@@ -35,6 +44,8 @@ pub(super) async fn capabilities(
 /// A sharded keyspace is one also while it has a single shard: it may be split while it is served.
 fn of_keyspace(server: &Server, keyspace: Keyspace) -> Capabilities {
     let whole = Capabilities {
+        load_rows: LOAD_ROWS,
+        own_programs: OWN_PROGRAMS,
         changes: Changes::LogPerShard,
         online_ddl: OnlineDdl::Gateway,
         ..Capabilities::local(Dialect::Vitess.product(), server.version.as_str())
@@ -43,6 +54,7 @@ fn of_keyspace(server: &Server, keyspace: Keyspace) -> Capabilities {
         Keyspace::Whole => whole,
         Keyspace::Sharded(shards) => Capabilities {
             shards,
+            load_rows: LOAD_ROWS_OF_SHARDS,
             // Each shard would be serializable, and not what is done over several.
             serializable: false,
             atomicity: Atomicity::TwoPhase,

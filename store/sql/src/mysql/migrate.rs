@@ -192,7 +192,7 @@ async fn run(
     }
     let desired = desired(schema, &connector.capabilities);
     if connector.capabilities.atomicity == Atomicity::TwoPhase {
-        shards::settle(control, schema, &desired).await?;
+        shards::settle(control, schema, &desired, plan).await?;
     }
     let Catalogue { tables, .. } = catalogue::read(control, dialect).await?;
     let applied = serde_json::to_vec(&Applied::new(&desired, &tables)).map_err(Error::internal)?;
@@ -217,6 +217,10 @@ async fn statement(control: &mut Connection, sql: &str) -> Result<(), Failed> {
     for _ in 1..TRIES {
         match control.command(sql).await {
             Err(error) if matches!(error.code(), Some(1205 | 3024)) => {
+                tokio::time::sleep(std::time::Duration::from_millis(200)).await
+            }
+            // Somebody else told the gateway something at the same time.
+            Err(error) if error.code() == Some(1105) && sql.starts_with("ALTER VSCHEMA") => {
                 tokio::time::sleep(std::time::Duration::from_millis(200)).await
             }
             // A statement about the gateway's own tables that a broken-off migration has run already.

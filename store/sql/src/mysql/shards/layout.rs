@@ -16,7 +16,7 @@ use super::numbers::{self, BEGIN};
 use super::taken::{self, PREFIX};
 use crate::ddl::TableDef;
 use crate::dialect::{Dialect, push_names};
-use crate::migrate::{Alter, Applied, ColumnChange, FoundTable, Step};
+use crate::migrate::{Alter, Applied, ColumnChange, FoundTable, Plan, Step};
 use crate::mysql::catalogue::{Catalogue, text};
 use crate::mysql::errors::classify;
 use crate::mysql::meta;
@@ -25,10 +25,15 @@ use crate::mysql::meta;
 const HASH: &str = "rowkeep_hash";
 /// How long the gateway may take to learn of a table.
 const LEARNS: Duration = Duration::from_secs(60);
+/// How long until it is told again.
+const REPEATED: Duration = Duration::from_secs(3);
+/// What is written down already is not written again, unless something else of the keyspace changes.
+pub(super) const TOUCH: [&str; 2] =
+    ["ALTER VSCHEMA CREATE VINDEX rowkeep_again USING xxhash", "ALTER VSCHEMA DROP VINDEX rowkeep_again"];
 /// The pause between two questions.
 const PAUSE: Duration = Duration::from_millis(50);
-/// A table or a column that the gateway does not know yet.
-const UNKNOWN: [u16; 3] = [1054, 1105, 1146];
+/// A table, a column or a place of rows that the gateway does not know yet.
+const UNKNOWN: [u16; 4] = [1054, 1105, 1146, 1173];
 
 /// The user may not change what the gateway knows of tables.
 const DENIED: u16 = 1045;
@@ -307,8 +312,8 @@ pub(in crate::mysql) async fn prepare(control: &mut Connection) -> Result<(), Er
             Err(error) => return Err(classify(error)),
         }
     }
-    for (table, _) in keys {
-        await_knowledge(control, table, &[]).await?;
+    for (table, key) in keys {
+        await_knowledge(control, table, &[], &[add_vindex(table, key)]).await?;
     }
     Ok(())
 }
@@ -321,18 +326,21 @@ fn denied(said: &str) -> Error {
     Error::new(Code::FailedPrecondition, "VSCHEMA_DENIED", message)
 }
 
-/// Waits until the gateway knows what was made, and begins to count.
+/// Waits until the gateway knows what a plan made, and begins to count.
 pub(in crate::mysql) async fn settle(
     control: &mut Connection,
     schema: &Schema,
     desired: &[TableDef],
+    plan: &Plan,
 ) -> Result<(), Error> {
+    let statements = plan.steps.iter().flat_map(|step| &step.sql);
+    let told: Vec<String> = statements.filter(|sql| sql.starts_with("ALTER VSCHEMA ON")).cloned().collect();
     for table in desired.iter().filter(|table| !table.read_only) {
         let columns: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
-        await_knowledge(control, &table.name, &columns).await?;
+        await_knowledge(control, &table.name, &columns, &told).await?;
     }
     for name in taken_tables(control).await? {
-        await_knowledge(control, &name, &[]).await?;
+        await_knowledge(control, &name, &[], &told).await?;
     }
     let begun = control.query("SELECT name FROM rowkeep_numbers").await.map_err(classify)?;
     let begun: BTreeSet<String> = begun.iter().map(|row| text(row, 0)).collect();
@@ -347,13 +355,21 @@ pub(in crate::mysql) async fn settle(
 }
 
 /// Until the gateway knows these columns, and the key, without which it cannot plan a bounded delete in several shards.
-async fn await_knowledge(control: &mut Connection, table: &str, columns: &[&str]) -> Result<(), Error> {
+///
+/// What it was told of a table is lost if it is told something of another keyspace at the same time: it writes down all
+/// keyspaces as it knew them. So it is told again.
+async fn await_knowledge(
+    control: &mut Connection,
+    table: &str,
+    columns: &[&str],
+    told: &[String],
+) -> Result<(), Error> {
     let quoted = Dialect::Vitess.name(table);
     let mut reads = String::from("SELECT 1");
     reads.push_str(if columns.is_empty() { "" } else { ", " });
     push_names(Dialect::Vitess, &mut reads, columns.iter().copied());
     reads.push_str(&format!(" FROM {quoted} LIMIT 0"));
-    let until = Instant::now() + LEARNS;
+    let (until, mut again) = (Instant::now() + LEARNS, Instant::now() + REPEATED);
     for sql in [reads, format!("VEXPLAIN PLAN DELETE FROM {quoted} LIMIT 1")] {
         while let Err(error) = control.query(&sql).await {
             if !error.code().is_some_and(|code| UNKNOWN.contains(&code)) {
@@ -368,6 +384,14 @@ async fn await_knowledge(control: &mut Connection, table: &str, columns: &[&str]
                 return Err(Error::new(Code::FailedPrecondition, "GATEWAY_BEHIND", message).with_source(error));
             }
             tokio::time::sleep(PAUSE).await;
+            if Instant::now() >= again {
+                again = Instant::now() + REPEATED + Duration::from_millis(rand::random_range(0..2000));
+                for sql in told.iter().map(String::as_str).chain(TOUCH) {
+                    if let Err(error) = control.command(sql).await {
+                        tracing::debug!(%error, "where rows lie was told again");
+                    }
+                }
+            }
         }
     }
     Ok(())

@@ -82,7 +82,7 @@ impl Shards {
         }
         let mut row = row.clone();
         for _ in 0..MOST_MET {
-            let number = self.numbers.next(tx, id).await?;
+            let number = self.numbers.next(tx, id, 1).await?;
             row.values[column.index()] = counted_value(tx.shared(), id, column, number)?;
             match self.add(tx, id, &row).await {
                 // Somebody who does not count wrote the row.

@@ -25,7 +25,7 @@ pub(super) const TABLE: (&str, &str) = (
      last BIGINT UNSIGNED NOT NULL) ENGINE=InnoDB",
 );
 
-const NEXT: &str = "UPDATE rowkeep_numbers SET last = LAST_INSERT_ID(last + 1) WHERE name = ?";
+const NEXT: &str = "UPDATE rowkeep_numbers SET last = LAST_INSERT_ID(last + ?) WHERE name = ?";
 const PASS: &str = "UPDATE rowkeep_numbers SET last = ? WHERE name = ? AND last < ?";
 /// Of a table that has rows, or none, already.
 pub(super) const BEGIN: &str = "INSERT IGNORE INTO rowkeep_numbers (name, last) VALUES (?, ?)";
@@ -44,10 +44,10 @@ impl Numbers {
         Self { connection: Mutex::default(), reached: schema.entities.iter().map(|_| AtomicU64::new(0)).collect() }
     }
 
-    /// The next number.
-    pub(super) async fn next(&self, tx: &mut MySqlTx<'_>, id: EntityId) -> Result<u64, Error> {
+    /// The last of as many next numbers.
+    pub(super) async fn next(&self, tx: &mut MySqlTx<'_>, id: EntityId, count: u64) -> Result<u64, Error> {
         let name = &tx.shared().schema.entity(id).table;
-        let done = match self.count(tx, NEXT, &[Param::Text(name)]).await {
+        let done = match self.count(tx, NEXT, &[Param::Uint(count), Param::Text(name)]).await {
             Err(Failed::Driver(DriverError::Server(error))) if error.code == OUT_OF_RANGE => {
                 return Err(tx.shared().used_up(id));
             }
