@@ -100,7 +100,7 @@ impl Reader {
     /// not there is known at the first [`next`](Self::next) only.
     pub async fn open(address: &Address, start: Start, options: &Options) -> Result<Self, Error> {
         Self::begin(address, start, options).await.map_err(|error| match error {
-            Error::MySql(error) => refusal::classify(error, options.server_id),
+            Error::MySql(error) => refusal::classify(error, options.server_id, options.heartbeat * 2),
             error => error,
         })
     }
@@ -144,7 +144,7 @@ impl Reader {
             match self.stream.advance(self.patience).await {
                 Ok(true) => self.decoder.start(),
                 Ok(false) => return Err(Error::Ended),
-                Err(error) => return Err(refusal::classify(error, self.server_id)),
+                Err(error) => return Err(refusal::classify(error, self.server_id, self.patience)),
             }
         }
         self.decoder.item(event(self.stream.packet()))
