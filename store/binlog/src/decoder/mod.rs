@@ -301,7 +301,7 @@ impl Decoder {
         match gtid {
             Some(gtid) => {
                 if let Some(gtids) = &mut self.position.gtids {
-                    gtids.add(&gtid);
+                    gtids.follow(&gtid);
                 }
             }
             None => {

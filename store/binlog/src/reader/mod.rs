@@ -5,8 +5,9 @@
 //!
 //! ## What is checked before the first event
 //! That rows are logged, whole and with names; that the position is of this product. What the log cannot show at all is
-//! listed in [`Reader::hidden`]: MariaDB logs no rows that a foreign key's cascade changes. Never seen by anybody:
-//! sessions that switch their logging off (`sql_log_bin=0`).
+//! listed in [`Reader::hidden`]: MariaDB logs no rows that a foreign key's cascade changes. Not seen by it: a session's own
+//! settings. Where one logs statements, they come as [`Item::Statement`]; where it logs parts of rows,
+//! [`Image::has`](crate::Image::has) says so; where it logs nothing (`sql_log_bin=0`), nobody can know.
 //!
 //! ## Half-open connections
 //! The server sends a heartbeat when it has nothing else to send for a period. Twice the period without a packet is a lost
