@@ -6,7 +6,7 @@
 use std::{
     fs,
     hint::black_box,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -41,11 +41,11 @@ pub(crate) fn run() -> Result<Vec<Line>> {
     let single = written(
         &database,
         &format!(
-            "USE test; DELIMITER //\nBEGIN NOT ATOMIC DECLARE n INT DEFAULT 0; WHILE n < {TRANSACTIONS} DO SET n = n + 1; \
+            "USE test;\nDELIMITER //\nBEGIN NOT ATOMIC DECLARE n INT DEFAULT 0; WHILE n < {TRANSACTIONS} DO SET n = n + 1; \
              INSERT INTO single VALUES ({values}); END WHILE; END//"
         ),
     )?;
-    let reader = database.user("follower", "test", &["REPLICATION SLAVE, REPLICATION CLIENT, PROCESS ON *.*"]);
+    let reader = database.user("follower", "test", &["REPLICATION SLAVE, REPLICATION CLIENT, PROCESS, SELECT ON *.*"]);
     let mut lines = vec![file_of_rows(&bulk)?, file_of_transactions(&single)?];
     lines.push(stream(&reader, &single)?);
     Ok(lines)
@@ -109,7 +109,7 @@ fn cpu_seconds() -> Result<(f64, f64)> {
 }
 
 /// Per CPU second: ours, and the server's own tool, in turns.
-fn beside_the_tool(file: &PathBuf, count: fn(&Read) -> u64) -> Result<(f64, f64)> {
+fn beside_the_tool(file: &Path, count: fn(&Read) -> u64) -> Result<(f64, f64)> {
     let bytes = fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
     let (mut ours, mut tool) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
@@ -128,7 +128,7 @@ fn beside_the_tool(file: &PathBuf, count: fn(&Read) -> u64) -> Result<(f64, f64)
     Ok((median(ours), median(tool)))
 }
 
-fn file_of_rows(file: &PathBuf) -> Result<Line> {
+fn file_of_rows(file: &Path) -> Result<Line> {
     let (ours, tool) = beside_the_tool(file, |read| read.rows)?;
     Ok(Line {
         figure: "binary log, rows of 200 B in bulk, every cell decoded",
@@ -140,7 +140,7 @@ fn file_of_rows(file: &PathBuf) -> Result<Line> {
     })
 }
 
-fn file_of_transactions(file: &PathBuf) -> Result<Line> {
+fn file_of_transactions(file: &Path) -> Result<Line> {
     let (ours, tool) = beside_the_tool(file, |read| read.transactions)?;
     Ok(Line {
         figure: "binary log, transactions of one row",
@@ -153,7 +153,7 @@ fn file_of_transactions(file: &PathBuf) -> Result<Line> {
 }
 
 /// The same transactions from the server, which has them in its cache.
-fn stream(address: &str, file: &PathBuf) -> Result<Line> {
+fn stream(address: &str, file: &Path) -> Result<Line> {
     let address = address.parse()?;
     let name = file.file_name().and_then(|name| name.to_str()).ok_or("a log without a name")?;
     let runtime =

@@ -98,7 +98,6 @@ impl Error {
             Self::MySql(error) => match error {
                 rowkeep_mysql::Error::Io(_)
                 | rowkeep_mysql::Error::ConnectTimeout(_)
-                | rowkeep_mysql::Error::Silent(_)
                 | rowkeep_mysql::Error::Abandoned => true,
                 // Too many connections, shutting down, killed, not yet ready.
                 rowkeep_mysql::Error::Server(error) => matches!(error.code, 1040 | 1053 | 1077 | 1317 | 1927 | 3032),

@@ -15,6 +15,7 @@ testkit::on_both_products! {
     a_file_says_what_the_server_was_told
     files_that_were_changed_at_random_are_read_or_refused
     a_changed_byte_does_not_match_its_checksum
+    places_are_found_where_transactions_do_not_say_them
 }
 
 const STATEMENTS: &str = "\
@@ -156,4 +157,32 @@ fn a_changed_byte_does_not_match_its_checksum(product: Product) {
             Err(other) => panic!("byte {at}: {other}"),
         }
     }
+}
+
+/// As MariaDB 11.8 writes logs: only what is between transactions says where it is.
+fn places_are_found_where_transactions_do_not_say_them(product: Product) {
+    let mut bytes = log(product, &["--binlog-checksum=NONE"]);
+    let places = |bytes: &[u8]| {
+        let mut log = LogFile::new("log", bytes).unwrap();
+        let mut places = Vec::new();
+        while let Some(item) = log.next().unwrap() {
+            if let Item::End(end) = item {
+                places.push(end.position.offset);
+            }
+        }
+        places
+    };
+    let expected = places(&bytes);
+    let (mut at, mut hidden) = (4, 0);
+    while at < bytes.len() {
+        let size = u32::from_le_bytes(bytes[at + 9..at + 13].try_into().unwrap()) as usize;
+        // Table descriptions, rows, ends.
+        if matches!(bytes[at + 4], 16 | 19 | 23..=25 | 30..=32 | 166..=168) {
+            bytes[at + 13..at + 17].fill(0);
+            hidden += 1;
+        }
+        at += size;
+    }
+    assert!(hidden > 20, "{hidden}");
+    assert_eq!(places(&bytes), expected);
 }

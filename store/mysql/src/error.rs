@@ -16,9 +16,6 @@ pub enum Error {
     /// Connecting and logging in took too long.
     #[error("no answer within {0:?}")]
     ConnectTimeout(std::time::Duration),
-    /// Nothing came for this long on a connection on which something should have.
-    #[error("the server said nothing for {0:?}")]
-    Silent(std::time::Duration),
     /// The way to the server could not be protected as the address asks.
     #[error(transparent)]
     Tls(#[from] TlsError),

@@ -1,5 +1,6 @@
 //! An answer without end: packets as they lie in the receive buffer.
 
+use std::io;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -31,14 +32,16 @@ impl PacketStream {
     /// Goes on to the next packet; `false` at the end. The wait is for one packet.
     ///
     /// # Errors
-    /// The server's, a broken connection's, [`Error::Silent`] after `patience` without a packet.
+    /// The server's, a broken connection's, [`Error::Io`] with [`io::ErrorKind::TimedOut`] after `patience` without a packet.
     #[inline]
     pub async fn advance(&mut self, patience: Duration) -> Result<bool, Error> {
         // A timer costs more than most packets do.
         self.place = 0..0;
         self.place = match self.packets.next_received() {
             Some(place) => place,
-            None => timeout(patience, self.packets.next()).await.map_err(|_| Error::Silent(patience))??,
+            None => timeout(patience, self.packets.next())
+                .await
+                .map_err(|_| Error::Io(io::ErrorKind::TimedOut.into()))??,
         };
         match self.packet() {
             [0xff, ..] => Err(ServerError::read(self.packet()).into()),

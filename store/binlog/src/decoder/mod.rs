@@ -301,7 +301,7 @@ impl Decoder {
         match gtid {
             Some(gtid) => {
                 if let Some(gtids) = &mut self.position.gtids {
-                    gtids.add(&gtid);
+                    gtids.follow(&gtid);
                 }
             }
             None => {
@@ -348,5 +348,38 @@ impl Decoder {
             Step::Rotate => Item::Rotate(&self.position),
             Step::Heartbeat => Item::Heartbeat,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(kind: u8, size: u32, end: u32, flags: u16) -> Header {
+        let mut bytes = vec![0; 4];
+        bytes.push(kind);
+        bytes.extend_from_slice(&[0; 4]);
+        bytes.extend_from_slice(&size.to_le_bytes());
+        bytes.extend_from_slice(&end.to_le_bytes());
+        bytes.extend_from_slice(&flags.to_le_bytes());
+        Header::read(&bytes).unwrap()
+    }
+
+    #[test]
+    fn places_go_on_beyond_four_gigabytes_and_where_the_server_does_not_say_them() {
+        let mut decoder = Decoder::default();
+        let mut after = |kind, size, end, flags| {
+            decoder.follow(&header(kind, size, end, flags));
+            decoder.offset
+        };
+        assert_eq!(after(kind::FORMAT_DESCRIPTION, 120, 0, 0), 0, "sent again");
+        assert_eq!(after(kind::MARIADB_GTID, 40, 1000, 0), 1000);
+        assert_eq!(after(kind::WRITE_ROWS, 500, 0, 0), 1500, "not said");
+        assert_eq!(after(kind::XID, 31, 1531, 0), 1531);
+        assert_eq!(after(kind::HEARTBEAT, 40, 9999, 0), 1531, "not of the file");
+        assert_eq!(after(kind::GTID_LIST, 40, 0, 0x20), 1531, "made for the stream");
+        assert_eq!(after(kind::WRITE_ROWS, 500, u32::MAX - 9, 0), u64::from(u32::MAX) - 9);
+        assert_eq!(after(kind::WRITE_ROWS, 500, 490, 0), (1 << 32) + 490);
+        assert_eq!(after(kind::XID, 31, 521, 0), (1 << 32) + 521);
     }
 }

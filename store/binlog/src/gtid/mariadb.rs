@@ -58,6 +58,12 @@ impl MariaDbGtids {
         }
     }
 
+    /// Makes this the last transaction of its domain, as it is in a log: without strict mode a lower number may follow a
+    /// higher one, and a server goes on from the one that it is told.
+    pub(crate) fn follow(&mut self, gtid: &MariaDbGtid) {
+        self.0.insert(gtid.domain, *gtid);
+    }
+
     /// The later one of each domain.
     pub fn union(&mut self, other: &Self) {
         other.iter().for_each(|gtid| self.add(gtid));
@@ -128,6 +134,13 @@ mod tests {
         assert_eq!(position.to_string(), "0-7-9,1-2-5");
         assert!(gtids("0-3-9").is_subset_of(&position) && !gtids("0-3-10").is_subset_of(&position));
         assert!(!gtids("2-1-1").is_subset_of(&position));
+    }
+
+    #[test]
+    fn a_log_may_go_back_in_its_numbers() {
+        let mut position = gtids("0-1-100,1-1-1");
+        position.follow(&"0-2-50".parse().unwrap());
+        assert_eq!(position.to_string(), "0-2-50,1-1-1");
     }
 
     #[test]

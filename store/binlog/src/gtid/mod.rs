@@ -74,6 +74,14 @@ impl Gtids {
         }
     }
 
+    /// Adds the transaction that comes next in a log.
+    pub(crate) fn follow(&mut self, gtid: &Gtid) {
+        match (self, gtid) {
+            (Self::MariaDb(gtids), Gtid::MariaDb(gtid)) => gtids.follow(gtid),
+            (gtids, gtid) => gtids.add(gtid),
+        }
+    }
+
     /// Adds all of another's; of the other dialect nothing.
     pub fn union(&mut self, other: &Self) {
         match (self, other) {

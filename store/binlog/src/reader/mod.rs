@@ -5,8 +5,9 @@
 //!
 //! ## What is checked before the first event
 //! That rows are logged, whole and with names; that the position is of this product. What the log cannot show at all is
-//! listed in [`Reader::hidden`]: MariaDB logs no rows that a foreign key's cascade changes. Never seen by anybody:
-//! sessions that switch their logging off (`sql_log_bin=0`).
+//! listed in [`Reader::hidden`]: MariaDB logs no rows that a foreign key's cascade changes. Not seen by it: a session's own
+//! settings. Where one logs statements, they come as [`Item::Statement`]; where it logs parts of rows,
+//! [`Image::has`](crate::Image::has) says so; where it logs nothing (`sql_log_bin=0`), nobody can know.
 //!
 //! ## Half-open connections
 //! The server sends a heartbeat when it has nothing else to send for a period. Twice the period without a packet is a lost
@@ -100,7 +101,7 @@ impl Reader {
     /// not there is known at the first [`next`](Self::next) only.
     pub async fn open(address: &Address, start: Start, options: &Options) -> Result<Self, Error> {
         Self::begin(address, start, options).await.map_err(|error| match error {
-            Error::MySql(error) => refusal::classify(error, options.server_id),
+            Error::MySql(error) => refusal::classify(error, options.server_id, options.heartbeat * 2),
             error => error,
         })
     }
@@ -144,7 +145,7 @@ impl Reader {
             match self.stream.advance(self.patience).await {
                 Ok(true) => self.decoder.start(),
                 Ok(false) => return Err(Error::Ended),
-                Err(error) => return Err(refusal::classify(error, self.server_id)),
+                Err(error) => return Err(refusal::classify(error, self.server_id, self.patience)),
             }
         }
         self.decoder.item(event(self.stream.packet()))

@@ -3,6 +3,8 @@
 //! All of it has one number, 1236, and a text for people. The texts have been the same for a decade, with `master` and
 //! `slave` renamed in MySQL; what is not recognised stays as the server said it.
 
+use std::{io::ErrorKind, time::Duration};
+
 use rowkeep_mysql::Error as MySqlError;
 
 use crate::Error;
@@ -15,10 +17,10 @@ const NO_LOG: u16 = 1381;
 /// MariaDB's own.
 const SAME_NUMBER: u16 = 4052;
 
-pub(super) fn classify(error: MySqlError, server_id: u32) -> Error {
+pub(super) fn classify(error: MySqlError, server_id: u32, patience: Duration) -> Error {
     let error = match error {
         MySqlError::Server(error) => error,
-        MySqlError::Silent(patience) => return Error::Silent(patience),
+        MySqlError::Io(error) if error.kind() == ErrorKind::TimedOut => return Error::Silent(patience),
         other => return other.into(),
     };
     let text = error.message.to_ascii_lowercase();
@@ -89,7 +91,7 @@ mod tests {
             (1236, "log event entry exceeded max_allowed_packet", "BINLOG_CONNECTION"),
         ] {
             let error = ServerError { code, state: "HY000".to_owned(), message: message.to_owned() };
-            assert_eq!(classify(MySqlError::Server(error), 1).code(), expected, "{message}");
+            assert_eq!(classify(MySqlError::Server(error), 1, Duration::ZERO).code(), expected, "{message}");
         }
     }
 }
