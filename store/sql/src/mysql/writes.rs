@@ -80,7 +80,13 @@ pub(super) async fn transact(shared: Arc<Shared>, mut program: Program, watch: &
             Fate::Moved | Fate::Lost => Instant::now() >= give_up,
         };
         if is_over {
-            return Err(if in_doubt { unknown().with_source(error) } else { error });
+            // Whoever stops waiting at the deadline is answered alike, whichever of the two is first.
+            let is_late = fate == Fate::Lost && watch.deadline().is_some_and(|deadline| Instant::now() >= deadline);
+            return Err(match (in_doubt, is_late) {
+                (true, _) => unknown().with_source(error),
+                (false, true) => late().with_source(error),
+                (false, false) => error,
+            });
         }
         shared.count(fate);
         way.fresh |= fate == Fate::Lost;
