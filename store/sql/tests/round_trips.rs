@@ -43,7 +43,7 @@ fn writes(number: u32) -> Json {
 }
 
 fn a_commit_reads_each_row_once_and_waits_three_times(product: Product) {
-    const DELAY: Duration = Duration::from_millis(25);
+    const DELAY: Duration = Duration::from_millis(75);
     let server = DatabaseServer::start(product);
     let proxy = FaultProxy::start(SocketAddr::from((Ipv4Addr::LOCALHOST, server.port())));
     let tls = Tls { mode: Some(TlsMode::Off), ..Tls::default() };

@@ -54,6 +54,8 @@ mod code {
     pub(super) const DUPLICATE: u16 = 1062;
     pub(super) const LOCK_WAIT: u16 = 1205;
     pub(super) const DEADLOCK: u16 = 1213;
+    /// There is no room for more locks; the transaction is rolled back, as after a deadlock.
+    pub(super) const LOCKS_FULL: u16 = 1206;
     /// MariaDB: the row changed since the transaction's snapshot.
     pub(super) const CHANGED: u16 = 1020;
     /// MySQL: a statement has to be prepared again.
@@ -80,7 +82,9 @@ mod code {
 pub(super) fn fate(error: &DriverError) -> Fate {
     match error {
         DriverError::Server(server) => match server.code {
-            code::DEADLOCK | code::LOCK_WAIT | code::CHANGED | code::REPREPARE | code::OVERRULED => Fate::Conflict,
+            code::DEADLOCK | code::LOCKS_FULL | code::LOCK_WAIT | code::CHANGED | code::REPREPARE | code::OVERRULED => {
+                Fate::Conflict
+            }
             code::SHUTDOWN | code::KILLED | code::IDLE | code::OFFLINE => Fate::Lost,
             code if code::BEHIND.contains(&code) => Fate::Lost,
             code::OPTION | code::READ_ONLY_MODE | code::READ_ONLY_TRANSACTION | code::HOOK => Fate::Moved,
@@ -119,11 +123,9 @@ pub(super) fn counts_no_further(error: &DriverError, column: &str) -> bool {
 pub(super) fn classify(error: DriverError) -> Error {
     let answer = match &error {
         DriverError::Server(server) => return of_server(server.clone()),
-        DriverError::Io(_)
-        | DriverError::ConnectTimeout(_)
-        | DriverError::Silent(_)
-        | DriverError::Abandoned
-        | DriverError::Tls(_) => unreachable("the database cannot be reached"),
+        DriverError::Io(_) | DriverError::ConnectTimeout(_) | DriverError::Abandoned | DriverError::Tls(_) => {
+            unreachable("the database cannot be reached")
+        }
         DriverError::Authentication(_) => unreachable("the database does not let rowkeep in"),
         DriverError::Protocol(_) => return Error::internal(error),
     };

@@ -163,9 +163,11 @@ async fn each(
     let text = if matches!(statement, Statement::Insert) { &sql.insert } else { &sql.upsert };
     let prepared = connection.prepare(text).await?;
     let mut answers = Vec::with_capacity(rows.len());
+    // A gateway may commit by itself what comes behind the end of a transaction.
+    let together = if shared.dialect.is_gateway() { 1 } else { usize::MAX };
     let mut sent = 0;
     while answers.len() < rows.len() {
-        while sent < rows.len() && connection.queued() < QUEUED_BYTES {
+        while sent < rows.len() && connection.queued() < QUEUED_BYTES && sent - answers.len() < together {
             let row = rows[sent].1;
             let mut params = row_params(sql, definition, row)?;
             if matches!(statement, Statement::Replace) {

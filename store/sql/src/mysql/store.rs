@@ -301,9 +301,11 @@ impl Rows for MySqlStore {
     }
 
     fn transact(&self, program: Program) -> Reply<'static, Result<Outcome, Error>> {
-        // Rows that lie in several shards are dearer to commit together than one by one.
+        // Rows that lie in several shards are dearer to commit together than one by one. Rows that are sent together need a
+        // server on which nothing of a transaction that has ended is committed by itself; a gateway does not promise that.
         if let Some(entity) = program.only_adds()
             && self.shared.capabilities.atomicity == Atomicity::Local
+            && !self.shared.dialect.is_gateway()
         {
             return groups::join(&self.shared, &self.runtime, entity, program);
         }

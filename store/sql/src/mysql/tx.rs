@@ -125,6 +125,8 @@ impl<'a> MySqlTx<'a> {
     /// Makes a write, now or later.
     async fn write(&mut self, sql: &str, params: &[Param<'_>], what: Sent, defers: bool) -> Result<(), Failed> {
         if !defers {
+            // It may be of a kind that cannot be undone: what was deferred has to have succeeded before.
+            self.train.settle().await?;
             let answer = self.execute(sql, params, |_| Ok(())).await;
             return self.train.check(what, answer);
         }
@@ -228,6 +230,9 @@ impl<'a> MySqlTx<'a> {
             return done.map(|()| None).map_err(|failed| self.shared.write_error(id, failed, false));
         }
         self.before_write(id, None);
+        if !sql.versioned {
+            self.train.settle().await.map_err(Error::from)?;
+        }
         let done = self.execute(&sql.insert, &params, |_| Ok(())).await;
         let done = done.map_err(|failed| self.shared.write_error(id, failed, true))?;
         Ok(i64::try_from(done.last_insert_id).ok())
@@ -269,6 +274,9 @@ impl<'a> MySqlTx<'a> {
         let (sql, definition) = self.entity(id);
         let params: Vec<Param<'_>> = key_params(definition, key).collect();
         self.before_write(id, Some(key));
+        if !sql.versioned {
+            self.train.settle().await?;
+        }
         let done = self.execute(&sql.delete, &params, |_| Ok(())).await?;
         Ok(done.affected > 0)
     }

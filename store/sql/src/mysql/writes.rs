@@ -62,6 +62,11 @@ pub(super) async fn transact(shared: Arc<Shared>, mut program: Program, watch: &
                 (error, Fate::Conflict)
             }
             Run::Answer(Err(error)) if in_doubt && !is_verdict(&error) => (error, Fate::Refused),
+            // The same request may have been answered while this one waited for its rows, and its answer is for both.
+            Run::Answer(Err(error)) if program.is_remembered() && !looked_again && is_verdict(&error) => {
+                looked_again = true;
+                continue;
+            }
             Run::Answer(answer) => return answer,
             Run::Failed(error, fate) => (error, fate),
             Run::Void => {
@@ -80,12 +85,12 @@ pub(super) async fn transact(shared: Arc<Shared>, mut program: Program, watch: &
             Fate::Moved | Fate::Lost => Instant::now() >= give_up,
         };
         if is_over {
+            // Whoever stops waiting at the deadline is answered alike, whichever of the two is first.
             let is_late = fate == Fate::Lost && watch.deadline().is_some_and(|deadline| Instant::now() >= deadline);
-            return Err(match in_doubt {
-                true => unknown().with_source(error),
-                // A statement that was given up then looks like a server that cannot be reached.
-                false if is_late => late().with_source(error),
-                false => error,
+            return Err(match (in_doubt, is_late) {
+                (true, _) => unknown().with_source(error),
+                (false, true) => late().with_source(error),
+                (false, false) => error,
             });
         }
         shared.count(fate);
