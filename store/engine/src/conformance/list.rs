@@ -214,6 +214,7 @@ macro_rules! api_conformance {
                 two_commits_cannot_each_rely_on_what_the_other_changes,
                 one_of_many_gets_a_key_or_a_unique_value,
                 a_request_that_is_sent_many_times_at_once_is_done_once,
+                a_request_whose_twin_was_quicker_has_its_answer,
                 one_of_many_requests_with_different_content_gets_an_id,
                 a_row_is_not_named_after_it_was_deleted,
                 a_transfer_is_never_seen_half_done,

@@ -136,6 +136,22 @@ pub fn a_request_that_is_sent_many_times_at_once_is_done_once(store: &Subject) {
     assert_eq!(store.list("Note", json!({})).len(), ROUNDS);
 }
 
+pub fn a_request_whose_twin_was_quicker_has_its_answer(store: &Subject) {
+    for round in 1..=ROUNDS {
+        let id = round.to_string();
+        store.create("Counter", json!({ "id": id }));
+        let etag = store.answer("GetCounter", json!({ "id": id })).etag;
+        let change =
+            json!({ "counter": { "id": id, "stock": "5" }, "etag": etag, "requestId": format!("change-{round}") });
+        let delete = json!({ "id": id, "requestId": format!("delete-{round}") });
+        for (method, request) in [("UpdateCounter", change), ("DeleteCounter", delete)] {
+            let answers = together(CLIENTS, |_| store.try_call(method, &request));
+            let bodies: Vec<_> = answers.into_iter().map(|answer| answer.map(|answer| answer.body)).collect();
+            assert!(bodies.iter().all(|body| body.is_ok() && body == &bodies[0]), "{method}: {bodies:?}");
+        }
+    }
+}
+
 pub fn one_of_many_requests_with_different_content_gets_an_id(store: &Subject) {
     for round in 0..ROUNDS {
         let made = together(CLIENTS, |client| {
