@@ -1,0 +1,32 @@
+//! Gated floors: a cache in front of a database with replicas that never keeps a stale row.
+//!
+//! A cache is filled by its readers, and emptied by a log of changes. Between the two lie all the ways to be wrong: a row that
+//! was read before a change is put into the cache after the change was told of; a change is told of before the database
+//! shows it, and a reader brings the old row back; a replica does not have it yet. Leases and deletes on a change close
+//! some of them (Nishtala et al., *Scaling Memcache at Facebook*, NSDI 2013). This protocol closes all, by
+//! [versions](Version) that say what a row that was read contains:
+//!
+//! - A reader that finds nothing gets a [`Lease`], stamped with a version that its source must contain when it reads. The
+//!   primary contains what was told, because nothing is told before the primary shows it (the *gate*, which is the sender's);
+//!   a replica has to be asked first, then read, on one connection.
+//! - A row that changed has a *floor*: its last change that was told. A row read for a lease below the floor is not taken.
+//! - A reader that must see some change says so, and finds an entry only if it contains that change.
+//!
+//! The invariant is that an entry contains every change to its row that the cache was told of. It holds over lost caches
+//! ([`Horizon::untold`]), forgotten rows ([`Slot::forget`]) and a new primary ([`Version::epoch`], [`Horizon::begin`]).
+//! What is not promised is that a hit contains a change that was not told yet and that its reader does not know of either, nor
+//! that two rows are of one moment.
+//!
+//! Nothing here does input or output: a cache in the process and one in a server of its own keep the same states.
+//! The tests of `search` try every order of events there is, at a small size, and find the order that goes wrong once any of the
+//! rules is left out.
+
+mod horizon;
+#[cfg(test)]
+mod search;
+mod slot;
+mod version;
+
+pub use horizon::Horizon;
+pub use slot::{Answer, Entry, Lease, Refused, Slot};
+pub use version::Version;

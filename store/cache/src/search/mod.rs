@@ -1,0 +1,108 @@
+//! Every order of events at a small size: one row, a primary, a replica that may take its place, a log, readers.
+//!
+//! The cache's part is the code itself. Around it, [`World`] holds what the protocol asks of others: who tells of changes and
+//! when, and how readers read. After each step the invariant and every answer are checked. [`Rule`]s can be left out one at a
+//! time; the search then finds an order in which that goes wrong, or the rule would not be needed.
+
+mod reader;
+mod world;
+
+use std::collections::HashMap;
+
+use world::{Rule, Size, World};
+
+/// How a search ended.
+struct Searched {
+    states: usize,
+    /// What went wrong first, and the steps that led there.
+    found: Option<(String, Vec<String>)>,
+}
+
+/// Breadth first, so that what is found is as short as can be.
+fn search(size: Size, without: Option<Rule>) -> Searched {
+    let start = World::new(size);
+    let mut known = HashMap::from([(start.clone(), 0)]);
+    // In the order in which they are looked at, each with the one before it.
+    let mut worlds = vec![(start, 0)];
+    let mut at = 0;
+    while at < worlds.len() {
+        for (step, next) in worlds[at].0.steps(without) {
+            match next {
+                Ok(next) if known.contains_key(&next) => {}
+                Ok(next) => {
+                    known.insert(next.clone(), worlds.len());
+                    worlds.push((next, at));
+                }
+                Err(wrong) => {
+                    let found = Some((wrong, way(&worlds, at, step, without)));
+                    return Searched { states: worlds.len(), found };
+                }
+            }
+        }
+        at += 1;
+    }
+    Searched { states: worlds.len(), found: None }
+}
+
+/// The steps to a world, and the last one behind it.
+fn way(worlds: &[(World, usize)], mut at: usize, last: String, without: Option<Rule>) -> Vec<String> {
+    let mut steps = vec![last];
+    while at > 0 {
+        let (world, before) = &worlds[at];
+        let taken = worlds[*before].0.steps(without).into_iter().find(|(_, next)| next.as_ref() == Ok(world));
+        steps.extend(taken.map(|(step, _)| step));
+        at = *before;
+    }
+    steps.reverse();
+    steps
+}
+
+fn is_safe(size: Size, least: usize) {
+    let searched = search(size, None);
+    assert!(searched.found.is_none(), "{:#?}", searched.found);
+    println!("{} states", searched.states);
+    assert!(searched.states > least, "{} states are too few to have seen everything", searched.states);
+}
+
+#[test]
+fn no_order_of_events_leaves_a_stale_row() {
+    is_safe(Size { failovers: 0, ..Size::SMALL }, 500_000);
+}
+
+#[test]
+fn no_new_primary_leaves_a_stale_row() {
+    is_safe(Size { losses: 0, reads: [1, 1], ..Size::SMALL }, 300_000);
+}
+
+#[test]
+#[ignore = "long: six million states"]
+fn no_new_primary_leaves_a_stale_row_to_who_reads_again() {
+    is_safe(Size { losses: 0, ..Size::SMALL }, 5_000_000);
+}
+
+/// A test for each rule: without it there is an order that goes wrong.
+macro_rules! needed {
+    ($($test:ident: $rule:ident, $wrong:literal)*) => {$(
+        #[test]
+        fn $test() {
+            let searched = search(Size::SMALL, Some(Rule::$rule));
+            let (wrong, steps) = searched.found.expect("an order that goes wrong");
+            println!("{wrong}\n  {}", steps.join("\n  "));
+            assert_eq!(wrong, $wrong);
+        }
+    )*};
+}
+
+needed! {
+    changes_are_told_once_the_primary_shows_them: Gate, "an entry lacks a change that was told"
+    a_change_drops_what_lacks_it: Drop, "an entry lacks a change that was told"
+    what_was_read_before_a_change_is_not_kept: Floor, "an entry lacks a change that was told"
+    what_is_forgotten_leaves_its_floor: Forget, "an entry lacks a change that was told"
+    a_shard_is_told_where_the_log_is_before_it_is_filled: Told, "an entry lacks a change that was told"
+    a_replica_is_asked_what_it_contains: Ask, "an answer lacks what its reader has seen"
+    a_replica_is_asked_before_it_is_read: Order, "an answer lacks what its reader has seen"
+    a_hit_contains_what_its_reader_has_seen: Least, "an answer lacks what its reader has seen"
+    a_lease_asks_for_what_its_reader_has_seen: Stamp, "an answer lacks what its reader has seen"
+    a_new_primary_counts_above_the_old_one: Epoch, "an entry lacks a change that was told"
+    what_a_new_primary_may_lack_is_dropped: Begin, "an entry has a change that was lost"
+}
