@@ -34,6 +34,9 @@ pub(super) const TABLES: [(&str, &str); 2] = [
 ];
 
 pub(super) const RECALL: &str = "SELECT fingerprint, outcome, forget_at FROM rowkeep_requests WHERE request_id = ?";
+/// The same, waiting for whoever is about to remember it.
+pub(super) const RECALL_SETTLED: &str =
+    "SELECT fingerprint, outcome, forget_at FROM rowkeep_requests WHERE request_id = ? FOR UPDATE";
 pub(super) const REMEMBER: &str =
     "INSERT INTO rowkeep_requests (request_id, fingerprint, outcome, forget_at) VALUES (?, ?, ?, ?)";
 /// For an id that was remembered long enough.

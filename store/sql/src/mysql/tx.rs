@@ -32,6 +32,8 @@ pub(super) struct MySqlTx<'a> {
     begun: bool,
     /// Writes may be answered before they are made.
     pub(super) defers: bool,
+    /// A commit to several shards is seen in one before the other: where its rows are, its memory may yet come.
+    pub(super) recalls_settled: bool,
     held: HeldRows,
     /// The highest version written.
     version: u64,
@@ -65,7 +67,18 @@ impl<'a> MySqlTx<'a> {
     ) -> Self {
         let is_gateway = shared.dialect.is_gateway();
         let (train, held) = (Train::new(connection, deadline), HeldRows::expecting(needs));
-        Self { shared, train, isolation, is_gateway, begun: false, defers: false, held, version: 0, recalled: None }
+        Self {
+            shared,
+            train,
+            isolation,
+            is_gateway,
+            begun: false,
+            defers: false,
+            recalls_settled: false,
+            held,
+            version: 0,
+            recalled: None,
+        }
     }
 
     /// One that was begun already, for whoever waits as long as it takes.
@@ -285,7 +298,8 @@ impl<'a> MySqlTx<'a> {
         let mut found = None;
         // Not locked: a lock on the place of an id that is not there would be in the way of every other new id. Before the
         // transaction begins, since at `SERIALIZABLE` every read in it locks.
-        let statement = self.train.statement(meta::RECALL).await?;
+        let text = if self.recalls_settled { meta::RECALL_SETTLED } else { meta::RECALL };
+        let statement = self.train.statement(text).await?;
         self.train.send(statement, &[Param::Bytes(request_id.as_bytes())])?;
         self.train.settle().await?;
         self.train

@@ -45,6 +45,8 @@ struct Way {
     fresh: bool,
     /// Each write is made before the next.
     in_order: bool,
+    /// Another run may have been told what this one looks for.
+    again: bool,
 }
 
 /// Runs a program until it has an answer.
@@ -58,13 +60,13 @@ pub(super) async fn transact(shared: Arc<Shared>, mut program: Program, watch: &
         let (error, fate) = match run(&shared, &mut program, watch, way, give_up).await {
             // It may have been refused for what the earlier run was about to commit; now that one has ended.
             Run::Answer(Err(error)) if in_doubt && !looked_again => {
-                looked_again = true;
+                (looked_again, way.again) = (true, true);
                 (error, Fate::Conflict)
             }
             Run::Answer(Err(error)) if in_doubt && !is_verdict(&error) => (error, Fate::Refused),
             // The same request may have been answered while this one waited for its rows, and its answer is for both.
             Run::Answer(Err(error)) if program.is_remembered() && !looked_again && is_verdict(&error) => {
-                looked_again = true;
+                (looked_again, way.again) = (true, true);
                 continue;
             }
             Run::Answer(answer) => return answer,
@@ -152,6 +154,7 @@ async fn run_on(shared: &Arc<Shared>, server: &Server, program: &mut Program, wa
     }
     let mut tx = MySqlTx::new(shared, held.connection(), program.isolation(), program.needs(), watch.deadline());
     tx.defers = !way.in_order && !is_gateway && program.changes() > 1;
+    tx.recalls_settled = way.again && shared.shards().is_some();
     let result = program.run(&mut tx).await;
     let Ended { begun, version, fate, is_false, silent, error } = tx.end().await;
     let mut result = error.map_or(result, Err);
