@@ -2,6 +2,7 @@
 
 mod api;
 mod capabilities;
+mod changes;
 mod clock;
 mod commit;
 #[cfg(feature = "conformance")]
@@ -23,6 +24,7 @@ mod sweep;
 
 pub use api::*;
 pub use capabilities::*;
+pub use changes::*;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use engine::{Engine, EngineOptions};
 pub use ids::{MAX_INSTANCE, SNOWFLAKE_EPOCH_MILLIS};

@@ -8,7 +8,7 @@ use rowkeep_record::query::{Filter, OrderBy};
 use rowkeep_record::{Key, Record, Value};
 use rowkeep_schema::{ColumnId, EntityId};
 
-use crate::{Capabilities, Position, Program, Session};
+use crate::{Capabilities, ChangeLog, Position, Program, Session};
 
 /// How a read sees rows.
 #[derive(Debug, Clone, Copy)]
@@ -136,6 +136,11 @@ pub trait Rows: Send + Sync + 'static {
     /// Where everything is answered from now, if this storage keeps one copy of its rows; `None` if it tells sessions what
     /// each answer came from.
     fn position(&self) -> Option<Position>;
+
+    /// Its log of changes, if it has one that can be followed.
+    fn changes(&self) -> Option<Arc<dyn ChangeLog>> {
+        None
+    }
 }
 
 /// A row inside a transaction.

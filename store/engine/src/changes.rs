@@ -1,0 +1,118 @@
+//! The log of changes: what every copy of rows (cache, watch, index) follows, and nothing else.
+//!
+//! A storage tells its commits in their order, each only once reads of the storage show it. Whoever follows keeps the
+//! [`Place`] of the last commit it took in together with what it derived, and goes on from there: nothing is told twice
+//! without being asked for, and nothing is left out, or the log says that it cannot go on
+//! ([`CHANGES_LOST`](ChangeLog::follow)).
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use kit_core::{Error, Reply};
+use rowkeep_schema::EntityId;
+
+use crate::{Point, Stored};
+
+/// Where reading a log goes on: behind one commit. Read only by the log that it comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// What else is behind it, in the log's own form; shared by the places of one stretch of the log.
+    pub base: Arc<[u8]>,
+    /// The commit.
+    pub point: Point,
+}
+
+/// Where to begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Since {
+    /// With the first commit that a read, begun once [`ChangeLog::follow`] has answered, may not show.
+    Now,
+    /// Behind this commit.
+    Place(Place),
+}
+
+/// A log of changes.
+pub trait ChangeLog: Send + Sync + 'static {
+    /// Begins to follow. Several may follow at once.
+    ///
+    /// # Errors
+    /// `DATA_LOSS` `CHANGES_LOST`: the log does not reach back to that place, or the place is of another log; what was derived
+    /// has to be made anew. What the storage says otherwise, `UNAVAILABLE` among it: try again.
+    fn follow(&self, since: Since) -> Reply<'static, Result<Box<dyn ChangeStream>, Error>>;
+}
+
+/// One follower's way through a log. Dropped, it ends.
+pub trait ChangeStream: Send {
+    /// What comes next: at least one item, and as many as are there. May be given up half way (a dropped future): nothing is
+    /// lost. A storage that lost its connection finds its way back by itself, as long as the log has what follows.
+    ///
+    /// # Errors
+    /// As of [`ChangeLog::follow`]; the stream is of no use then, and the place of the last commit is.
+    fn next(&mut self) -> Reply<'_, Result<Vec<Told>, Error>>;
+}
+
+/// What a log tells.
+#[derive(Debug, Clone)]
+pub enum Told {
+    /// The storage commits into a history of its own from here on: the first item of every stream, and again once another
+    /// server has become the primary. Reads before may have shown what the new history does not have.
+    Begin(Begin),
+    /// Rows changed.
+    Commit(Arc<Committed>),
+    /// Rows of this entity, or of any, may have changed in ways the log does not show: a table was emptied or changed its
+    /// form, a statement was logged as text, the server lost part of its log. `place` is behind it.
+    Rewritten {
+        /// Of all entities, if `None`.
+        entity: Option<EntityId>,
+        /// Where to go on.
+        place: Place,
+    },
+    /// Everything that was acknowledged before this moment has been told. Comes once a second or more often, also if nothing
+    /// changes.
+    Current {
+        /// The moment.
+        moment: Instant,
+        /// Where to go on.
+        place: Place,
+    },
+}
+
+/// A history begins.
+#[derive(Clone)]
+pub struct Begin {
+    /// Behind all that the history contains at its beginning.
+    pub place: Place,
+    /// Whether the history contained a point at its beginning. Points of commits that are told later add to it: one that was
+    /// told contains all before it of its source.
+    pub contains: Arc<dyn Fn(Point) -> bool + Send + Sync>,
+}
+
+impl std::fmt::Debug for Begin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Begin").field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
+/// One commit, or a part of one that is too large to be told at once.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Committed {
+    /// Behind it. All parts of a commit have the same.
+    pub place: Place,
+    /// Further parts follow. It happened all the same, and is seen by reads.
+    pub more: bool,
+    /// When it was committed, microseconds since 1970, by the storage's clock; seconds where it knows no finer.
+    pub at: i64,
+    /// The rows, in the order they were changed. One row may come several times.
+    pub changes: Vec<RowChange>,
+}
+
+/// One row before and after.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RowChange {
+    /// Of which entity.
+    pub entity: EntityId,
+    /// As it was; `None` if it was added.
+    pub before: Option<Stored>,
+    /// As it is; `None` if it was deleted. A changed key is one change with two keys.
+    pub after: Option<Stored>,
+}
