@@ -83,6 +83,11 @@ impl Gate {
         Ok(gate)
     }
 
+    /// For questions of others.
+    pub(crate) fn connection(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+
     /// The log said that files before this one are done with.
     pub(crate) fn checkpoint(&mut self, file: u64) {
         self.done_before = self.done_before.max(file);

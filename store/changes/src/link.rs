@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use rowkeep_binlog::{Error, Gtid, Gtids, Hidden, Item, Options, Reader, Start};
+use rowkeep_binlog::{Error, Gtid, Gtids, Item, Options, Reader, Start};
 use rowkeep_mysql::Address;
 
+use crate::Take;
 use crate::gate::{Gate, number};
 
 /// Period of the server's signs of life. Twice as long without one, and the connection is held for lost.
@@ -57,9 +58,9 @@ impl Link {
         Ok(Ok((Self { reader, gate, identity, file, heard: Instant::now() }, told)))
     }
 
-    /// What the log does not show.
-    pub(crate) fn hidden(&self) -> &[Hidden] {
-        self.reader.hidden()
+    /// Has whoever takes the rows ask what it wants to know.
+    pub(crate) async fn introduce(&mut self, take: &mut impl Take) -> Result<(), Error> {
+        take.ask(self.gate.connection(), self.reader.hidden()).await
     }
 
     /// Something was received just now.

@@ -221,7 +221,9 @@ impl<T: Copy + Ord, R> Queue<T, R> {
     /// Tells what can be seen. Whether that is anything.
     pub(crate) fn release(&mut self, shown: &Shown, progress: &mut Progress, out: &mut Vec<Event<T, R>>) -> bool {
         let mut released = false;
-        while let Some(waiting) = self.waiting.pop_front_if(|waiting| shown.has(&waiting.mark)) {
+        while self.waiting.front().is_some_and(|waiting| shown.has(&waiting.mark))
+            && let Some(waiting) = self.waiting.pop_front()
+        {
             self.rows -= waiting.rows.len();
             self.bytes -= waiting.bytes;
             released = true;

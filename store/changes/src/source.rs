@@ -81,6 +81,11 @@ impl<K: Take> Source<K> {
         self.queue.most()
     }
 
+    /// Whether there is a connection.
+    pub fn is_connected(&self) -> bool {
+        self.link.is_some()
+    }
+
     /// Behind what was told last; nothing before [`connect`](Self::connect).
     pub fn place(&self) -> Option<&Place> {
         self.progress.as_ref().map(Progress::place)
@@ -137,7 +142,7 @@ impl<K: Take> Source<K> {
             Ok(opened) => opened,
             Err(history) => return self.lacks(&history).await,
         };
-        self.take.connected(link.hidden()).await?;
+        link.introduce(&mut self.take).await?;
         let progress = match self.progress.take() {
             Some(progress) if progress.place().commit.is_some() => progress,
             _ => Progress::new(told.clone(), link.last_of(&told).await?),
@@ -183,6 +188,9 @@ impl<K: Take> Source<K> {
             }
             queue.item(item, link.file, take)?;
             link.hear();
+            if take.asks() {
+                link.introduce(take).await?;
+            }
         }
         link.check()
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 
 use rowkeep_binlog::{Error, Hidden, Rows, Statement};
+use rowkeep_mysql::Connection;
 
 /// Takes rows out of the log, as they lie there, into a form of its own.
 pub trait Take: Send {
@@ -12,11 +13,17 @@ pub trait Take: Send {
     /// A row that was changed.
     type Row: Send;
 
-    /// A connection to a server was made. `hidden`: what its log does not show.
+    /// Asks the server what is to be known of it before its log is read on: when a connection was made, and when
+    /// [`asks`](Self::asks) says so. `hidden`: what its log does not show, as it was when the connection was made.
     ///
     /// # Errors
-    /// What the server that was asked for more says.
-    fn connected(&mut self, hidden: &[Hidden]) -> impl Future<Output = Result<(), Error>> + Send;
+    /// What the server says.
+    fn ask(&mut self, server: &mut Connection, hidden: &[Hidden]) -> impl Future<Output = Result<(), Error>> + Send;
+
+    /// Whether what was read last changed what [`ask`](Self::ask) is to find out.
+    fn asks(&self) -> bool {
+        false
+    }
 
     /// Rows of a table; those of one that is not followed are best not looked at. What is taken goes to `into`.
     ///

@@ -20,7 +20,7 @@ impl Take for Pairs {
     type Table = &'static str;
     type Row = Change;
 
-    async fn connected(&mut self, _: &[Hidden]) -> Result<(), Error> {
+    async fn ask(&mut self, _: &mut Connection, _: &[Hidden]) -> Result<(), Error> {
         Ok(())
     }
 
