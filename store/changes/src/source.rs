@@ -17,7 +17,7 @@ use crate::queue::Queue;
 use crate::{Place, Take};
 
 /// Between two questions how far the server is, if nothing else is to be asked.
-const PERIOD: Duration = Duration::from_millis(800);
+const PERIOD: Duration = Duration::from_millis(400);
 /// Between two questions whether a transaction can be seen: the first, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_micros(200), Duration::from_millis(10));
 /// Between two attempts to connect: the first, and the longest.
