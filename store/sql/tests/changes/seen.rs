@@ -17,7 +17,7 @@ testkit::on_both_products! {
 }
 
 /// Commits that are looked at.
-const COMMITS: usize = 5_000;
+const COMMITS: usize = 500;
 const WRITERS: i64 = 4;
 
 /// The log goes on in other files all the while: at their borders the server's own word is not enough.
