@@ -277,6 +277,32 @@ macro_rules! engine_conformance {
     };
 }
 
+/// Declares every test of a log of changes, run on the [`Lab`](crate::conformance::Lab) that `$start` makes.
+#[macro_export]
+macro_rules! change_log_conformance {
+    ($start:path $(, $attribute:meta)*) => {
+        $crate::conformance_tests! { $start, ($($attribute)*),
+            changes:
+                rows_are_told_as_they_were_and_as_they_are_in_the_order_of_commits,
+                what_is_told_of_a_row_is_what_a_read_shows,
+                the_writes_of_a_commit_are_told_together,
+                a_large_commit_is_whole_and_its_parts_say_that_more_follows,
+                what_was_undone_or_only_tried_is_not_told,
+                one_of_many_that_fails_is_not_told_and_all_others_are,
+                rows_that_go_with_another_are_told_too,
+                what_a_sweep_removes_is_told,
+                of_a_load_either_every_row_is_told_or_that_its_table_changed,
+                a_follower_goes_on_behind_any_place_without_a_gap_or_a_duplicate,
+                a_follower_goes_on_where_it_was_said_to_be_current,
+                a_place_of_another_log_is_refused,
+                that_all_was_told_is_said_every_second_although_nothing_changes,
+                nothing_is_told_before_it_can_be_read,
+                several_followers_are_told_the_same,
+                a_history_contains_what_was_seen_before_it_began_and_not_what_comes;
+        }
+    };
+}
+
 /// `#[test]` functions from a list of names.
 #[macro_export]
 macro_rules! conformance_tests {
