@@ -22,6 +22,7 @@ mod prepare;
 mod program;
 mod session;
 mod sweep;
+mod watch;
 
 pub use api::*;
 pub use capabilities::*;
@@ -36,3 +37,4 @@ pub use ports::*;
 pub use program::{Outcome, Program};
 pub use session::{Freshness, Point, Position, Session};
 pub use sweep::Sweep;
+pub use watch::{WatchEvent, WatchOptions, WatchRequest, WatchSince, WatchStats, Watched, Watcher};

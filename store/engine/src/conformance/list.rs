@@ -277,7 +277,7 @@ macro_rules! engine_conformance {
     };
 }
 
-/// Declares every test of a log of changes, run on the [`Lab`](crate::conformance::Lab) that `$start` makes.
+/// Declares every test of a log of changes and of watching, run on the [`Lab`](crate::conformance::Lab) that `$start` makes.
 #[macro_export]
 macro_rules! change_log_conformance {
     ($start:path $(, $attribute:meta)*) => {
@@ -299,6 +299,24 @@ macro_rules! change_log_conformance {
                 nothing_is_told_before_it_can_be_read,
                 several_followers_are_told_the_same,
                 a_history_contains_what_was_seen_before_it_began_and_not_what_comes;
+            watches:
+                who_watches_is_told_of_every_change_from_then_on,
+                a_snapshot_is_every_row_there_is_and_then_the_changes,
+                a_copy_that_follows_a_snapshot_is_right_whatever_is_written_meanwhile,
+                a_row_that_comes_to_match_is_told_and_one_that_stops_is_told_as_deleted,
+                a_soft_deleted_row_counts_as_deleted_until_it_is_brought_back,
+                a_row_that_expires_is_told_as_deleted_once_it_is_removed,
+                rows_that_go_with_another_are_told_to_their_own_watchers,
+                every_token_goes_on_exactly_behind_its_event,
+                a_heartbeat_says_how_far_it_is_although_nothing_changes,
+                a_token_is_good_for_its_own_watch_only,
+                a_filter_that_is_none_is_refused,
+                what_the_log_does_not_tell_ends_the_watch,
+                a_slow_watcher_misses_nothing_and_comes_up_with_the_others,
+                a_watcher_that_does_not_come_up_is_ended_with_the_token_to_go_on_with,
+                watchers_are_limited_and_their_places_are_given_back,
+                all_watchers_share_one_follower,
+                watches_that_are_ended_say_so_and_none_begins_anew;
         }
     };
 }
