@@ -94,7 +94,7 @@ impl Generation {
         let templates = base.templates(schema)?;
         let config = &base.config;
         let storage = Storage::open(schema, &config.place()?, &base.allow(), &config.pages)?;
-        let api = Api::new(storage.engine.clone());
+        let api = Arc::new(Api::new(storage.engine.clone()));
         let registry = Registry::new();
         let shared = Shared {
             paths: Paths::new(schema, &api),
