@@ -70,6 +70,9 @@ impl Hub {
     pub(super) fn close(&self) {
         self.closing.is_closed.store(true, Ordering::Release);
         self.closing.changed.notify_waiters();
+        if let Some(run) = self.run.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            run.close();
+        }
     }
 
     pub(super) fn stats(&self) -> WatchStats {

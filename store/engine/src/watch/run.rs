@@ -128,12 +128,20 @@ impl Run {
             for told in stream.next().await? {
                 self.take(told);
             }
+            if self.is_ended() {
+                return Ok(());
+            }
             if self.shares.load(Ordering::Acquire) > 0 {
                 wanted = Instant::now();
             } else if wanted.elapsed() > LINGER && self.end_unwanted() {
                 return Ok(());
             }
         }
+    }
+
+    /// Ends, as all watches do.
+    pub(super) fn close(&self) {
+        *self.state() = State::Ended(super::ended());
     }
 
     /// Ends, unless somebody came at the last moment.
@@ -147,7 +155,10 @@ impl Run {
     }
 
     fn end(&self, ended: Result<(), Error>) {
-        if let Err(error) = ended {
+        // A storage that is closed under it, once watches have ended, is no failure.
+        if let Err(error) = ended
+            && !self.is_ended()
+        {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "the log of changes cannot be followed for watchers"
