@@ -23,6 +23,7 @@ use crate::observe::request_metrics;
 use crate::rest::{Rest, Site, Templates};
 use crate::storage::{Migration, Storage};
 use crate::store_metrics;
+use crate::watching;
 use crate::worker::Shared;
 
 /// What no schema changes.
@@ -93,8 +94,8 @@ impl Generation {
     pub(crate) fn open(base: &Base, schema: &Arc<Schema>) -> Result<Self, Error> {
         let templates = base.templates(schema)?;
         let config = &base.config;
-        let storage = Storage::open(schema, &config.place()?, &base.allow(), &config.pages)?;
-        let api = Api::new(storage.engine.clone());
+        let storage = Storage::open(schema, &config.place()?, &base.allow(), &config.pages, &config.watch)?;
+        let api = Arc::new(Api::new(storage.engine.clone()));
         let registry = Registry::new();
         let shared = Shared {
             paths: Paths::new(schema, &api),
@@ -126,6 +127,7 @@ impl Generation {
     /// Makes it the one that health and metrics tell of.
     pub(crate) fn show(&self, base: &Base, net: Arc<NetStats>) {
         store_metrics::declare(&self.shared.registry, &self.storage.store, net);
+        watching::declare(&self.shared.registry, &self.storage.engine);
         base.registry.replace(&self.shared.registry);
         base.health.set_services(self.schema().methods.iter().map(|method| method.service.as_str()));
     }

@@ -22,6 +22,7 @@ pub(crate) use place::Store;
 
 use crate::config::PageConfig;
 use crate::keys::Secret;
+use crate::watching::WatchConfig;
 
 /// What a schema changes, compared with the one that was applied last.
 #[derive(Debug, Clone, Default)]
@@ -134,19 +135,37 @@ impl Storage {
     /// `FAILED_PRECONDITION` if the data is in use, is somebody else's, cannot be reached, or does not take the schema
     /// without flags that were not given; `DATA_LOSS` if it is corrupt. It is then as it was, or, on a server whose
     /// migration failed half way, as the error says.
-    pub fn open(schema: &Arc<Schema>, data: &Place, allow: &Allow, pages: &PageConfig) -> Result<Self, Error> {
-        Self::open_with(schema, data.open(false)?, allow, pages)
+    pub fn open(
+        schema: &Arc<Schema>,
+        data: &Place,
+        allow: &Allow,
+        pages: &PageConfig,
+        watch: &WatchConfig,
+    ) -> Result<Self, Error> {
+        Self::open_with(schema, data.open(false)?, allow, pages, watch)
     }
 
     /// The same for a load, which may be one that was broken off: what that one put off stays put off.
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn open_to_load(schema: &Arc<Schema>, data: &Place, allow: &Allow, pages: &PageConfig) -> Result<Self, Error> {
-        Self::open_with(schema, data.open(true)?, allow, pages)
+    pub fn open_to_load(
+        schema: &Arc<Schema>,
+        data: &Place,
+        allow: &Allow,
+        pages: &PageConfig,
+        watch: &WatchConfig,
+    ) -> Result<Self, Error> {
+        Self::open_with(schema, data.open(true)?, allow, pages, watch)
     }
 
-    fn open_with(schema: &Arc<Schema>, database: Database, allow: &Allow, pages: &PageConfig) -> Result<Self, Error> {
+    fn open_with(
+        schema: &Arc<Schema>,
+        database: Database,
+        allow: &Allow,
+        pages: &PageConfig,
+        watch: &WatchConfig,
+    ) -> Result<Self, Error> {
         let (database, migration) = migrate(schema, database, allow)?;
         let secret = database.secret()?;
         let store = database.serve(schema)?;
@@ -154,6 +173,7 @@ impl Storage {
             token_key: secret.derive("page tokens"),
             default_page_size: pages.default_size,
             max_page_size: pages.max_size,
+            watch: watch.options(),
             ..EngineOptions::default()
         };
         let engine = Engine::new(Arc::clone(schema), store.rows(), options)?;
