@@ -21,6 +21,7 @@
 //! The tests of `search` try every order of events there is, at a small size, and find the order that goes wrong once any of the
 //! rules is left out.
 
+mod fills;
 mod horizon;
 #[cfg(test)]
 mod search;
@@ -28,5 +29,6 @@ mod slot;
 mod version;
 
 pub use horizon::Horizon;
-pub use slot::{Answer, Entry, Lease, Refused, Slot};
+pub use fills::{Fills, Lease, Refused};
+pub use slot::{Answer, Entry, Slot};
 pub use version::Version;
