@@ -52,6 +52,7 @@ pub(crate) fn of_serve(serve: &Serve) -> Result<Vec<(String, String)>, Failure> 
     add("listen", serve.listen.clone());
     add("admin_listen", serve.admin_listen.clone());
     add("insecure", serve.insecure.then(|| "true".to_owned()));
+    add("cache.kind", serve.cache.clone());
     add("templates", serve.templates.as_deref().map(text).transpose()?);
     Ok(flags)
 }

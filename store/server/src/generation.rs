@@ -93,7 +93,8 @@ impl Generation {
     pub(crate) fn open(base: &Base, schema: &Arc<Schema>) -> Result<Self, Error> {
         let templates = base.templates(schema)?;
         let config = &base.config;
-        let storage = Storage::open(schema, &config.place()?, &base.allow(), &config.pages)?;
+        let cache = config.cache.options();
+        let storage = Storage::open_cached(schema, &config.place()?, &base.allow(), &config.pages, cache)?;
         let api = Api::new(storage.engine.clone());
         let registry = Registry::new();
         let shared = Shared {
@@ -126,6 +127,9 @@ impl Generation {
     /// Makes it the one that health and metrics tell of.
     pub(crate) fn show(&self, base: &Base, net: Arc<NetStats>) {
         store_metrics::declare(&self.shared.registry, &self.storage.store, net);
+        if let Some(cache) = &self.storage.cache {
+            store_metrics::declare_cache(&self.shared.registry, cache);
+        }
         base.registry.replace(&self.shared.registry);
         base.health.set_services(self.schema().methods.iter().map(|method| method.service.as_str()));
     }

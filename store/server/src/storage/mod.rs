@@ -11,7 +11,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use kit_core::{Code, Error};
-use rowkeep_engine::{Engine, EngineOptions};
+use rowkeep_cache::{CacheOptions, Cached};
+use rowkeep_engine::{Engine, EngineOptions, Rows};
+use rowkeep_record::Codecs;
 use rowkeep_schema::{Change, Schema, Verdict, compare};
 use rowkeep_sql::{Allow, Plan, Preview};
 use serde_json::json;
@@ -39,6 +41,7 @@ pub struct Storage {
     /// What was changed when it was opened.
     pub migration: Migration,
     pub(crate) store: Store,
+    pub(crate) cache: Option<Arc<Cached>>,
     pub(crate) secret: Secret,
 }
 
@@ -135,7 +138,21 @@ impl Storage {
     /// without flags that were not given; `DATA_LOSS` if it is corrupt. It is then as it was, or, on a server whose
     /// migration failed half way, as the error says.
     pub fn open(schema: &Arc<Schema>, data: &Place, allow: &Allow, pages: &PageConfig) -> Result<Self, Error> {
-        Self::open_with(schema, data.open(false)?, allow, pages)
+        Self::open_with(schema, data.open(false)?, allow, pages, None)
+    }
+
+    /// The same with a cache before it, if there is to be one. Must run within a runtime that lives as long as the storage.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); `FAILED_PRECONDITION` `NO_CHANGE_LOG` if a cache could not be kept right.
+    pub fn open_cached(
+        schema: &Arc<Schema>,
+        data: &Place,
+        allow: &Allow,
+        pages: &PageConfig,
+        cache: Option<CacheOptions>,
+    ) -> Result<Self, Error> {
+        Self::open_with(schema, data.open(false)?, allow, pages, cache)
     }
 
     /// The same for a load, which may be one that was broken off: what that one put off stays put off.
@@ -143,10 +160,16 @@ impl Storage {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_to_load(schema: &Arc<Schema>, data: &Place, allow: &Allow, pages: &PageConfig) -> Result<Self, Error> {
-        Self::open_with(schema, data.open(true)?, allow, pages)
+        Self::open_with(schema, data.open(true)?, allow, pages, None)
     }
 
-    fn open_with(schema: &Arc<Schema>, database: Database, allow: &Allow, pages: &PageConfig) -> Result<Self, Error> {
+    fn open_with(
+        schema: &Arc<Schema>,
+        database: Database,
+        allow: &Allow,
+        pages: &PageConfig,
+        cache: Option<CacheOptions>,
+    ) -> Result<Self, Error> {
         let (database, migration) = migrate(schema, database, allow)?;
         let secret = database.secret()?;
         let store = database.serve(schema)?;
@@ -156,12 +179,22 @@ impl Storage {
             max_page_size: pages.max_size,
             ..EngineOptions::default()
         };
-        let engine = Engine::new(Arc::clone(schema), store.rows(), options)?;
-        Ok(Self { engine, migration, store, secret })
+        let cache = cache.map(|options| cached(schema, store.rows(), options)).transpose()?;
+        let rows = cache.clone().map_or_else(|| store.rows(), |cache| cache as Arc<dyn Rows>);
+        let engine = Engine::new(Arc::clone(schema), rows, options)?;
+        Ok(Self { engine, migration, store, cache, secret })
     }
 
     /// Finishes what was queued and closes the data.
     pub fn close(&self) {
+        if let Some(cache) = &self.cache {
+            cache.stop();
+        }
         self.store.stop();
     }
+}
+
+fn cached(schema: &Schema, rows: Arc<dyn Rows>, options: CacheOptions) -> Result<Arc<Cached>, Error> {
+    let runtime = tokio::runtime::Handle::try_current().map_err(Error::internal)?;
+    Cached::start(rows, schema, &Codecs::new(schema), options, &runtime)
 }
