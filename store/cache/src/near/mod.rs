@@ -49,6 +49,8 @@ pub(crate) struct Near {
     begun: AtomicU64,
     /// Entries of an entity below its number may lack something that the log did not show.
     rewritten: Box<[AtomicU64]>,
+    /// Rows of an entity that this process wrote.
+    retracted: Box<[AtomicU64]>,
     tokens: AtomicU64,
     leases: AtomicUsize,
     most_leases: usize,
@@ -80,6 +82,7 @@ impl Near {
             told: AtomicBool::new(false),
             begun: AtomicU64::new(0),
             rewritten: (0..entities).map(|_| AtomicU64::new(0)).collect(),
+            retracted: (0..entities).map(|_| AtomicU64::new(0)).collect(),
             tokens: AtomicU64::new(0),
             leases: AtomicUsize::new(0),
             most_leases,
@@ -98,7 +101,13 @@ impl Near {
         if !self.sync(&mut shard) {
             return Way::Past;
         }
-        if let Some(flight) = shard.flight(&key, at(self.least(key.entity))) {
+        // Whose read began before a write may not have seen it. A row's is ended by name; which values led to the row before
+        // it was written is not known.
+        let retracted = match key.part {
+            Part::Index(_) => self.retracted[key.entity.index()].load(Ordering::Acquire),
+            Part::Row | Part::Live => 0,
+        };
+        if let Some(flight) = shard.flight(&key, at(self.least(key.entity)), retracted) {
             return Way::Join(flight);
         }
         if self.leases.fetch_add(1, Ordering::AcqRel) >= self.most_leases {
@@ -106,7 +115,7 @@ impl Near {
             return Way::Past;
         }
         let token = self.tokens.fetch_add(1, Ordering::Relaxed);
-        match shard.lease(&key, token) {
+        match shard.lease(&key, token, retracted) {
             Some((lease, flight)) => Way::Lead(Ticket::new(Arc::clone(self), key, lease, flight)),
             None => {
                 self.leases.fetch_sub(1, Ordering::AcqRel);
@@ -130,6 +139,7 @@ impl Near {
 
     /// A row was changed by this process, which has yet to be told of it.
     pub(crate) fn retract(&self, probe: &Probe<'_>) {
+        self.retracted[probe.entity.index()].fetch_add(1, Ordering::AcqRel);
         let mut shard = self.shards.lock(probe);
         shard.retract(probe);
         self.entries.remove(probe);

@@ -29,6 +29,8 @@ pub(super) struct Shard {
 struct Bringing {
     fills: Fills,
     lease: Lease,
+    /// How many writes had been made when it began.
+    retracted: u64,
     flight: Arc<Flight>,
 }
 
@@ -65,17 +67,17 @@ impl Shard {
         }
     }
 
-    /// The row's way here, if it is on it and contains as much as this.
-    pub(super) fn flight(&self, key: &RowKey, least: Version) -> Option<Arc<Flight>> {
-        let bringing = self.bringing.get(key).filter(|bringing| bringing.lease.at >= least)?;
+    /// The row's way here, if it is on it, contains as much as this, and began after the last write.
+    pub(super) fn flight(&self, key: &RowKey, least: Version, retracted: u64) -> Option<Arc<Flight>> {
+        let bringing = self.bringing.get(key).filter(|it| it.lease.at >= least && it.retracted == retracted)?;
         Some(Arc::clone(&bringing.flight))
     }
 
     /// Gives a lease. One that was given before ends; it was of no use.
-    pub(super) fn lease(&mut self, key: &RowKey, token: u64) -> Option<(Lease, Arc<Flight>)> {
+    pub(super) fn lease(&mut self, key: &RowKey, token: u64, retracted: u64) -> Option<(Lease, Arc<Flight>)> {
         let (mut fills, flight) = (Fills::default(), Arc::<Flight>::default());
         let lease = fills.lease(&self.horizon, Version::ZERO, token)?;
-        self.bringing.insert(key.clone(), Bringing { fills, lease, flight: Arc::clone(&flight) });
+        self.bringing.insert(key.clone(), Bringing { fills, lease, retracted, flight: Arc::clone(&flight) });
         Some((lease, flight))
     }
 

@@ -1,9 +1,10 @@
 //! What an answer may be.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rowkeep_engine::Freshness;
 
+use crate::MAX_LAG;
 use crate::database::{State, World};
 
 /// What a client may expect to see at least: this commit, of the history with this primary.
@@ -26,45 +27,60 @@ impl Floor {
     }
 }
 
-/// What had been answered to writers by then.
-pub(crate) fn answered_by(world: &World, by: Instant) -> Floor {
-    let answered = |at: &usize| world.commits[*at].answered.is_some_and(|answered| answered <= by);
-    Floor { epoch: world.epoch, at: (1..=world.last()).rev().find(answered).unwrap_or(0) }
-}
-
 /// A read that is about to begin.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Expected {
-    /// At least this is seen.
-    pub(crate) floor: Floor,
+    /// What its client has seen.
+    floor: Floor,
+    /// Writes that were answered by then are seen.
+    answered_by: Option<(Instant, usize)>,
     /// The cache had been told of the history with this primary.
     told_epoch: Option<usize>,
 }
 
 impl Expected {
-    pub(crate) fn of(world: &World, freshness: Freshness, client: Floor, now: Instant, max_lag: Duration) -> Self {
-        let before = |age: Duration| now.checked_sub(age).map_or_else(Floor::default, |by| answered_by(world, by));
-        let floor = match freshness {
-            Freshness::Strong => answered_by(world, now),
-            Freshness::Session => client.max(before(max_lag), world),
-            Freshness::MaxStaleness(most) => before(most),
+    /// By what the session asks. `is_alone`: this process forgets what it writes, and one copy shows what was answered, so
+    /// that every reader sees it.
+    pub(crate) fn of(world: &World, freshness: Freshness, client: Floor, is_alone: bool) -> Self {
+        let now = tokio::time::Instant::now().into_std();
+        let answered_by = match freshness {
+            // The clock stands while several things happen; those that were answered are counted.
+            _ if is_alone => Some((now, world.answers)),
+            Freshness::Strong => Some((now, world.answers)),
+            Freshness::Session => now.checked_sub(MAX_LAG).map(|by| (by, 0)),
+            Freshness::MaxStaleness(most) => now.checked_sub(most).map(|by| (by, 0)),
             // The storage itself promises nothing.
-            Freshness::Eventual => Floor::default(),
+            Freshness::Eventual => None,
         };
-        Self { floor, told_epoch: world.told_epoch }
+        let floor = if freshness == Freshness::Session { client } else { Floor::default() };
+        Self { floor, answered_by, told_epoch: world.told_epoch }
     }
 
     /// The first commit whose state an answer is of.
-    pub(crate) fn matched(self, world: &World, is_it: impl Fn(&State) -> bool) -> Result<Floor, String> {
-        let floor = self.floor.now(world);
-        if let Some(at) = (floor.at..=world.last()).find(|at| is_it(&world.commits[*at].state)) {
+    pub(crate) fn matched<T: PartialEq>(
+        self,
+        world: &World,
+        answer: &T,
+        show: impl Fn(&State) -> T,
+    ) -> Result<Floor, String> {
+        let floor = self.floor.now(world).at.max(self.answered(world, &show));
+        if let Some(at) = (floor..=world.last()).find(|at| show(&world.commits[*at].state) == *answer) {
             return Ok(Floor { epoch: world.epoch, at });
         }
         // A state that was lost may be shown until the cache is told of the primary that lost it.
         let lost = (self.told_epoch.unwrap_or(0)..world.epoch).find_map(|epoch| {
-            let at = world.lost[epoch].iter().position(&is_it)?;
+            let at = world.lost[epoch].iter().position(|state| show(state) == *answer)?;
             Some(Floor { epoch, at: world.forks[epoch] + 1 + at })
         });
-        lost.ok_or_else(|| format!("not a state since {floor:?} of {} commits", world.last()))
+        lost.ok_or_else(|| format!("not a state since {floor} of {} commits", world.last()))
+    }
+
+    /// The last commit that changed what is shown and whose writer was answered in time. One before it whose writer still
+    /// waits may be seen or not.
+    fn answered<T: PartialEq>(self, world: &World, show: &impl Fn(&State) -> T) -> usize {
+        let Some(by) = self.answered_by else { return 0 };
+        let is_answered = |at: usize| world.commits[at].answered.is_some_and(|answered| answered <= by);
+        let changes = |at: usize| show(&world.commits[at].state) != show(&world.commits[at - 1].state);
+        (1..=world.last()).rev().find(|at| is_answered(*at) && changes(*at)).unwrap_or(0)
     }
 }

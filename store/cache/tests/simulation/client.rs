@@ -6,9 +6,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rowkeep_cache::Cached;
-use rowkeep_engine::{
-    CommitRequest, Engine, Freshness, Operation, Position, Precondition, Rows, Session, View, Write,
-};
+use rowkeep_engine::{CommitRequest, Engine, Freshness, Operation, Position, Precondition, Rows, Session, View, Write};
 use rowkeep_record::{Key, Record, Value};
 use rowkeep_schema::EntityId;
 
@@ -18,7 +16,6 @@ use crate::database::{Database, State, by_code, pause, record};
 const ITEM: EntityId = EntityId(0);
 const VIEW: View = View { now: 0, deleted: true };
 const LIVE: View = View { now: 0, deleted: false };
-const MAX_LAG: Duration = Duration::from_secs(2);
 
 pub(crate) struct Client {
     database: Arc<Database>,
@@ -105,23 +102,21 @@ impl Client {
     }
 
     fn expected(&self, session: &Session) -> Expected {
-        let now = tokio::time::Instant::now().into_std();
-        // What this process wrote it has forgotten, and one copy shows what was answered: everybody sees it.
         let is_alone = !self.database.plan.replicas;
-        let freshness = if is_alone { Freshness::Strong } else { session.freshness() };
-        let expected = Expected::of(&self.database.world(), freshness, self.floor, now, MAX_LAG);
-        Expected { floor: expected.floor.max(self.floor_of(session), &self.database.world()), ..expected }
-    }
-
-    fn floor_of(&self, session: &Session) -> Floor {
-        if session.freshness() == Freshness::Session { self.floor } else { Floor::default() }
+        Expected::of(&self.database.world(), session.freshness(), self.floor, is_alone)
     }
 
     /// Holds an answer against the states that it may be of.
-    fn check(&mut self, expected: Expected, session: &Session, what: &str, is_it: impl Fn(&State) -> bool) {
+    fn check(
+        &mut self,
+        expected: Expected,
+        session: &Session,
+        found: &Option<Record>,
+        show: impl Fn(&State) -> Option<Record>,
+    ) {
         let world = self.database.world();
-        let matched = expected.matched(&world, is_it);
-        let matched = matched.unwrap_or_else(|wrong| panic!("{what} with {session:?}: {wrong}; {expected:?}"));
+        let matched = expected.matched(&world, found, show);
+        let matched = matched.unwrap_or_else(|wrong| panic!("{found:?} to {session:?}: {wrong}; {expected:?}"));
         self.floor = self.floor.max(matched, &world);
         self.token = session.seen();
     }
@@ -130,7 +125,7 @@ impl Client {
         let (key, session) = (self.key(), self.session());
         let expected = self.expected(&session);
         let Ok(found) = self.cached.get(ITEM, &key, VIEW, &session).await else { return };
-        self.check(expected, &session, &format!("get {key:?}: {found:?}"), |state| at(state, &key) == found);
+        self.check(expected, &session, &found, |state| at(state, &key));
     }
 
     async fn get_many(&mut self) {
@@ -138,8 +133,7 @@ impl Client {
         let expected = self.expected(&session);
         let Ok(found) = self.cached.get_many(ITEM, &keys, VIEW, &session).await else { return };
         for (key, found) in keys.iter().zip(&found) {
-            let what = format!("get_many {key:?}: {found:?}");
-            self.check(expected, &session, &what, |state| at(state, key) == *found);
+            self.check(expected, &session, found, |state| at(state, key));
         }
     }
 
@@ -148,7 +142,7 @@ impl Client {
         let session = self.session();
         let expected = self.expected(&session);
         let Ok(found) = self.cached.lookup(ITEM, 0, &code, LIVE, &session).await else { return };
-        self.check(expected, &session, &format!("lookup {code:?}: {found:?}"), |state| by_code(state, &code) == found);
+        self.check(expected, &session, &found, |state| by_code(state, &code));
     }
 }
 

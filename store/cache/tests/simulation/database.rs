@@ -8,8 +8,8 @@ use kit_core::{Code, Error, Reply};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use rowkeep_engine::{
-    Capabilities, ChangeLog, Freshness, LoadBatch, LoadOutcome, Outcome, Point, Position, Positions, Program, Remembered,
-    RowChange, Rows, Scan, Session, Stored, View,
+    Capabilities, ChangeLog, Freshness, LoadBatch, LoadOutcome, Outcome, Point, Position, Positions, Program,
+    Remembered, RowChange, Rows, Scan, Session, Stored, View,
 };
 use rowkeep_record::{Key, Record, Value};
 use rowkeep_schema::EntityId;
@@ -25,7 +25,7 @@ pub(crate) struct Commit {
     pub(crate) state: State,
     pub(crate) changes: Vec<RowChange>,
     /// When its writer was answered.
-    pub(crate) answered: Option<Instant>,
+    pub(crate) answered: Option<(Instant, usize)>,
 }
 
 pub(crate) struct World {
@@ -40,6 +40,8 @@ pub(crate) struct World {
     pub(crate) lost: Vec<Vec<State>>,
     /// Of the last history that the cache was told of.
     pub(crate) told_epoch: Option<usize>,
+    /// Writers that were answered.
+    pub(crate) answers: usize,
     pub(crate) random: StdRng,
 }
 
@@ -93,8 +95,12 @@ pub(crate) async fn pause(world: &Mutex<World>) {
 
 impl Database {
     pub(crate) fn new(plan: Plan, seed: u64) -> Arc<Self> {
-        let beginning =
-            Commit { point: Point { source: 0, number: 0 }, state: State::default(), changes: Vec::new(), answered: None };
+        let beginning = Commit {
+            point: Point { source: 0, number: 0 },
+            state: State::default(),
+            changes: Vec::new(),
+            answered: None,
+        };
         let world = World {
             commits: vec![beginning],
             shown: 0,
@@ -103,6 +109,7 @@ impl Database {
             forks: Vec::new(),
             lost: Vec::new(),
             told_epoch: None,
+            answers: 0,
             random: StdRng::seed_from_u64(seed),
         };
         let positions = Positions::GtidSets;
@@ -186,7 +193,8 @@ impl Database {
             let (epoch, last) = (world.epoch, world.last());
             let mut tx = SimTx::new(Arc::clone(&world.commits[last].state));
             let mut outcome = tx.run(&mut program)?;
-            let number = world.commits.iter().filter(|commit| commit.point.source == epoch as u128 + 1).count() as u64 + 1;
+            let number =
+                world.commits.iter().filter(|commit| commit.point.source == epoch as u128 + 1).count() as u64 + 1;
             let point = Point { source: epoch as u128 + 1, number };
             outcome.position = Some(point.into());
             world.commits.push(Commit { point, state: tx.state(), changes: tx.changes(), answered: None });
@@ -201,8 +209,10 @@ impl Database {
         }
         pause(&self.world).await;
         let mut world = self.world();
+        world.answers += 1;
+        let answers = world.answers;
         let commit = world.commits.iter_mut().find(|commit| commit.point == point).ok_or_else(unknown)?;
-        commit.answered = Some(tokio::time::Instant::now().into_std());
+        commit.answered = Some((tokio::time::Instant::now().into_std(), answers));
         Ok(outcome)
     }
 
@@ -260,9 +270,7 @@ impl Rows for Database {
         session: &'a Session,
     ) -> Reply<'a, Result<Vec<Option<Record>>, Error>> {
         let keys = keys.to_vec();
-        Reply::later(async move {
-            self.read(session, |state| keys.iter().map(|key| find(state, key)).collect()).await
-        })
+        Reply::later(async move { self.read(session, |state| keys.iter().map(|key| find(state, key)).collect()).await })
     }
 
     fn lookup<'a>(

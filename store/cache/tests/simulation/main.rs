@@ -52,6 +52,9 @@ fn fixture() -> &'static Fixture {
     })
 }
 
+/// How long the log may be silent.
+const MAX_LAG: Duration = Duration::from_secs(2);
+
 /// What may happen in a schedule.
 #[derive(Debug, Clone, Copy)]
 struct Plan {
@@ -71,12 +74,8 @@ fn run(seed: u64, plan: Plan) -> CacheStats {
         let mut random = StdRng::seed_from_u64(seed);
         let database = Database::new(plan, random.random());
         let (fixture, rows) = (fixture(), Arc::clone(&database) as Arc<dyn Rows>);
-        let options = CacheOptions {
-            memory: plan.memory,
-            max_lag: Duration::from_secs(2),
-            max_fills: 8,
-            patience: Duration::from_millis(20),
-        };
+        let options =
+            CacheOptions { memory: plan.memory, max_lag: MAX_LAG, max_fills: 8, patience: Duration::from_millis(20) };
         let handle = tokio::runtime::Handle::current();
         let cached = Cached::start(rows, &fixture.schema, &fixture.codecs, options, &handle).unwrap();
         let engine_options = EngineOptions { token_key: [7; 32], ..EngineOptions::default() };

@@ -71,7 +71,8 @@ impl Tx for SimTx {
         values: &'a [Value],
         limit: u32,
     ) -> Reply<'a, Result<Vec<Stored>, Error>> {
-        let fits = |row: &&Stored| columns.iter().zip(values).all(|(column, value)| row.values[column.index()] == *value);
+        let fits =
+            |row: &&Stored| columns.iter().zip(values).all(|(column, value)| row.values[column.index()] == *value);
         Reply::ready(Ok(self.state.values().filter(fits).take(limit as usize).cloned().collect()))
     }
 

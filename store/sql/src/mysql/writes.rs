@@ -173,7 +173,7 @@ async fn run_on(shared: &Arc<Shared>, server: &Server, program: &mut Program, wa
         }
         if let Ok(outcome) = &mut result
             && outcome.replayed
-            && !shared.servers.is_single()
+            && shared.servers.reports()
         {
             // What was written then must be seen by whoever reads next.
             match seen_place(server, connection).await {
@@ -247,7 +247,7 @@ pub(super) async fn place(
     if let Some(point) = done.gtid.and_then(|gtid| servers::written(dialect, &gtid)) {
         return Some(point.into());
     }
-    if shared.servers.is_single() {
+    if !shared.servers.reports() {
         return None;
     }
     seen_place(server, connection).await.ok()
