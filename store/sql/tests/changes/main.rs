@@ -10,5 +10,6 @@ mod failover;
 mod lab;
 mod resume;
 mod seen;
+mod sessions;
 mod statements;
 mod values;
