@@ -55,6 +55,55 @@ fn write(server: &DatabaseServer, id: i64, stop: &AtomicBool) {
     });
 }
 
+/// Followers beside the one that is looked at, and somebody whose snapshots grow old before he asks where they lie: what
+/// MariaDB answers to one, another may read.
+struct Others(Arc<AtomicBool>);
+
+impl Others {
+    fn start(server: &Arc<DatabaseServer>) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        for number in 0..3 {
+            let (server, stop) = (Arc::clone(server), Arc::clone(&stop));
+            let ask = move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(async {
+                    if number == 0 {
+                        grow_old(&server, &stop).await;
+                    } else {
+                        follow_along(&server, &stop).await;
+                    }
+                });
+            };
+            std::thread::spawn(ask);
+        }
+        Self(stop)
+    }
+}
+
+impl Drop for Others {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+async fn follow_along(server: &DatabaseServer, stop: &AtomicBool) {
+    let mut source = Source::new(address(server), None, Pairs);
+    while !stop.load(Ordering::Acquire) {
+        source.next().await.unwrap();
+    }
+}
+
+async fn grow_old(server: &DatabaseServer, stop: &AtomicBool) {
+    let mut asker = writer(server).await;
+    while !stop.load(Ordering::Acquire) {
+        run(&mut asker, &["START TRANSACTION WITH CONSISTENT SNAPSHOT"]).await;
+        for _ in 0..20 {
+            asker.query("SHOW STATUS LIKE 'binlog_snapshot_%'").await.unwrap();
+        }
+        run(&mut asker, &["ROLLBACK"]).await;
+    }
+}
+
 /// Whoever reads.
 struct Eye(Connection);
 
@@ -86,7 +135,9 @@ async fn what_is_told_can_be_seen_and_the_log_alone_is_ahead(product: Product) {
     let mut eye = Eye(writer(&server).await);
     let alone = look_at_the_log(&server, &mut eye).await;
     assert!(alone.1 > 0, "the log was never ahead, so that this shows nothing");
+    let others = Others::start(&server);
     let gated = follow(&server, &mut eye).await;
+    drop(others);
     println!("{product:?}: not seen when read: {} of {}, when told: {} of {}", alone.1, alone.0, gated.1, gated.0);
     assert_eq!(gated.1, 0, "of {} commits that many could not be seen when they were told", gated.0);
     drop(writers);

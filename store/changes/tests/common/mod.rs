@@ -91,6 +91,8 @@ pub(crate) struct Follower {
     pub(crate) told: Vec<Told>,
     /// Behind the last commit.
     pub(crate) place: Option<Place>,
+    /// Behind the first.
+    pub(crate) first: Option<Place>,
     /// The last moment by which all was told.
     pub(crate) current: Option<Instant>,
 }
@@ -111,7 +113,7 @@ impl Follower {
         });
         let mut source = Source::new(address, progress, Pairs);
         source.connect().await?;
-        Ok(Self { source, told: Vec::new(), place: None, current: None })
+        Ok(Self { source, told: Vec::new(), place: None, first: None, current: None })
     }
 
     /// What comes next.
@@ -125,6 +127,7 @@ impl Follower {
                 }
                 Event::Commit { place, more, rows, .. } => {
                     if !more {
+                        self.first.get_or_insert_with(|| place.clone());
                         self.place = Some(place);
                     }
                     self.told.push(if more { Told::Part(rows) } else { Told::Rows(rows) });

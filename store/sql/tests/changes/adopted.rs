@@ -8,10 +8,12 @@ use rowkeep_sql::Allow;
 use rowkeep_sql::mysql::{Database, ImportOptions, MySqlStore, Options, import};
 use testkit::{DatabaseServer, Product};
 
-use crate::support::mirror::{Mirror, server};
+use crate::support::mirror::{Mirror, allow, server};
 
 testkit::on_both_products! {
     every_type_of_a_column_is_told_as_reads_answer_it
+    what_is_logged_in_fewer_bytes_is_the_same
+    a_view_is_rewritten_by_whatever_may_be_behind_it
 }
 
 const COMMON: &str = "CREATE TABLE kinds (
@@ -75,11 +77,53 @@ fn every_type_of_a_column_is_told_as_reads_answer_it(product: Product) {
 fn adopt(server: &DatabaseServer, database: &str) -> (Arc<MySqlStore>, Mirror) {
     let options = Options::new(server.url_of(database).parse().unwrap());
     let imported = import(&options, &ImportOptions::default()).unwrap();
-    let schema = compile_str(&[("import.proto", &imported.proto)]);
-    let schema = Arc::new(schema.unwrap_or_else(|mistakes| panic!("{mistakes}\n{}", imported.proto)));
-    let database = Database::open(&options).unwrap();
+    serve(&options, &imported.proto)
+}
+
+fn serve(options: &Options, proto: &str) -> (Arc<MySqlStore>, Mirror) {
+    let schema = compile_str(&[("import.proto", proto)]);
+    let schema = Arc::new(schema.unwrap_or_else(|mistakes| panic!("{mistakes}\n{proto}")));
+    let database = Database::open(options).unwrap();
     database.apply(&database.plan(&schema).unwrap(), &schema, &schema.snapshot(), &Allow::default()).unwrap();
     let store = MySqlStore::start(database, Arc::clone(&schema), Arc::new(Codecs::new(&schema))).unwrap();
     let mirror = Mirror::now(&store, &schema);
     (store, mirror)
+}
+
+/// Compressed transactions and JSON in parts; compressed rows.
+fn what_is_logged_in_fewer_bytes_is_the_same(product: Product) {
+    let options: &[&str] = match product {
+        Product::MySql => &["--binlog-transaction-compression=ON", "--binlog-row-value-options=PARTIAL_JSON"],
+        Product::MariaDb => &["--log-bin-compress=ON", "--log-bin-compress-min-len=10"],
+    };
+    let server = DatabaseServer::start_with(product, options);
+    allow(&server);
+    let run = |sql: &str| server.admin(&format!("USE test; {sql}"));
+    run("CREATE TABLE docs (id INT PRIMARY KEY, js JSON, words TEXT)");
+    let (store, mut mirror) = adopt(&server, "test");
+    run(
+        "INSERT INTO docs VALUES (1, JSON_OBJECT('a', 1, 'b', REPEAT('x', 500), 'c', JSON_ARRAY(1, 2, 3)), REPEAT('y', 5000))",
+    );
+    run("UPDATE docs SET js = JSON_SET(js, '$.a', 'two', '$.c[1]', 7), words = CONCAT(words, 'z')");
+    run("UPDATE docs SET js = JSON_REMOVE(js, '$.c[0]')");
+    assert_eq!(mirror.check(), 1);
+    assert_eq!(mirror.commits.iter().map(|commit| commit.changes.len()).sum::<usize>(), 3);
+    assert!(mirror.rewritten.is_empty());
+    drop(store);
+}
+
+fn a_view_is_rewritten_by_whatever_may_be_behind_it(product: Product) {
+    let server = DatabaseServer::start(product);
+    allow(&server);
+    let run = |sql: &str| server.admin(&format!("USE test; {sql}"));
+    run("CREATE TABLE plain (id INT PRIMARY KEY, n INT); CREATE VIEW doubled AS SELECT id, n * 2 AS m FROM plain");
+    let options = Options::new(server.url().parse().unwrap());
+    let keys = vec!["doubled=id".parse().unwrap()];
+    let imported = import(&options, &ImportOptions { keys, ..ImportOptions::default() }).unwrap();
+    let (store, mut mirror) = serve(&options, &imported.proto);
+    run("INSERT INTO plain VALUES (1, 5)");
+    mirror.check();
+    assert_eq!(mirror.rewritten.len(), 1, "{}", imported.proto);
+    assert_eq!(mirror.commits.iter().map(|commit| commit.changes.len()).sum::<usize>(), 1);
+    drop(store);
 }

@@ -24,7 +24,7 @@ fn over(cluster: &Cluster) -> (Arc<MySqlStore>, Mirror) {
 }
 
 /// A replica takes no grants without being made to.
-fn allow(server: &testkit::DatabaseServer) {
+pub(crate) fn allow(server: &testkit::DatabaseServer) {
     let is_mysql = server.product() == Product::MySql;
     let was = server.admin("SELECT @@global.read_only");
     server.admin(if is_mysql {
@@ -38,7 +38,7 @@ fn allow(server: &testkit::DatabaseServer) {
     }
 }
 
-fn settle(store: &MySqlStore, primary: usize) {
+pub(crate) fn settle(store: &MySqlStore, primary: usize) {
     testkit::wait_until("the primary to be known", || store.servers()[primary].role == Role::Primary);
 }
 

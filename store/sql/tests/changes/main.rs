@@ -10,5 +10,7 @@ mod failover;
 mod lab;
 mod resume;
 mod seen;
+mod sessions;
+mod speed;
 mod statements;
 mod values;
