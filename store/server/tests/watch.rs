@@ -184,6 +184,7 @@ fn another_schema_ends_watches_and_so_does_the_end_of_the_server() {
     let last = events.next().unwrap();
     assert_eq!((last.name.as_str(), &last.data["error"]["status"]), ("error", &json!("UNAVAILABLE")));
     assert_eq!(events.next(), None);
+    drop(stream);
     // The same schema: the log goes on.
     create(&shop, "bob");
     let mut resumed = watch(&shop, &json!({"resumeToken": token}));
