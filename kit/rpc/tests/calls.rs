@@ -16,8 +16,7 @@ use kit_net::{Coding, DataPlane, Handler, NetConfig, Peer, Response, unfold};
 use kit_rpc::{Call, Framed, HealthService, Reflection, ReplyCompression, RpcConfig, ServingStatus};
 
 /// `Echo` answers with the message, `Fail` with an error, `Count` with three messages and an error, `Grow` with a small
-/// message and a large one, `Sleep` when the
-/// deadline has passed.
+/// message and a large one, `Sleep` when the deadline has passed.
 struct Site {
     config: RpcConfig,
     health: HealthService,

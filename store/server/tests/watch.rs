@@ -234,6 +234,25 @@ fn a_token_of_a_former_schema_is_refused_and_the_new_log_is_watched() {
 }
 
 #[test]
+fn a_place_that_the_log_does_not_reach_is_refused_with_a_status_that_ends_reconnecting() {
+    let shop = Shop::start_with(|config| config.watch.log_size = ByteSize::kib(16));
+    let mut stream = watch(&shop, &json!({}));
+    create(&shop, "first");
+    let token = text(&stream.next()["resumeToken"]);
+    for at in 0..300 {
+        create(&shop, &format!("{at}-{}", "x".repeat(60)));
+    }
+    drop(stream);
+    // What the last watch was told is remembered for a while; nobody else may know of it.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(shop.reloader.reload(shop_schema())).unwrap();
+    let refused = try_watch(&shop, &json!({"resumeToken": token})).err().expect("it is gone");
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Aborted, "CHANGES_LOST"));
+    let answer = get(shop.address, &format!("/v1/users:watch?resume_token={token}")).expect(410);
+    assert_eq!(answer.json()["error"]["status"], "ABORTED");
+}
+
+#[test]
 fn a_copy_is_right_however_often_the_stream_breaks_while_others_write() {
     let shop = Shop::start();
     let client = Client::new(shop.address, shop_schema());

@@ -88,6 +88,18 @@ impl Feed {
         (From::Waiting(place.clone()), at_place(place), Some(behind))
     }
 
+    /// Opens the log where the ring does not reach back, so that a place that is lost is known at the beginning; unless it
+    /// takes longer than that to have a turn.
+    ///
+    /// # Errors
+    /// `ABORTED` `CHANGES_LOST`; what the log says.
+    pub(super) async fn begin(&mut self, until: Instant) -> Result<(), Error> {
+        if matches!(self.from, From::Waiting(_)) {
+            self.next(until, true).await?;
+        }
+        Ok(())
+    }
+
     /// Goes on behind a place by a reading of its own.
     pub(super) fn fall_back(&mut self, place: &Place) {
         (self.from, self.reached, self.behind) = Self::waiting(place);
