@@ -316,7 +316,7 @@ fn a_copy_is_right_however_often_the_stream_breaks_while_others_write() {
 fn whoever_does_not_read_holds_up_nobody_and_finds_everything_later() {
     let shop = Shop::start_with(|config| config.watch.kept = ByteSize::kib(64));
     let mut slow = Events::open(shop.address, "/v1/users:watch", &[]);
-    let mut fast = watch(&shop, &json!({}));
+    let (mut slow_grpc, mut fast) = (watch(&shop, &json!({})), watch(&shop, &json!({})));
     create(&shop, "ann");
     fast.next();
     let filler = "x".repeat(60);
@@ -335,14 +335,17 @@ fn whoever_does_not_read_holds_up_nobody_and_finds_everything_later() {
         }
     }
     assert_eq!(next(&mut slow).1["changed"]["name"], "ann");
+    assert_eq!(slow_grpc.next()["changed"]["name"], "ann");
     for at in 0..count {
         for n in 0..100 {
-            assert_eq!(next(&mut slow).1["changed"]["email"], format!("{at}-{n}@example.com"));
+            let email = format!("{at}-{n}@example.com");
+            assert_eq!(next(&mut slow).1["changed"]["email"], email);
+            assert_eq!(slow_grpc.next()["changed"]["email"], email);
         }
     }
     let metrics = get(shop.admin, "/metrics").expect(200).text();
-    assert!(metrics.contains("rowkeep_watch_fell_behind_total 1"), "{metrics}");
-    assert!(metrics.contains("rowkeep_watch_followers 1") && metrics.contains("rowkeep_watchers 2"), "{metrics}");
+    assert!(metrics.contains("rowkeep_watch_fell_behind_total 2"), "{metrics}");
+    assert!(metrics.contains("rowkeep_watch_followers 1") && metrics.contains("rowkeep_watchers 3"), "{metrics}");
 }
 
 #[test]

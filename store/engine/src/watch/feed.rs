@@ -71,6 +71,8 @@ impl Feed {
     ) -> Result<Self, Error> {
         let (from, reached, behind) = match &*share.run.state() {
             State::Following(ring) => match resume {
+                // Its first parts are told: how many of its changes are behind the place could not be said.
+                None if ring.reached.is_inside => Self::waiting(&ring.reached.place),
                 None => (From::Ring(ring.end()), ring.reached.clone(), None),
                 Some(resume) => match ring.find(&resume.place) {
                     Some(at) => (From::Ring(at), at_place(&resume.place), None),

@@ -40,7 +40,8 @@ impl GrpcWatch {
         let (input, output) = (&schema.message(found.input).full_name, &schema.message(found.output).full_name);
         let mut message = Request::new(Bytes::from(wire::encode(schema, input, request)));
         change(&mut message);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        // On a thread of its own, so that the connection lives while the stream is not read.
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let channel = runtime.block_on(Endpoint::from_shared(format!("http://{address}")).unwrap().connect()).unwrap();
         let stream = runtime.block_on(async {
             let mut grpc = tonic::client::Grpc::new(channel.clone()).accept_compressed(CompressionEncoding::Gzip);
