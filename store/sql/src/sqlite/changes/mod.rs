@@ -18,6 +18,8 @@ mod encoding;
 mod follow;
 mod recorder;
 mod table;
+#[cfg(test)]
+mod tests;
 mod trim;
 
 use std::sync::Arc;
