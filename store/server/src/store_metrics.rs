@@ -32,7 +32,9 @@ pub(crate) fn declare_cache(registry: &Registry, cache: &Arc<Cached>) {
     counter("rowkeep_cache_misses_total", "Reads of the database whose rows were to be kept.", |stats| stats.misses);
     counter("rowkeep_cache_joined_total", "Reads that waited for one of those.", |stats| stats.joined);
     counter("rowkeep_cache_bypasses_total", "Reads that went past the cache.", |stats| stats.bypasses);
-    counter("rowkeep_cache_refused_fills_total", "Rows not kept because they changed meanwhile.", |stats| stats.refused);
+    counter("rowkeep_cache_refused_fills_total", "Rows not kept because they changed meanwhile.", |stats| {
+        stats.refused
+    });
     counter("rowkeep_cache_evictions_total", "Entries that made room for others.", |stats| stats.evictions);
     let gauge = |name: &str, help, read: fn(&CacheStats) -> f64| {
         let cache = Arc::clone(cache);

@@ -26,12 +26,7 @@ const LEAST: ByteSize = ByteSize::mib(1);
 
 impl Default for CacheConfig {
     fn default() -> Self {
-        Self {
-            kind: NONE.to_owned(),
-            memory: ByteSize::mib(64),
-            max_lag: HumanDuration::secs(10),
-            max_fills: 1024,
-        }
+        Self { kind: NONE.to_owned(), memory: ByteSize::mib(64), max_lag: HumanDuration::secs(10), max_fills: 1024 }
     }
 }
 
@@ -50,7 +45,9 @@ impl CacheConfig {
     pub(super) fn mistake(&self) -> Option<&'static str> {
         let is_redis = self.kind.starts_with("redis:") || self.kind.starts_with("rediss:");
         if is_redis {
-            return Some("cache.kind: a cache in Redis is not there yet; write `memory` for one in this process, or `none`");
+            return Some(
+                "cache.kind: a cache in Redis is not there yet; write `memory` for one in this process, or `none`",
+            );
         }
         if self.kind != NONE && self.kind != MEMORY {
             return Some("cache.kind: must be `memory` or `none`");
