@@ -88,6 +88,11 @@ fn the_page_on_loading_does_what_it_says() {
 }
 
 #[test]
+fn the_page_on_watching_does_what_it_says() {
+    run("docs/watch.md");
+}
+
+#[test]
 fn the_page_on_mysql_does_what_it_says() {
     run_in(Session::with_database(), "docs/mysql.md");
 }
@@ -114,6 +119,7 @@ fn no_page_is_left_out() {
         "replicas.md",
         "schema.md",
         "vitess.md",
+        "watch.md",
     ];
     let mut found: Vec<_> = fs::read_dir(testkit::workspace_root().join("docs"))
         .unwrap()

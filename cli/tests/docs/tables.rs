@@ -94,7 +94,15 @@ fn readme_names_the_toolchain_that_the_manifest_asks_for() {
 #[test]
 fn links_between_pages_lead_somewhere() {
     let mut broken = Vec::new();
-    let pages = ["README.md", "docs/schema.md", "docs/api.md", "docs/query.md", "docs/operations.md", "docs/load.md"];
+    let pages = [
+        "README.md",
+        "docs/schema.md",
+        "docs/api.md",
+        "docs/query.md",
+        "docs/operations.md",
+        "docs/load.md",
+        "docs/watch.md",
+    ];
     for name in pages {
         let here = testkit::workspace_root().join(name);
         let text = without_blocks(&page(name));

@@ -35,6 +35,8 @@ pub struct Call {
     request_coding: Option<Coding>,
     reply_coding: Option<Coding>,
     deadline: Deadline,
+    /// What the client said, and nothing else.
+    asked: Deadline,
     is_write: bool,
     max_message_size: usize,
     compression_threshold: usize,
@@ -87,6 +89,7 @@ impl Call {
             request_coding: None,
             reply_coding: None,
             deadline: Deadline::at(now + *config.default_timeout),
+            asked: Deadline::NONE,
             is_write: false,
             max_message_size: config.max_message_size.as_usize(),
             compression_threshold: config.compression_threshold.as_usize(),
@@ -110,8 +113,9 @@ impl Call {
             return Err(Error::new(Code::ResourceExhausted, "TOO_MUCH_METADATA", message));
         }
         if let Some(value) = fields.timeout {
-            let timeout = timeout::parse(value.as_bytes())?.min(*config.max_timeout);
-            self.deadline = Deadline::at(now + timeout);
+            let asked = timeout::parse(value.as_bytes())?;
+            self.asked = now.checked_add(asked).map_or(Deadline::NONE, Deadline::at);
+            self.deadline = Deadline::at(now + asked.min(*config.max_timeout));
         }
         if let Some(value) = fields.encoding {
             self.request_coding = encoding::of_request(value.as_bytes())?;
@@ -127,6 +131,12 @@ impl Call {
     /// When the client stops waiting.
     pub fn deadline(&self) -> Deadline {
         self.deadline
+    }
+
+    /// When the client stops waiting for a stream that has no end of its own: no limit of the server shortens it, and a
+    /// client that says nothing waits for ever.
+    pub fn asked_deadline(&self) -> Deadline {
+        self.asked
     }
 
     /// Remembers that the call writes: its errors then say whether the write was applied.
@@ -228,12 +238,13 @@ impl Call {
 
     /// Answers with messages as they come. An error ends the call with its status.
     pub fn stream(&self, messages: impl Stream<Item = Result<Framed, Error>> + 'static) -> Response {
-        self.response(Body::boxed(Streaming {
-            messages: Box::pin(messages),
-            flavor: self.flavor,
-            is_write: self.is_write,
-            is_done: false,
-        }))
+        let streaming = Streaming { messages: Box::pin(messages), call: self.clone(), is_done: false };
+        let mut response = self.response(Body::boxed(streaming));
+        if let Some(coding) = self.reply_coding {
+            // Said before it is known whether a message will be worth it; each says of itself whether it is packed.
+            response.headers_mut().insert(GRPC_ENCODING, HeaderValue::from_static(coding.name()));
+        }
+        response
     }
 
     /// Answers with an error. What an operator should read of it is for the caller to log.
@@ -286,8 +297,7 @@ fn ok_trailers() -> HeaderMap {
 /// The body of a streaming answer.
 struct Streaming {
     messages: Pin<Box<dyn Stream<Item = Result<Framed, Error>>>>,
-    flavor: Flavor,
-    is_write: bool,
+    call: Call,
     is_done: bool,
 }
 
@@ -298,13 +308,13 @@ impl Streaming {
             None => ok_trailers(),
             Some(error) => {
                 let mut trailers = HeaderMap::with_capacity(3);
-                status::write(error, self.is_write, &mut trailers);
+                status::write(error, self.call.is_write, &mut trailers);
                 trailers
             }
         };
-        match self.flavor {
+        match self.call.flavor {
             Flavor::Grpc => Frame::trailers(trailers),
-            Flavor::Web | Flavor::WebText => Frame::data(self.flavor.encode(trailer_frame(&trailers))),
+            Flavor::Web | Flavor::WebText => Frame::data(self.call.flavor.encode(trailer_frame(&trailers))),
         }
     }
 }
@@ -319,7 +329,10 @@ impl HttpBody for Streaming {
         }
         let Poll::Ready(next) = self.messages.as_mut().poll_next(context) else { return Poll::Pending };
         Poll::Ready(Some(Ok(match next {
-            Some(Ok(message)) => Frame::data(self.flavor.encode(message.into_bytes())),
+            Some(Ok(message)) => {
+                let (message, _) = self.call.packed(message);
+                Frame::data(self.call.flavor.encode(message.into_bytes()))
+            }
             Some(Err(error)) => self.end(Some(&error)),
             None => self.end(None),
         })))

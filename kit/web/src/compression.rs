@@ -71,7 +71,8 @@ fn is_worth_it(response: &Response, threshold: usize) -> bool {
 
 fn is_text(content_type: &HeaderValue) -> bool {
     let text = crate::content_type_essence(content_type);
-    text.starts_with("text/")
+    // Events come one by one as long as a client stays: the memory of a packer for each would be the most of it.
+    text != "text/event-stream" && text.starts_with("text/")
         || ["json", "xml", "javascript", "ndjson", "yaml"].iter().any(|suffix| text.ends_with(suffix))
 }
 

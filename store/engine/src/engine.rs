@@ -10,9 +10,10 @@ use rowkeep_schema::{Entity, EntityId, Schema};
 
 use crate::clock::Versions;
 use crate::ids::Ids;
+use crate::watch::Hub;
 use crate::{
     Capabilities, Clock, CommitRequest, ListPage, ListRequest, LoadReport, LoadRequest, Outcome, Position, Rows,
-    Session, Sweep, SystemClock, View, list, load, prepare,
+    Session, Sweep, SystemClock, View, WatchOptions, list, load, prepare,
 };
 
 /// Limits and sources of an [`Engine`]. The default is what `serve` uses, but for the key of the page tokens.
@@ -36,6 +37,8 @@ pub struct EngineOptions {
     pub max_cascade: usize,
     /// How long the answer to a request id is remembered.
     pub request_id_retention: Duration,
+    /// Limits of watching.
+    pub watch: WatchOptions,
 }
 
 impl Default for EngineOptions {
@@ -50,6 +53,7 @@ impl Default for EngineOptions {
             max_batch: 500,
             max_cascade: 10_000,
             request_id_retention: Duration::from_secs(24 * 3600),
+            watch: WatchOptions::default(),
         }
     }
 }
@@ -70,6 +74,7 @@ pub(crate) struct Shared {
     pub(crate) tokens: PageTokens,
     pub(crate) versions: Versions,
     pub(crate) ids: Ids,
+    pub(crate) hub: Hub,
 }
 
 impl Shared {
@@ -121,7 +126,8 @@ impl Engine {
         let ids = Ids::new(options.instance, rows.version_floor() / 1000);
         let tokens = PageTokens::new(&options.token_key);
         let versions = Versions::default();
-        Ok(Self { shared: Arc::new(Shared { schema, rows, codecs, plans, options, tokens, versions, ids }) })
+        let hub = Hub::new(schema.entities.len(), &options.watch);
+        Ok(Self { shared: Arc::new(Shared { schema, rows, codecs, plans, options, tokens, versions, ids, hub }) })
     }
 
     /// The schema it serves.

@@ -7,6 +7,7 @@ mod clock;
 mod commit;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod counted;
 mod engine;
 mod errors;
 mod ids;
@@ -22,11 +23,13 @@ mod prepare;
 mod program;
 mod session;
 mod sweep;
+mod watch;
 
 pub use api::*;
 pub use capabilities::*;
 pub use changes::*;
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use counted::{CountedLog, Read, counted_place, follow_counted, forgotten};
 pub use engine::{Engine, EngineOptions};
 pub use ids::{MAX_INSTANCE, SNOWFLAKE_EPOCH_MILLIS};
 pub use memory::MemoryRows;
@@ -36,3 +39,4 @@ pub use ports::*;
 pub use program::{Outcome, Program};
 pub use session::{Freshness, Point, Position, Session};
 pub use sweep::Sweep;
+pub use watch::{WatchEvent, WatchOptions, WatchRequest, WatchSince, WatchStats, Watched, Watcher};

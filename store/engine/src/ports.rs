@@ -6,7 +6,7 @@ use std::time::Instant;
 use kit_core::{Error, Reply};
 use rowkeep_record::query::{Filter, OrderBy};
 use rowkeep_record::{Key, Record, Value};
-use rowkeep_schema::{ColumnId, EntityId};
+use rowkeep_schema::{ColumnId, Entity, EntityId};
 
 use crate::{Capabilities, ChangeLog, Position, Program, Session};
 
@@ -152,6 +152,36 @@ pub struct Stored {
     pub version: u64,
     /// When it was soft-deleted, microseconds since 1970 (kept in the declared column or the hidden one).
     pub deleted_at: Option<i64>,
+}
+
+impl Stored {
+    /// The row with nothing that its table does not keep, as a read of it shows it: a log of changes tells rows so.
+    #[must_use]
+    pub fn as_kept(mut self, entity: &Entity) -> Self {
+        if !entity.versioned {
+            self.version = 0;
+        }
+        match entity.soft_delete {
+            None => self.deleted_at = None,
+            Some(soft) => {
+                if let Some(column) = soft.column {
+                    self.values[column.index()] = self.deleted_at.map_or(Value::Null, Value::Int);
+                }
+            }
+        }
+        self
+    }
+
+    /// The row after an update that lists these columns: they, the version and the time of deletion are those of `row`.
+    #[must_use]
+    pub fn updated(mut self, changed: &[ColumnId], row: &Self) -> Self {
+        for column in changed {
+            self.values[column.index()].clone_from(&row.values[column.index()]);
+        }
+        self.version = row.version;
+        self.deleted_at = row.deleted_at;
+        self
+    }
 }
 
 /// Why a write inside a transaction did not happen.

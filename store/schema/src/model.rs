@@ -518,6 +518,8 @@ pub enum MethodKind {
     Get,
     BatchGet,
     List,
+    /// A stream of answers.
+    Watch,
     Create,
     BatchCreate,
     Update,
@@ -528,6 +530,18 @@ pub enum MethodKind {
     /// Lookup by the unique index at this place in [`Entity::indexes`].
     Lookup(u16),
     Commit,
+}
+
+impl MethodKind {
+    /// Whether it answers with a stream of messages.
+    pub const fn is_stream(self) -> bool {
+        matches!(self, Self::Watch)
+    }
+
+    /// Whether it changes rows.
+    pub const fn writes(self) -> bool {
+        !matches!(self, Self::Get | Self::Lookup(_) | Self::BatchGet | Self::List | Self::Watch)
+    }
 }
 
 /// Where a method is in REST (`google.api.http`, one binding).

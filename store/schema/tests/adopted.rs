@@ -24,7 +24,7 @@ fn what_is_read_only_has_no_methods_that_write_and_no_version() {
     assert!(!schema.entities[0].versioned);
     let of_entity = schema.methods.iter().filter(|method| method.entity.is_some());
     let kinds: Vec<MethodKind> = of_entity.map(|method| method.kind).collect();
-    assert_eq!(kinds, [MethodKind::Get, MethodKind::BatchGet, MethodKind::List]);
+    assert_eq!(kinds, [MethodKind::Get, MethodKind::BatchGet, MethodKind::List, MethodKind::Watch]);
 }
 
 #[test]

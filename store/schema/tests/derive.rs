@@ -110,6 +110,7 @@ fn the_http_option_of_every_method_is_in_its_descriptor_and_equals_the_model() {
             assert_eq!(http(&descriptor.options()), Some(model), "{}", descriptor.full_name());
             assert_eq!(descriptor.input().full_name(), schema.message(method.input).full_name);
             assert_eq!(descriptor.output().full_name(), schema.message(method.output).full_name);
+            assert_eq!(descriptor.is_server_streaming(), method.kind == MethodKind::Watch);
         }
         assert_eq!(schema.methods.last().expect("there is a method").kind, MethodKind::Commit);
     }

@@ -23,6 +23,7 @@ use crate::observe::request_metrics;
 use crate::rest::{Rest, Site, Templates};
 use crate::storage::{Migration, Storage};
 use crate::store_metrics;
+use crate::watching;
 use crate::worker::Shared;
 
 /// What no schema changes.
@@ -93,9 +94,9 @@ impl Generation {
     pub(crate) fn open(base: &Base, schema: &Arc<Schema>) -> Result<Self, Error> {
         let templates = base.templates(schema)?;
         let config = &base.config;
-        let cache = config.cache.options();
-        let storage = Storage::open_cached(schema, &config.place()?, &base.allow(), &config.pages, cache)?;
-        let api = Api::new(storage.engine.clone());
+        let (place, allow, cache) = (config.place()?, base.allow(), config.cache.options());
+        let storage = Storage::open_cached(schema, &place, &allow, &config.pages, &config.watch, cache)?;
+        let api = Arc::new(Api::new(storage.engine.clone()));
         let registry = Registry::new();
         let shared = Shared {
             paths: Paths::new(schema, &api),
@@ -130,6 +131,7 @@ impl Generation {
         if let Some(cache) = &self.storage.cache {
             store_metrics::declare_cache(&self.shared.registry, cache);
         }
+        watching::declare(&self.shared.registry, &self.storage.engine);
         base.registry.replace(&self.shared.registry);
         base.health.set_services(self.schema().methods.iter().map(|method| method.service.as_str()));
     }

@@ -14,6 +14,7 @@ mod server;
 pub mod storage;
 mod store_metrics;
 mod sweeper;
+mod watching;
 mod wire;
 mod worker;
 
@@ -22,3 +23,4 @@ pub use live::ReloadError;
 pub use rest::RestConfig;
 pub use server::{Reloader, Server};
 pub use storage::{Migration, Place, Storage};
+pub use watching::WatchConfig;

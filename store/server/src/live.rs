@@ -12,7 +12,8 @@
 //! (the disk is gone), the gate stays closed and the caller is told that the server must end.
 //!
 //! ## Not here
-//! Exports that stream over many pages are not waited for: they may end early, and their client sees a broken
+//! Watches are ended, and go on with their tokens afterwards unless the schema is another. Exports that stream over many
+//! pages are not waited for: they may end early, and their client sees a broken
 //! connection.
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -92,6 +93,8 @@ impl Live {
             tracing::warn!(requests = left, "some requests do not end; the schema is changed under them");
         }
         let former = self.generation();
+        // They would end with the storage anyway; so their clients know that they are to come back.
+        former.storage.engine.end_watches();
         let opened = self.blocking(move |live| Ok(live.reopen(&former, &schema))).await;
         let exchanged = match opened {
             Ok(Ok(next)) => {

@@ -138,6 +138,8 @@ async fn say_draining(lifecycle: kit_telemetry::Health, live: Arc<Live>, mut shu
     shutdown.draining().await;
     lifecycle.set(HealthStage::Draining);
     live.base.health.close();
+    // They would keep their connections until the drain's end.
+    live.engine().end_watches();
 }
 
 /// Writes what is left: the store's queue, the access log, the last spans. None of it may block the runtime.

@@ -26,7 +26,7 @@ use crate::rest::{self, Rest, Site};
 /// What all workers share of one schema; nothing in it changes.
 pub(crate) struct Shared {
     pub(crate) config: Arc<ServerConfig>,
-    pub(crate) api: Api,
+    pub(crate) api: Arc<Api>,
     pub(crate) paths: Paths,
     pub(crate) rest: Rest,
     pub(crate) site: Site,

@@ -48,6 +48,8 @@ pub(crate) struct EntitySql {
     pub(crate) lookups: Vec<Option<ByVisibility>>,
     /// All stored columns, version and time of deletion, for transactions.
     pub(crate) select_stored: String,
+    /// What it selects.
+    pub(crate) stored_names: String,
     pub(crate) stored: Vec<Selected>,
     pub(crate) get_stored: String,
     /// The same for a row that is not going to be written.
@@ -90,7 +92,8 @@ impl EntitySql {
         let texts = Texts { dialect, entity, deleted };
         let table = dialect.name(&entity.table);
         let select_wire = texts.select_wire(&wire);
-        let select_stored = texts.select_stored(&stored);
+        let stored_names = texts.stored_names(&stored);
+        let select_stored = texts.select_stored(&stored_names);
         let key_condition = texts.equal(&entity.primary_key);
         let visible = ByVisibility { live: texts.visible(false), all: texts.visible(true) };
         let read = |condition: &str| ByVisibility {
@@ -116,6 +119,7 @@ impl EntitySql {
             visible,
             has_expiry: entity.expire.is_some(),
             select_stored,
+            stored_names,
             stored,
             written,
             versioned: entity.versioned,
@@ -220,8 +224,14 @@ impl Texts<'_> {
         sql
     }
 
-    fn select_stored(&self, columns: &[Selected]) -> String {
-        let mut sql = String::from("SELECT ");
+    fn select_stored(&self, names: &str) -> String {
+        let mut sql = format!("SELECT {names}");
+        self.push_from(&mut sql);
+        sql
+    }
+
+    fn stored_names(&self, columns: &[Selected]) -> String {
+        let mut sql = String::new();
         push_names(self.dialect, &mut sql, columns.iter().map(|selected| self.name(selected.column)));
         sql.push_str(if columns.is_empty() { "" } else { ", " });
         self.push_version(&mut sql);
@@ -229,7 +239,6 @@ impl Texts<'_> {
             sql.push_str(", ");
             self.dialect.push_name(&mut sql, name);
         }
-        self.push_from(&mut sql);
         sql
     }
 

@@ -10,7 +10,7 @@ use rowkeep_schema::{
 };
 
 use crate::Allow;
-use crate::sqlite::{Database, OpenOptions, SqliteStore};
+use crate::sqlite::{ChangeOptions, Database, OpenOptions, SqliteStore};
 
 /// Everything is seen.
 pub(crate) const ALL: View = View { now: 0, deleted: true };
@@ -243,6 +243,18 @@ pub(crate) fn migrated(directory: &std::path::Path, schema: &Schema) -> Database
 pub(crate) fn start(directory: &std::path::Path, schema: &Arc<Schema>) -> Arc<SqliteStore> {
     let codecs = Arc::new(Codecs::new(schema));
     SqliteStore::start(migrated(directory, schema), Arc::clone(schema), codecs).unwrap()
+}
+
+/// The same, with so much of its log of changes.
+pub(crate) fn start_keeping(
+    directory: &std::path::Path,
+    schema: &Arc<Schema>,
+    changes: ChangeOptions,
+) -> Arc<SqliteStore> {
+    drop(migrated(directory, schema));
+    let options = OpenOptions { changes, ..OpenOptions::new(directory) };
+    let codecs = Arc::new(Codecs::new(schema));
+    SqliteStore::start(Database::open(&options).unwrap(), Arc::clone(schema), codecs).unwrap()
 }
 
 /// A row with a version.

@@ -68,6 +68,7 @@ impl EngineSurface {
             MethodKind::Lookup(index) => call.lookup(index),
             MethodKind::BatchGet => call.batch_get(),
             MethodKind::List => call.list(),
+            MethodKind::Watch => panic!("the tests of watching hold the engine"),
             MethodKind::BatchCreate | MethodKind::BatchUpdate | MethodKind::BatchDelete => call.batch(),
             _ => call.single(),
         }

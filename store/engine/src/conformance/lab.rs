@@ -33,6 +33,10 @@ impl Lab {
         Self { rows, clock, engine, runtime, _data: Box::new(data) }
     }
 
+    pub fn rows(&self) -> &dyn Rows {
+        self.rows.as_ref()
+    }
+
     /// Another engine over the same storage.
     pub fn engine_with(&self, change: impl FnOnce(&mut EngineOptions)) -> Engine {
         let mut options = options(&self.clock);

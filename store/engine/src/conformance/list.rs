@@ -277,6 +277,50 @@ macro_rules! engine_conformance {
     };
 }
 
+/// Declares every test of a log of changes and of watching, run on the [`Lab`](crate::conformance::Lab) that `$start` makes.
+#[macro_export]
+macro_rules! change_log_conformance {
+    ($start:path $(, $attribute:meta)*) => {
+        $crate::conformance_tests! { $start, ($($attribute)*),
+            changes:
+                rows_are_told_as_they_were_and_as_they_are_in_the_order_of_commits,
+                what_is_told_of_a_row_is_what_a_read_shows,
+                the_writes_of_a_commit_are_told_together,
+                a_large_commit_is_whole_and_its_parts_say_that_more_follows,
+                what_was_undone_or_only_tried_is_not_told,
+                one_of_many_that_fails_is_not_told_and_all_others_are,
+                rows_that_go_with_another_are_told_too,
+                what_a_sweep_removes_is_told,
+                of_a_load_either_every_row_is_told_or_that_its_table_changed,
+                a_follower_goes_on_behind_any_place_without_a_gap_or_a_duplicate,
+                a_follower_goes_on_where_it_was_said_to_be_current,
+                a_place_of_another_log_is_refused,
+                that_all_was_told_is_said_every_second_although_nothing_changes,
+                nothing_is_told_before_it_can_be_read,
+                several_followers_are_told_the_same,
+                a_history_contains_what_was_seen_before_it_began_and_not_what_comes;
+            watches:
+                who_watches_is_told_of_every_change_from_then_on,
+                a_snapshot_is_every_row_there_is_and_then_the_changes,
+                a_copy_that_follows_a_snapshot_is_right_whatever_is_written_meanwhile,
+                a_row_that_comes_to_match_is_told_and_one_that_stops_is_told_as_deleted,
+                a_soft_deleted_row_counts_as_deleted_until_it_is_brought_back,
+                a_row_that_expires_is_told_as_deleted_once_it_is_removed,
+                rows_that_go_with_another_are_told_to_their_own_watchers,
+                every_token_goes_on_exactly_behind_its_event,
+                a_heartbeat_says_how_far_it_is_although_nothing_changes,
+                a_token_is_good_for_its_own_watch_only,
+                a_filter_that_is_none_is_refused,
+                what_the_log_does_not_tell_ends_the_watch,
+                a_slow_watcher_misses_nothing_and_comes_up_with_the_others,
+                a_watcher_that_does_not_come_up_is_ended_with_the_token_to_go_on_with,
+                watchers_are_limited_and_their_places_are_given_back,
+                all_watchers_share_one_follower,
+                watches_that_are_ended_say_so_and_none_begins_anew;
+        }
+    };
+}
+
 /// `#[test]` functions from a list of names.
 #[macro_export]
 macro_rules! conformance_tests {

@@ -5,7 +5,8 @@
 //! what no request can ask for: loads, sweeps, limits, deadlines.
 //!
 //! A test is a function of this module; [`api_conformance!`](crate::api_conformance) and
-//! [`engine_conformance!`](crate::engine_conformance) are the lists of their names. A new adapter's tests are one line:
+//! [`engine_conformance!`](crate::engine_conformance) are the lists of their names; those of the log of changes, and of
+//! watching, are in [`change_log_conformance!`](crate::change_log_conformance). A new adapter's tests are one line:
 //!
 //! ```ignore
 //! rowkeep_engine::api_conformance!(crate::start);
@@ -22,6 +23,7 @@ mod requests;
 mod subject;
 
 pub mod batches;
+pub mod changes;
 pub mod commits;
 pub mod deletes;
 pub mod etags;
@@ -46,6 +48,7 @@ pub mod time;
 pub mod transforms;
 pub mod types;
 pub mod unique;
+pub mod watches;
 pub mod writes;
 
 pub use engine_surface::EngineSurface;

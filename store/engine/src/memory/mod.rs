@@ -5,6 +5,7 @@
 //! never see half a commit follow from that alone; tables are shared between copies until they are written to. Rows are
 //! found by looking at all of them. It is made to be right at a glance, not fast.
 
+mod log;
 mod scan;
 mod table;
 mod tx;
@@ -19,9 +20,10 @@ use rowkeep_record::{Codecs, Key, Record};
 use rowkeep_schema::{EntityId, Schema};
 
 use crate::{
-    Capabilities, LoadBatch, LoadOutcome, OnConflict, Outcome, Point, Position, Program, Remembered, Rows, Scan,
-    Session, View,
+    Capabilities, ChangeLog, Changes, LoadBatch, LoadOutcome, OnConflict, Outcome, Point, Position, Program,
+    Remembered, Rows, Scan, Session, View,
 };
+use log::{Log, Written};
 use table::State;
 use tx::MemoryTx;
 
@@ -34,7 +36,7 @@ pub struct MemoryRows {
     codecs: Codecs,
     capabilities: Capabilities,
     committed: Mutex<State>,
-    position: AtomicU64,
+    log: Arc<Log>,
     /// [`State::version`] of the committed state, for programs that ask while they run.
     floor: AtomicU64,
 }
@@ -46,9 +48,13 @@ impl MemoryRows {
         Arc::new(Self {
             schema: Arc::clone(schema),
             codecs: Codecs::new(schema),
-            capabilities: Capabilities { durable: false, ..Capabilities::local("memory", version) },
+            capabilities: Capabilities {
+                durable: false,
+                changes: Changes::Log,
+                ..Capabilities::local("memory", version)
+            },
             committed: Mutex::new(State::new(schema)),
-            position: AtomicU64::new(0),
+            log: Arc::default(),
             floor: AtomicU64::new(0),
         })
     }
@@ -60,13 +66,25 @@ impl MemoryRows {
 
     /// Runs work on a copy of the state, which replaces it if the work says so.
     fn transaction<T>(&self, work: impl FnOnce(&mut MemoryTx<'_>) -> Result<(T, bool), Error>) -> Result<T, Error> {
+        self.written(|tx| {
+            let (value, keep) = work(tx)?;
+            Ok((value, keep.then(|| Written::Rows(std::mem::take(&mut tx.changes)))))
+        })
+    }
+
+    /// The same; the work says what is told of it.
+    fn written<T>(
+        &self,
+        work: impl FnOnce(&mut MemoryTx<'_>) -> Result<(T, Option<Written>), Error>,
+    ) -> Result<T, Error> {
         let mut committed = self.committed();
-        let mut tx = MemoryTx { schema: &self.schema, state: committed.clone() };
-        let (value, keep) = work(&mut tx)?;
-        if keep {
+        let mut tx = MemoryTx { schema: &self.schema, state: committed.clone(), changes: Vec::new() };
+        let (value, written) = work(&mut tx)?;
+        if let Some(written) = written {
             self.floor.store(tx.state.version, Ordering::Release);
             *committed = tx.state;
-            self.position.fetch_add(1, Ordering::Release);
+            // Reads wait for the same lock: whoever is told of it finds it.
+            self.log.commit(written);
         }
         Ok(value)
     }
@@ -166,7 +184,7 @@ impl Rows for MemoryRows {
     }
 
     fn load(&self, batch: LoadBatch) -> Reply<'static, Result<LoadOutcome, Error>> {
-        Reply::ready(self.transaction(|tx| {
+        Reply::ready(self.written(|tx| {
             let mut outcome = LoadOutcome::default();
             for (at, row) in batch.rows.iter().enumerate() {
                 match tx.load(batch.entity, row, batch.on_conflict == OnConflict::Replace)? {
@@ -176,12 +194,13 @@ impl Rows for MemoryRows {
             }
             if batch.on_conflict == OnConflict::Fail && !outcome.conflicts.is_empty() {
                 outcome.stored = 0;
-                return Ok((outcome, false));
+                return Ok((outcome, None));
             }
             if let Some((id, remembered)) = &batch.remember {
                 tx.state.requests_mut().insert(id.clone(), remembered.clone());
             }
-            Ok((outcome, true))
+            let written = if outcome.stored > 0 { Written::Table(batch.entity) } else { Written::Rows(Vec::new()) };
+            Ok((outcome, Some(written)))
         }))
     }
 
@@ -201,7 +220,11 @@ impl Rows for MemoryRows {
     }
 
     fn position(&self) -> Option<Position> {
-        Some(Point { source: 0, number: self.position.load(Ordering::Acquire) }.into())
+        Some(Point { source: 0, number: self.log.position() }.into())
+    }
+
+    fn changes(&self) -> Option<Arc<dyn ChangeLog>> {
+        Some(Arc::new(Arc::clone(&self.log)))
     }
 }
 

@@ -7,17 +7,19 @@ use rowkeep_schema::{ColumnId, Entity, EntityId, Generated, Schema};
 use super::table::{State, key_of};
 use crate::commit::is_expired;
 use crate::number;
-use crate::{Remembered, Stored, Tx, WriteError};
+use crate::{Remembered, RowChange, Stored, Tx, WriteError};
 
 pub(super) struct MemoryTx<'a> {
     pub(super) schema: &'a Schema,
     pub(super) state: State,
+    /// What it changed, for the log.
+    pub(super) changes: Vec<RowChange>,
 }
 
 impl MemoryTx<'_> {
     fn add(&mut self, id: EntityId, row: &Stored) -> Result<Option<i64>, WriteError> {
         let entity = self.schema.entity(id);
-        let mut row = normal(entity, row.clone());
+        let mut row = row.clone().as_kept(entity);
         let counted = counted(entity);
         let given = counted.filter(|column| row.values[column.index()].is_null());
         if let Some(column) = given {
@@ -43,8 +45,16 @@ impl MemoryTx<'_> {
             return Err(WriteError::Duplicate(Some(index)));
         }
         self.state.version = self.state.version.max(row.version);
-        self.state.table_mut(id).rows.insert(key, row);
+        let before = self.state.table_mut(id).rows.insert(key, row.clone());
+        self.changes.push(RowChange { entity: id, before, after: Some(row) });
         Ok(())
+    }
+
+    fn remove(&mut self, id: EntityId, key: &Key) -> bool {
+        let before = self.state.table_mut(id).rows.remove(key);
+        let is_gone = before.is_some();
+        self.changes.extend(before.map(|before| RowChange { entity: id, before: Some(before), after: None }));
+        is_gone
     }
 
     fn change(&mut self, id: EntityId, key: &Key, changed: &[ColumnId], row: &Stored) -> Result<(), WriteError> {
@@ -52,11 +62,8 @@ impl MemoryTx<'_> {
         let Some(current) = self.state.table(id).rows.get(key) else {
             return Err(WriteError::Other(Error::internal("an update of a row that does not exist")));
         };
-        let mut next = Stored { values: current.values.clone(), version: row.version, deleted_at: row.deleted_at };
-        for column in changed {
-            next.values[column.index()].clone_from(&row.values[column.index()]);
-        }
-        self.put(id, key.clone(), normal(entity, next))
+        let next = current.clone().updated(changed, row).as_kept(entity);
+        self.put(id, key.clone(), next)
     }
 
     /// Stores a row of a bulk load; the index it clashes in, if it does.
@@ -66,7 +73,7 @@ impl MemoryTx<'_> {
         let stored = match self.state.table(id).rows.get(&key) {
             Some(current) if replace => {
                 let version = row.version.max(current.version + 1);
-                self.put(id, key, normal(entity, Stored { version, ..row.clone() }))
+                self.put(id, key, Stored { version, ..row.clone() }.as_kept(entity))
             }
             _ => self.add(id, row).map(drop),
         };
@@ -85,7 +92,7 @@ impl MemoryTx<'_> {
             let expired = rows.iter().filter(|(_, row)| is_expired(entity, &row.values, now));
             let keys: Vec<Key> = expired.map(|(key, _)| key.clone()).take(limit).collect();
             for key in &keys {
-                self.state.table_mut(entity.id).rows.remove(key);
+                self.remove(entity.id, key);
             }
             removed += keys.len() as u64;
         }
@@ -128,7 +135,7 @@ impl Tx for MemoryTx<'_> {
     }
 
     fn delete<'a>(&'a mut self, entity: EntityId, key: &'a Key) -> Reply<'a, Result<bool, Error>> {
-        Reply::ready(Ok(self.state.table_mut(entity).rows.remove(key).is_some()))
+        Reply::ready(Ok(self.remove(entity, key)))
     }
 
     fn recall<'a>(&'a mut self, request_id: &'a str) -> Reply<'a, Result<Option<Remembered>, Error>> {
@@ -139,22 +146,6 @@ impl Tx for MemoryTx<'_> {
         self.state.requests_mut().insert(request_id.to_owned(), remembered.clone());
         Reply::ready(Ok(()))
     }
-}
-
-/// A row with nothing that its table does not keep.
-fn normal(entity: &Entity, mut row: Stored) -> Stored {
-    if !entity.versioned {
-        row.version = 0;
-    }
-    match entity.soft_delete {
-        None => row.deleted_at = None,
-        Some(soft) => {
-            if let Some(column) = soft.column {
-                row.values[column.index()] = row.deleted_at.map_or(Value::Null, Value::Int);
-            }
-        }
-    }
-    row
 }
 
 /// The column whose NULL is replaced by the next number.

@@ -29,16 +29,27 @@ pub(super) fn encode(file: &File) -> Vec<u8> {
 
 fn message(message: &Message) -> DescriptorProto {
     let mut descriptor = DescriptorProto { name: Some(message.name.clone()), ..DescriptorProto::default() };
+    // Real ones come before those that protoc makes.
+    let mut oneofs: Vec<&str> = Vec::new();
+    for spec in &message.fields {
+        if let Label::OneOf(name) = spec.label
+            && !oneofs.contains(&name)
+        {
+            oneofs.push(name);
+        }
+    }
+    let declared = |name: &str| OneofDescriptorProto { name: Some(name.to_owned()), ..OneofDescriptorProto::default() };
+    descriptor.oneof_decl.extend(oneofs.iter().copied().map(declared));
     for spec in &message.fields {
         let mut encoded = field(spec);
+        if let Label::OneOf(name) = spec.label {
+            encoded.oneof_index = oneofs.iter().position(|oneof| *oneof == name).and_then(|at| i32::try_from(at).ok());
+        }
         if spec.label == Label::Optional {
             // proto3 `optional` is a oneof of one, by protoc's naming.
             encoded.oneof_index = i32::try_from(descriptor.oneof_decl.len()).ok();
             encoded.proto3_optional = Some(true);
-            descriptor.oneof_decl.push(OneofDescriptorProto {
-                name: Some(format!("_{}", spec.name)),
-                ..OneofDescriptorProto::default()
-            });
+            descriptor.oneof_decl.push(declared(&format!("_{}", spec.name)));
         }
         descriptor.field.push(encoded);
     }
@@ -73,6 +84,7 @@ fn rpc(rpc: &Rpc) -> mirror::Method {
         input_type: Some(format!(".{}", rpc.input)),
         output_type: Some(format!(".{}", rpc.output)),
         options: Some(mirror::MethodOptions { http: Some(http(&rpc.http)) }),
+        server_streaming: rpc.streams.then_some(true),
     }
 }
 
@@ -161,6 +173,8 @@ mod mirror {
         pub(super) output_type: Option<String>,
         #[prost(message, optional, tag = "4")]
         pub(super) options: Option<MethodOptions>,
+        #[prost(bool, optional, tag = "6")]
+        pub(super) server_streaming: Option<bool>,
     }
 
     #[derive(Clone, PartialEq, prost::Message)]

@@ -30,6 +30,8 @@ pub(super) struct Rpc {
     /// Full names, without a leading dot.
     pub(super) input: String,
     pub(super) output: String,
+    /// It answers with a stream of its output.
+    pub(super) streams: bool,
     pub(super) http: HttpRule,
 }
 
@@ -63,6 +65,8 @@ pub(super) enum Label {
     Singular,
     Optional,
     Repeated,
+    /// A member of the oneof of this name; members follow each other.
+    OneOf(&'static str),
 }
 
 impl Message {
@@ -86,6 +90,11 @@ impl Message {
         self
     }
 
+    pub(super) fn one_of(mut self, oneof: &'static str, number: i32, name: &str, ty: FieldType, comment: &str) -> Self {
+        self.push(number, name, ty, Label::OneOf(oneof), comment);
+        self
+    }
+
     fn push(&mut self, number: i32, name: &str, ty: FieldType, label: Label, comment: &str) {
         self.fields.push(Field { name: name.to_owned(), number, ty, label, comment: comment.to_owned() });
     }
@@ -94,7 +103,7 @@ impl Message {
 impl Label {
     pub(super) const fn keyword(self) -> &'static str {
         match self {
-            Self::Singular => "",
+            Self::Singular | Self::OneOf(_) => "",
             Self::Optional => "optional ",
             Self::Repeated => "repeated ",
         }

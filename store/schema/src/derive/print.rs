@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::file::{Field, FieldType, File, Message, Rpc, Service, scalar_keyword};
+use super::file::{Field, FieldType, File, Label, Message, Rpc, Service, scalar_keyword};
 
 /// Prints the file. `names` are all packages and top-level names it may be linked with; a reference that one of them
 /// would capture is written with a leading dot.
@@ -63,7 +63,8 @@ impl Printer<'_> {
     fn rpc(&mut self, rpc: &Rpc) {
         self.comment("  ", &rpc.comment);
         let (input, output) = (self.reference(&rpc.input), self.reference(&rpc.output));
-        self.line(&format!("  rpc {}({input}) returns ({output}) {{", rpc.name));
+        let stream = if rpc.streams { "stream " } else { "" };
+        self.line(&format!("  rpc {}({input}) returns ({stream}{output}) {{", rpc.name));
         let option = self.reference("google.api.http");
         let rule = format!("{}: \"{}\"", rpc.http.verb.to_ascii_lowercase(), rpc.http.path);
         match &rpc.http.body {
@@ -81,19 +82,36 @@ impl Printer<'_> {
     fn message(&mut self, message: &Message) {
         self.comment("", &message.comment);
         self.line(&format!("message {} {{", message.name));
+        let mut open = None;
         for field in &message.fields {
-            self.field(field);
+            let oneof = match field.label {
+                Label::OneOf(name) => Some(name),
+                _ => None,
+            };
+            if open != oneof {
+                if open.is_some() {
+                    self.line("  }");
+                }
+                if let Some(name) = oneof {
+                    self.line(&format!("  oneof {name} {{"));
+                }
+                open = oneof;
+            }
+            self.field(field, if oneof.is_some() { "    " } else { "  " });
+        }
+        if open.is_some() {
+            self.line("  }");
         }
         self.line("}");
     }
 
-    fn field(&mut self, field: &Field) {
-        self.comment("  ", &field.comment);
+    fn field(&mut self, field: &Field, indent: &str) {
+        self.comment(indent, &field.comment);
         let ty = match &field.ty {
             FieldType::Scalar(scalar) => scalar_keyword(*scalar).to_owned(),
             FieldType::Enum(name) | FieldType::Message(name) => self.reference(name),
         };
-        self.line(&format!("  {}{ty} {} = {};", field.label.keyword(), field.name, field.number));
+        self.line(&format!("{indent}{}{ty} {} = {};", field.label.keyword(), field.name, field.number));
     }
 
     /// A type's name, as short as it can be: without the package inside it, with a leading dot where an inner scope

@@ -35,6 +35,7 @@ pub(super) fn parts(entity: &Entity, message: &MessageDescriptor) -> Parts {
     }
     builder.batch_get();
     builder.list();
+    builder.watch();
     if entity.read_only {
         return builder.parts;
     }
@@ -200,6 +201,36 @@ impl Builder<'_> {
         self.method(MethodKind::List, name, &comment, request, output, "GET", path, None);
     }
 
+    fn watch(&mut self) {
+        let name = format!("Watch{}", self.entity.plural);
+        let request = self
+            .request(&name)
+            .field(1, "filter", TEXT, "As of a list; with `snapshot` it needs the same index.")
+            .field(2, "resume_token", TEXT, "Goes on behind the response that had it; the filter must be the same.")
+            .field(3, "snapshot", FLAG, "Begins with every row that matches. Without effect beside a token.")
+            .read_mask(FIRST_OPTION);
+        let response = self
+            .response(&name)
+            .one_of("event", 1, "changed", self.row.clone(), "The row as it is: new, changed, or of the snapshot.")
+            .one_of(
+                "event",
+                2,
+                "deleted",
+                self.row.clone(),
+                "The key of a row that is gone or does not match any more.",
+            )
+            .one_of("event", 3, "snapshot_complete", FLAG, "Every row of the snapshot has been sent.")
+            .one_of("event", 4, "heartbeat", FLAG, "Nothing happened for a while.")
+            .field(5, "resume_token", TEXT, "Where to go on behind this; empty until the snapshot is complete.");
+        let comment = format!(
+            "Streams every change of `{}` that match a filter, and before it the rows there are.",
+            self.entity.name
+        );
+        let path = self.collection_path("watch");
+        let output = self.add(response);
+        self.method(MethodKind::Watch, name, &comment, request, output, "GET", path, None);
+    }
+
     fn create(&mut self) {
         let name = format!("Create{}", self.entity.name);
         let request = self.request(&name).row(self.entity, &self.row, "The new row.").write_options(2, 3);
@@ -301,7 +332,8 @@ impl Builder<'_> {
         let input = self.add(request);
         let http = HttpRule { verb, path, body: body.map(str::to_owned) };
         self.parts.kinds.push(kind);
-        self.parts.service.methods.push(Rpc { name, comment: comment.to_owned(), input, output, http });
+        let streams = kind.is_stream();
+        self.parts.service.methods.push(Rpc { name, comment: comment.to_owned(), input, output, streams, http });
     }
 
     /// Adds a message and returns its full name.

@@ -114,7 +114,12 @@ fn body_example(schema: &Schema, method: &Method, entity: Option<&Entity>) -> Op
         MethodKind::BatchDelete => Some(json!({"requests": [examples::key(schema, entity)?]})),
         MethodKind::BatchGet => Some(json!({"keys": [examples::key(schema, entity)?]})),
         MethodKind::Undelete => Some(json!({})),
-        MethodKind::Get | MethodKind::List | MethodKind::Delete | MethodKind::Lookup(_) | MethodKind::Commit => None,
+        MethodKind::Get
+        | MethodKind::List
+        | MethodKind::Watch
+        | MethodKind::Delete
+        | MethodKind::Lookup(_)
+        | MethodKind::Commit => None,
     }
 }
 

@@ -26,6 +26,11 @@ pub(super) fn shared() -> Value {
             "schema": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^(?!\"\"$)[!-~]+$"},
             "example": "0b7d3a52-2f3c-4d3e-9a54-0d5a3a1c6f11",
         },
+        "LastEventId": {
+            "name": "Last-Event-ID", "in": "header",
+            "description": "The `id` of the last event that was received; what an EventSource sends by itself. Same as `resume_token`.",
+            "schema": {"type": "string"},
+        },
         "IfMatch": {
             "name": "If-Match", "in": "header",
             "description": "Refuses with 412 unless the row has this etag; `*` for any row that exists.",
@@ -172,7 +177,7 @@ fn query_parameter(
                 options.default_page_size, options.max_page_size
             );
         }
-        (MethodKind::List, "filter") => {
+        (MethodKind::List | MethodKind::Watch, "filter") => {
             if let Some(example) = entity.and_then(|entity| super::examples::filter(schema, entity)) {
                 set("example", json!(example));
             }
@@ -268,6 +273,7 @@ fn headers(kind: MethodKind) -> &'static [&'static str] {
     match kind {
         MethodKind::Get | MethodKind::Lookup(_) => &["Consistency", "Session", "IfNoneMatch"],
         MethodKind::BatchGet | MethodKind::List => &["Consistency", "Session"],
+        MethodKind::Watch => &["LastEventId"],
         MethodKind::Create
         | MethodKind::BatchCreate
         | MethodKind::BatchUpdate

@@ -7,7 +7,7 @@ use super::examples;
 use crate::{Cardinality, Entity, Kind, Method, MethodKind, Schema};
 
 /// Statuses of errors with what each means here; `components.responses` has them by the name beside.
-const ERRORS: [(u16, &str, &str); 16] = [
+const ERRORS: [(u16, &str, &str); 17] = [
     (
         400,
         "BadRequest",
@@ -18,6 +18,7 @@ const ERRORS: [(u16, &str, &str); 16] = [
     (406, "NotAcceptable", "None of the representations in `Accept` is available."),
     (408, "RequestTimeout", "The request did not arrive in time."),
     (409, "Conflict", "The row exists already, was changed by somebody else, or other rows refer to it."),
+    (410, "Gone", "The changes behind the resume token are not kept any more: watch again with a snapshot."),
     (412, "PreconditionFailed", "The row does not have the etag of `If-Match`."),
     (413, "ContentTooLarge", "The body is too large."),
     (414, "UriTooLong", "The path or the query is too long."),
@@ -143,11 +144,10 @@ fn successes(method: &Method) -> &'static [u16] {
 
 fn fails_with(method: &Method, status: u16) -> bool {
     let has_body = method.http.body.is_some();
-    let writes =
-        !matches!(method.kind, MethodKind::Get | MethodKind::Lookup(_) | MethodKind::List | MethodKind::BatchGet);
     match status {
-        404 => !matches!(method.kind, MethodKind::List | MethodKind::BatchCreate),
-        409 => writes,
+        404 => !matches!(method.kind, MethodKind::List | MethodKind::Watch | MethodKind::BatchCreate),
+        409 => method.kind.writes(),
+        410 => method.kind == MethodKind::Watch,
         412 => matches!(method.kind, MethodKind::Update | MethodKind::Delete | MethodKind::Undelete),
         415 => has_body,
         _ => true,
@@ -184,6 +184,7 @@ fn description(schema: &Schema, method: &Method, status: u16) -> &'static str {
         (MethodKind::Delete | MethodKind::BatchDelete, _) if is_empty(schema, method) => "Deleted.",
         (MethodKind::Delete, _) => "The deleted row.",
         (MethodKind::List, _) => "A page.",
+        (MethodKind::Watch, _) => EVENTS,
         (MethodKind::Commit, _) => "One result for each write, in order.",
         _ => "The rows.",
     }
@@ -193,7 +194,16 @@ fn returns_row(schema: &Schema, method: &Method) -> bool {
     schema.message(method.output).entity.is_some()
 }
 
+const EVENTS: &str = "Server-sent events as long as the connection lasts: `changed`, `deleted` and `snapshot_complete`, each with \
+                      the message as its `data` and the resume token as its `id`; comments in between say that nothing \
+                      happened. An `error` is the last one.";
+
 fn content(schema: &Schema, method: &Method, components: &mut Components<'_>) -> Value {
+    if method.kind == MethodKind::Watch {
+        let data = components.reference(method.output, Form::Rendered);
+        let events = json!({"type": "string", "contentMediaType": "application/json", "contentSchema": data});
+        return json!({"text/event-stream": {"schema": events}});
+    }
     let mut json_type = Map::from_iter([("schema".to_owned(), components.reference(method.output, Form::Rendered))]);
     if let Some(example) = example(schema, method) {
         json_type.insert("example".to_owned(), example);

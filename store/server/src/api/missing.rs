@@ -62,7 +62,7 @@ fn zero(kind: Kind) -> Payload<'static> {
     }
 }
 
-fn put_payload(out: &mut Vec<u8>, number: u32, payload: Payload<'_>) {
+pub(super) fn put_payload(out: &mut Vec<u8>, number: u32, payload: Payload<'_>) {
     match payload {
         Payload::Varint(value) => {
             put_key(out, number, 0);

@@ -8,6 +8,7 @@ mod commit;
 mod missing;
 mod plan;
 mod requests;
+mod watch;
 
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ use sha2::{Digest, Sha256};
 pub(crate) use answer::Answer;
 pub(crate) use plan::{EntityPlan, Plans};
 use requests::WriteOptions;
+pub(crate) use watch::{Event, EventKind, Watch};
 
 /// What the caller said beside the request message.
 #[derive(Debug, Clone, Copy)]
@@ -79,7 +81,7 @@ impl Api {
     pub(crate) async fn answer(&self, method: MethodRef, request: &Bytes, call: Call<'_>) -> Result<Answer, Error> {
         let answered = call.deadline.run(self.call(method, request, call)).await;
         answered
-            .unwrap_or_else(|late| Err(if writes(method.kind) { late.with_applied(Applied::Unknown) } else { late }))
+            .unwrap_or_else(|late| Err(if method.kind.writes() { late.with_applied(Applied::Unknown) } else { late }))
     }
 
     /// Answers a request. Ready at once where the storage is.
@@ -105,6 +107,7 @@ impl Api {
             MethodKind::Lookup(index) => self.lookup(plan, index, request, call)?,
             MethodKind::BatchGet => self.batch_get(plan, request, call)?,
             MethodKind::List => self.list(plan, request, call)?,
+            MethodKind::Watch => return Err(Error::internal("a stream was asked for as one answer")),
             MethodKind::Create => single(requests::create(plan, request, "")?, Shape::Row),
             MethodKind::Update => single(requests::update(plan, request, "")?, Shape::Row),
             MethodKind::Delete => single(requests::delete(plan, request, "", false)?, deleted(Shape::Row)),
@@ -237,11 +240,6 @@ impl Api {
     pub(crate) fn json(&self) -> &JsonCodec {
         &self.engine.codecs().json
     }
-}
-
-/// Whether a method changes rows.
-pub(crate) const fn writes(kind: MethodKind) -> bool {
-    !matches!(kind, MethodKind::Get | MethodKind::Lookup(_) | MethodKind::BatchGet | MethodKind::List)
 }
 
 /// Which response message the rows of a commit fill.

@@ -13,7 +13,7 @@ use crate::wire::{Fields, Payload, merge};
 pub(crate) const MAX_BATCH: usize = 500;
 
 /// Its number in every request that has one.
-const READ_MASK: u32 = 16;
+pub(crate) const READ_MASK: u32 = 16;
 
 /// Get and lookups.
 #[derive(Debug)]

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::rest::RestConfig;
 use crate::storage::Place;
+use crate::watching::WatchConfig;
 pub use cache::CacheConfig;
 pub use database::DatabaseUrl;
 use rowkeep_sql::mysql;
@@ -56,6 +57,8 @@ pub struct ServerConfig {
     pub grpc: RpcConfig,
     /// REST.
     pub rest: RestConfig,
+    /// Watches, and the log of changes.
+    pub watch: WatchConfig,
     /// The log.
     pub log: LogConfig,
     /// The log of requests.
@@ -97,6 +100,7 @@ impl Default for ServerConfig {
             http: NetConfig::default(),
             grpc: RpcConfig::default(),
             rest: RestConfig::default(),
+            watch: WatchConfig::default(),
             log: LogConfig::default(),
             access: AccessConfig::default(),
             trace: TraceConfig::default(),
@@ -127,6 +131,7 @@ impl ServerConfig {
         refuse(self.pages.max_size < self.pages.default_size, "pages.max_size: must be at least pages.default_size")?;
         self.cache.mistake().map_or(Ok(()), |what| Err(invalid(what)))?;
         refuse(self.sweep_interval.is_zero(), "sweep_interval: must be longer than 0")?;
+        refuse(self.watch.heartbeat.is_zero(), "watch.heartbeat: must be longer than 0")?;
         refuse(self.rest.timeout.is_zero(), "rest.timeout: must be longer than 0")?;
         refuse(self.grpc.default_timeout.is_zero(), "grpc.default_timeout: must be longer than 0")?;
         refuse(self.http.max_connections == 0, "http.max_connections: must be at least 1")?;
@@ -144,7 +149,7 @@ impl ServerConfig {
             if !self.replicas.is_empty() {
                 return Err(refused("replicas: they are replicas of `database`, which is not set".to_owned()));
             }
-            return Ok(Place::Directory(self.data.clone()));
+            return Ok(Place::Directory(self.data.clone(), self.watch.log()));
         };
         let replicas = self.replicas.iter().map(|url| url.replica_of(&address)).collect::<Result<_, _>>();
         let replicas = replicas.map_err(|why| refused(format!("replicas: {why}")))?;

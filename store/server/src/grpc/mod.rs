@@ -1,5 +1,7 @@
 //! The gRPC surface: from a path to a method, and from an answer to frames.
 
+mod watch;
+
 use std::collections::HashMap;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -39,13 +41,18 @@ pub(crate) async fn handle(worker: &Worker, request: Request, arrival: Arrival) 
         Ok(call) => call,
         Err(response) => return *response,
     };
-    if api::writes(method.kind) {
+    if method.kind.writes() {
         call.set_write();
     }
     let (mut response, error) = match worker.session(method, &head.headers) {
         Ok(session) => {
-            let (mut response, error) = match answer(worker, method, &call, &session, body).await {
-                Ok(answer) => (reply(worker, &call, &answer), None),
+            let answered = if method.kind.is_stream() {
+                Box::pin(watch::answer(worker, method, &call, body)).await
+            } else {
+                answer(worker, method, &call, &session, body).await.map(|answer| reply(worker, &call, &answer))
+            };
+            let (mut response, error) = match answered {
+                Ok(response) => (response, None),
                 Err(error) => (call.fail(&error), Some(error)),
             };
             worker.put_session(&session, response.headers_mut());

@@ -8,6 +8,7 @@
 mod binding;
 mod conditional;
 mod config;
+mod events;
 mod pages;
 mod render;
 mod representation;
@@ -153,13 +154,16 @@ struct Exchange<'a> {
 impl Exchange<'_> {
     async fn answer(&self, body: Incoming) -> Result<Response, Error> {
         let headers = &self.head.headers;
-        let writes = api::writes(self.method.kind);
+        let writes = self.method.kind.writes();
         let conditions = if writes { Conditions::of(headers)? } else { Conditions::default() };
         let request = self.bind(body, &conditions).await?;
         if self.method.kind == MethodKind::List && stream::is_wanted(self.form) {
             let export = stream::list(self.worker, self.method, self.form, self.head, request, self.session);
             // Boxed, as what is rare should not make every request's future larger.
             return Box::pin(export).await;
+        }
+        if self.method.kind == MethodKind::Watch {
+            return Box::pin(events::watch(self.worker, self.method, self.head, request)).await;
         }
         let call = api::Call { session: self.session, deadline: self.deadline, if_absent: conditions.if_absent };
         let answered = self.worker.shared.api.answer(self.method, &request, call).await;
@@ -228,7 +232,11 @@ fn not_modified(answer: &Answer) -> Response {
 }
 
 fn negotiate(head: &Parts, kind: MethodKind, extension: Option<Representation>) -> Result<Representation, Error> {
-    let offered = if kind == MethodKind::List { representation::LIST } else { representation::MESSAGE };
+    let offered = match kind {
+        MethodKind::List => representation::LIST,
+        MethodKind::Watch => representation::EVENTS,
+        _ => representation::MESSAGE,
+    };
     let form = match extension {
         Some(form) => offered.iter().map(|offer| offer.value).find(|offered| *offered == form),
         None => kit_web::negotiate(&head.headers.get_all(ACCEPT), offered),
@@ -266,7 +274,7 @@ fn failed(
     let fits = |form: &Representation| representation::MESSAGE.iter().any(|offer| offer.value == *form);
     let form = form.filter(fits).or_else(|| kit_web::negotiate(&head.headers.get_all(ACCEPT), representation::MESSAGE));
     let form = form.unwrap_or(Representation::Json);
-    let is_write = method.is_some_and(|method| api::writes(method.kind));
+    let is_write = method.is_some_and(|method| method.kind.writes());
     let status = StatusCode::from_u16(error.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = respond(status, form, render::error(worker, head, form, &error, is_write));
     if let Some(delay) = error.retry_after() {

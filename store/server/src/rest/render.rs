@@ -36,7 +36,7 @@ pub(crate) fn answer(
     Ok(match form {
         Representation::Xml => xml::from_json(short_name(api, message), &json)?.into(),
         Representation::Html | Representation::Markdown => pages::answer(worker, head, method, form, answer, &json)?,
-        Representation::Json | Representation::Csv | Representation::Ndjson => json.into(),
+        Representation::Json | Representation::Csv | Representation::Ndjson | Representation::Events => json.into(),
     })
 }
 
@@ -59,7 +59,7 @@ pub(crate) fn error(worker: &Worker, head: &Parts, form: Representation, error: 
     let rendered = match form {
         Representation::Xml => xml::from_json("answer", &json).map(Bytes::from),
         Representation::Html | Representation::Markdown => pages::error(worker, head, form, error),
-        Representation::Json | Representation::Csv | Representation::Ndjson => Ok(json.into()),
+        Representation::Json | Representation::Csv | Representation::Ndjson | Representation::Events => Ok(json.into()),
     };
     rendered.unwrap_or_else(|failed| {
         tracing::error!(error = %failed, "an error cannot be rendered");

@@ -14,9 +14,11 @@ pub(crate) enum Representation {
     Csv,
     /// Lists only.
     Ndjson,
+    /// Watches only: server-sent events.
+    Events,
 }
 
-use Representation::{Csv, Html, Json, Markdown, Ndjson, Xml};
+use Representation::{Csv, Events, Html, Json, Markdown, Ndjson, Xml};
 
 /// Forms of a list, in order of preference. The first four are those of everything else.
 const FORMS: [Offer<Representation>; 6] = [
@@ -30,6 +32,9 @@ const FORMS: [Offer<Representation>; 6] = [
 
 /// What a list can be had as.
 pub(crate) const LIST: &[Offer<Representation>] = &FORMS;
+
+/// What a watch can be had as.
+pub(crate) const EVENTS: &[Offer<Representation>] = &[offer(Events, "text/event-stream", "events", &[])];
 
 /// What anything else can be had as, errors included.
 pub(crate) const MESSAGE: &[Offer<Representation>] = FORMS.split_at(4).0;
@@ -53,6 +58,7 @@ impl Representation {
             Self::Html => "text/html; charset=utf-8",
             Self::Csv => "text/csv; charset=utf-8",
             Self::Ndjson => "application/x-ndjson",
+            Self::Events => "text/event-stream",
         })
     }
 }

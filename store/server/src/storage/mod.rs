@@ -24,6 +24,7 @@ pub(crate) use place::Store;
 
 use crate::config::PageConfig;
 use crate::keys::Secret;
+use crate::watching::WatchConfig;
 
 /// What a schema changes, compared with the one that was applied last.
 #[derive(Debug, Clone, Default)]
@@ -137,8 +138,14 @@ impl Storage {
     /// `FAILED_PRECONDITION` if the data is in use, is somebody else's, cannot be reached, or does not take the schema
     /// without flags that were not given; `DATA_LOSS` if it is corrupt. It is then as it was, or, on a server whose
     /// migration failed half way, as the error says.
-    pub fn open(schema: &Arc<Schema>, data: &Place, allow: &Allow, pages: &PageConfig) -> Result<Self, Error> {
-        Self::open_with(schema, data.open(false)?, allow, pages, None)
+    pub fn open(
+        schema: &Arc<Schema>,
+        data: &Place,
+        allow: &Allow,
+        pages: &PageConfig,
+        watch: &WatchConfig,
+    ) -> Result<Self, Error> {
+        Self::open_with(schema, data.open(false)?, allow, pages, watch, None)
     }
 
     /// The same with a cache before it, if there is to be one. Must run within a runtime that lives as long as the storage.
@@ -150,17 +157,24 @@ impl Storage {
         data: &Place,
         allow: &Allow,
         pages: &PageConfig,
+        watch: &WatchConfig,
         cache: Option<CacheOptions>,
     ) -> Result<Self, Error> {
-        Self::open_with(schema, data.open(false)?, allow, pages, cache)
+        Self::open_with(schema, data.open(false)?, allow, pages, watch, cache)
     }
 
     /// The same for a load, which may be one that was broken off: what that one put off stays put off.
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn open_to_load(schema: &Arc<Schema>, data: &Place, allow: &Allow, pages: &PageConfig) -> Result<Self, Error> {
-        Self::open_with(schema, data.open(true)?, allow, pages, None)
+    pub fn open_to_load(
+        schema: &Arc<Schema>,
+        data: &Place,
+        allow: &Allow,
+        pages: &PageConfig,
+        watch: &WatchConfig,
+    ) -> Result<Self, Error> {
+        Self::open_with(schema, data.open(true)?, allow, pages, watch, None)
     }
 
     fn open_with(
@@ -168,6 +182,7 @@ impl Storage {
         database: Database,
         allow: &Allow,
         pages: &PageConfig,
+        watch: &WatchConfig,
         cache: Option<CacheOptions>,
     ) -> Result<Self, Error> {
         let (database, migration) = migrate(schema, database, allow)?;
@@ -177,6 +192,7 @@ impl Storage {
             token_key: secret.derive("page tokens"),
             default_page_size: pages.default_size,
             max_page_size: pages.max_size,
+            watch: watch.options(),
             ..EngineOptions::default()
         };
         let cache = cache.map(|options| cached(schema, store.rows(), options)).transpose()?;

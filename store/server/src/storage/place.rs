@@ -9,7 +9,7 @@ use rowkeep_engine::Rows;
 use rowkeep_record::Codecs;
 use rowkeep_schema::Schema;
 use rowkeep_sql::mysql::{self, MySqlStore};
-use rowkeep_sql::sqlite::{self, OpenOptions, SqliteStore};
+use rowkeep_sql::sqlite::{self, ChangeOptions, OpenOptions, SqliteStore};
 use rowkeep_sql::{Allow, Plan, Preview};
 
 use crate::keys::Secret;
@@ -17,8 +17,8 @@ use crate::keys::Secret;
 /// Where data lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
-    /// In a file in this directory.
-    Directory(PathBuf),
+    /// In a file in this directory, with so much of its log of changes.
+    Directory(PathBuf, ChangeOptions),
     /// In a database of this MySQL or MariaDB server, and its replicas.
     Server(Box<mysql::Options>),
 }
@@ -27,7 +27,7 @@ pub enum Place {
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Directory(directory) => directory.join(sqlite::FILE_NAME).display().fmt(f),
+            Self::Directory(directory, _) => directory.join(sqlite::FILE_NAME).display().fmt(f),
             Self::Server(options) => options.address.fmt(f),
         }
     }
@@ -37,7 +37,7 @@ impl Place {
     /// What a schema would change; changes nothing.
     pub(super) fn preview(&self, schema: &Schema) -> Result<Preview, Error> {
         match self {
-            Self::Directory(directory) => sqlite::preview(directory, schema),
+            Self::Directory(directory, _) => sqlite::preview(directory, schema),
             Self::Server(options) => mysql::preview(options, schema),
         }
     }
@@ -45,8 +45,8 @@ impl Place {
     /// Opens it for this process alone, or, on a server, for its migration alone. `to_load`: for a load that may go on.
     pub(super) fn open(&self, to_load: bool) -> Result<Database, Error> {
         Ok(match self {
-            Self::Directory(directory) => {
-                let options = OpenOptions { to_load, ..OpenOptions::new(directory) };
+            Self::Directory(directory, changes) => {
+                let options = OpenOptions { to_load, changes: *changes, ..OpenOptions::new(directory) };
                 Database::Sqlite(sqlite::Database::open(&options)?, directory.clone())
             }
             Self::Server(options) => Database::MySql(Box::new(mysql::Database::open(options)?)),

@@ -6,6 +6,7 @@
 pub mod grpc;
 pub mod http;
 pub mod surface;
+pub mod watching;
 pub mod wire;
 
 use std::net::SocketAddr;

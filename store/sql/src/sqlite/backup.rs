@@ -7,6 +7,7 @@ use kit_core::{Code, Error};
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
+use super::changes::forget_log;
 use super::connect::{Role, check_header, connect};
 use super::database::name_file;
 use super::errors::failed;
@@ -68,6 +69,8 @@ fn copy(from: &Path, to: &Path, progress: &mut impl FnMut(u64, u64)) -> Result<(
     }
     target.pragma_update(None, "journal_mode", "delete").map_err(failed)?;
     meta::remove(&target, meta::RUNNING).map_err(failed)?;
+    // Whoever followed the original would miss what was written to it since.
+    forget_log(&target).map_err(failed)?;
     check(&target)
 }
 

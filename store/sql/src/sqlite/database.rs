@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use kit_core::Error;
 use rusqlite::Connection;
 
+use super::changes::ChangeOptions;
 use super::connect::{DirectoryLock, MAPPED_BYTES, Role, check_header, check_owner, connect, file, lock, memory};
 use super::errors::failed;
 use super::{backup, left_out, meta};
@@ -19,12 +20,14 @@ pub struct OpenOptions {
     /// Rows are about to be loaded: indexes that a broken-off load left out stay out until they are. Otherwise they are
     /// made first.
     pub to_load: bool,
+    /// How much of the log of changes is kept.
+    pub changes: ChangeOptions,
 }
 
 impl OpenOptions {
     /// With the defaults.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
-        Self { directory: directory.into(), check_up_to: 1 << 30, to_load: false }
+        Self { directory: directory.into(), check_up_to: 1 << 30, to_load: false, changes: ChangeOptions::default() }
     }
 }
 
@@ -34,6 +37,7 @@ pub struct Database {
     pub(super) lock: DirectoryLock,
     pub(super) connection: Connection,
     pub(super) path: PathBuf,
+    pub(super) changes: ChangeOptions,
     crashed: bool,
 }
 
@@ -56,7 +60,7 @@ impl Database {
             Ok(crashed)
         });
         let crashed = opened.map_err(|error| name_file(error, &path))?;
-        Ok(Self { lock, connection, path, crashed })
+        Ok(Self { lock, connection, path, changes: options.changes, crashed })
     }
 
     /// Whether the last process to use it was killed.

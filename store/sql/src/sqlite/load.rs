@@ -18,7 +18,7 @@ use super::{left_out, meta, numbers};
 const LOAD_CACHE_KIB: i64 = 40 * 1024;
 
 pub(super) fn run(writer: &mut Writer, batch: &LoadBatch) -> Result<LoadOutcome, Error> {
-    let (shared, connection) = writer.parts();
+    let (shared, connection, recorder) = writer.parts();
     // Rows of a file come in the order of none of the indexes but one: pages that do not stay in memory would be written
     // and read again for nearly every row.
     memory(connection, UNMAPPED, LOAD_CACHE_KIB).map_err(failed)?;
@@ -30,6 +30,10 @@ pub(super) fn run(writer: &mut Writer, batch: &LoadBatch) -> Result<LoadOutcome,
         connection.execute_batch("ROLLBACK").map_err(failed)?;
         outcome.stored = 0;
         return Ok(outcome);
+    }
+    if outcome.stored > 0 {
+        // So many rows would push everything else out of the log.
+        recorder.table(batch.entity);
     }
     if let Some((id, remembered)) = &batch.remember {
         meta::remember(connection, id, remembered).map_err(failed)?;

@@ -8,8 +8,8 @@ use rowkeep_record::query::{Compare, Filter};
 use rowkeep_record::{Key, Value};
 use rowkeep_schema::{ColumnId, EntityId, Storage};
 
-use super::SqliteStore;
-use crate::testing::{ALL, SERVER, Table, row, schema, start, table, wait};
+use super::{ChangeOptions, SqliteStore};
+use crate::testing::{ALL, SERVER, Table, row, schema, start, start_keeping, table, wait};
 
 const ENTITY: EntityId = EntityId(0);
 const ROWS: i64 = 200_000;
@@ -150,6 +150,25 @@ fn measure() {
     let store = start(directory.path(), &schema(&[flights()]));
     measured("load flights, two indexes", ROWS, || load(&store, flight, 5000));
     println!("{:?}", store.stats());
+}
+
+/// What the log of changes costs, alternating with none.
+#[test]
+#[ignore = "a measurement"]
+fn measure_changes() {
+    let without = ChangeOptions { max_bytes: 0, ..ChangeOptions::default() };
+    for round in 0..3 {
+        for (what, changes) in [("with the log", ChangeOptions::default()), ("without", without)] {
+            println!("round {round}, {what}");
+            let directory = tempfile::tempdir_in(std::env::var("MEASURE_IN").unwrap_or("/tmp".to_owned())).unwrap();
+            let store = start_keeping(directory.path(), &schema(&[users()]), changes);
+            for clients in [1, 8, 64] {
+                writes(&store, clients);
+            }
+            println!("   wal {} KiB", store.stats().wal_bytes >> 10);
+            measured("load user rows, one index", ROWS, || load(&store, user, 5000));
+        }
+    }
 }
 
 fn writes(store: &Arc<SqliteStore>, clients: i64) {

@@ -1,7 +1,10 @@
-//! The store's own tables: `rowkeep_meta`, `rowkeep_requests`, `rowkeep_sequences`.
+//! The store's own tables: `rowkeep_meta`, `rowkeep_requests`, `rowkeep_sequences`; `rowkeep_changes` is that of
+//! [`changes`](super::changes).
 
 use rowkeep_engine::Remembered;
 use rusqlite::{Connection, OptionalExtension as _, Result};
+
+use super::changes::TABLE as CHANGES;
 
 /// In the header of the file, so that tools and a second program can tell whose it is: `ROWK`.
 pub(crate) const APPLICATION_ID: i32 = 0x524F_574B;
@@ -19,6 +22,15 @@ pub(crate) const LEFT_OUT: &str = "left_out";
 /// Present while the store runs; found at start after a crash.
 pub(crate) const RUNNING: &str = "running";
 
+/// Where the last run began to count commits.
+pub(crate) const POSITION: &str = "position";
+/// The name of the log of changes.
+pub(crate) const CHANGES_LOG: &str = "changes_log";
+/// Fingerprint of the schema whose rows it tells.
+pub(crate) const CHANGES_SCHEMA: &str = "changes_schema";
+/// The last commit that it does not keep any more.
+pub(crate) const CHANGES_FORGOTTEN: &str = "changes_forgotten";
+
 const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS rowkeep_meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS rowkeep_requests (
@@ -30,7 +42,7 @@ const TABLES: &str = "
 
 pub(crate) fn create(connection: &Connection) -> Result<()> {
     connection.execute_batch(&format!(
-        "BEGIN IMMEDIATE; {TABLES} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; COMMIT;"
+        "BEGIN IMMEDIATE; {TABLES} {CHANGES} PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {FORMAT}; COMMIT;"
     ))
 }
 
@@ -49,12 +61,20 @@ pub(crate) fn remove(connection: &Connection, key: &str) -> Result<()> {
 }
 
 pub(crate) fn floor(connection: &Connection) -> Result<u64> {
-    let bytes = get(connection, FLOOR)?;
-    Ok(bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes))
+    number(connection, FLOOR).map(Option::unwrap_or_default)
 }
 
 pub(crate) fn set_floor(connection: &Connection, floor: u64) -> Result<()> {
-    set(connection, FLOOR, &floor.to_be_bytes())
+    set_number(connection, FLOOR, floor)
+}
+
+pub(crate) fn number(connection: &Connection, key: &str) -> Result<Option<u64>> {
+    let bytes = get(connection, key)?;
+    Ok(bytes.and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes))
+}
+
+pub(crate) fn set_number(connection: &Connection, key: &str, number: u64) -> Result<()> {
+    set(connection, key, &number.to_be_bytes())
 }
 
 pub(crate) fn recall(connection: &Connection, id: &str) -> Result<Option<Remembered>> {

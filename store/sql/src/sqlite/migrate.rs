@@ -8,6 +8,7 @@ use rowkeep_schema::Schema;
 use rusqlite::Connection;
 
 use super::catalogue::catalogue;
+use super::changes::forget_log;
 use super::connect::{Role, check_header, connect, file};
 use super::database::{Database, name_file};
 use super::errors::{During, classify, failed};
@@ -163,5 +164,9 @@ fn run(connection: &Connection, plan: &Plan, schema: &Schema, snapshot: &[u8]) -
     let applied = Applied::new(&tables(schema), &found);
     let bytes = serde_json::to_vec(&applied).map_err(Error::internal)?;
     meta::set(connection, meta::CATALOGUE, &bytes).map_err(failed)?;
+    if !plan.is_empty() {
+        // Steps may change rows, which nobody tells.
+        forget_log(connection).map_err(failed)?;
+    }
     meta::set(connection, meta::SCHEMA, snapshot).map_err(failed)
 }

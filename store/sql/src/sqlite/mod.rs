@@ -1,11 +1,12 @@
 //! The embedded store: one SQLite file in a data directory.
 //!
 //! [`Database`] is the opened and checked file, for plans and migrations. [`SqliteStore`] serves it: reads on the thread
-//! that asks ([`reader`]), writes on one thread that commits in groups ([`writer`]), the log moved into the data file by
-//! a third ([`checkpoint`]).
+//! that asks ([`reader`]), writes on one thread that commits in groups ([`writer`]) and keeps a log of them ([`changes`]),
+//! the write-ahead log moved into the data file by a third ([`checkpoint`]).
 
 mod backup;
 mod catalogue;
+mod changes;
 mod checkpoint;
 mod connect;
 mod database;
@@ -38,6 +39,7 @@ mod values;
 mod writer;
 
 pub use backup::backup;
+pub use changes::ChangeOptions;
 pub use connect::FILE_NAME;
 pub use database::{Database, OpenOptions};
 pub use migrate::preview;

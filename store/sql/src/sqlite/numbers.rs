@@ -93,11 +93,15 @@ fn count(shared: &Shared, connection: &Connection, id: EntityId, column: ColumnI
         .map_err(failed)?;
     let next = |row: &Row<'_>| row.get::<_, i64>(0);
     let number = statement.query_row((&entity.table, highest.max(0)), next).map_err(failed)?;
-    let value = match storage {
+    Ok((number, value(storage, number)))
+}
+
+/// A number as its column stores it.
+pub(super) fn value(storage: Storage, number: i64) -> Value {
+    match storage {
         Storage::Uint64 => Value::Uint(number.unsigned_abs()),
         _ => Value::Int(number),
-    };
-    Ok((number, value))
+    }
 }
 
 /// Whether a number that SQLite made fits its column.

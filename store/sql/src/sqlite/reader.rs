@@ -72,7 +72,7 @@ struct Mine {
 impl Drop for Mine {
     fn drop(&mut self) {
         if let Some(readers) = self.readers.upgrade() {
-            readers.list().retain(|reader| !std::ptr::eq(Arc::as_ptr(reader), self.reader.as_ptr()));
+            readers.take_back(&self.reader);
         }
     }
 }
@@ -101,6 +101,19 @@ impl Readers {
         let mut reader = reader.lock().unwrap_or_else(PoisonError::into_inner);
         reader.refresh(position)?;
         read(&reader)
+    }
+
+    /// A connection that is no thread's, for the log of changes. It is closed with the others, or when it is taken back.
+    pub(crate) fn lend(&self) -> Result<Weak<Mutex<Reader>>, Error> {
+        let reader = Arc::new(Mutex::new(Reader::open(&self.path)?));
+        let lent = Arc::downgrade(&reader);
+        self.list().push(reader);
+        Ok(lent)
+    }
+
+    /// Closes a connection that was lent.
+    pub(crate) fn take_back(&self, lent: &Weak<Mutex<Reader>>) {
+        self.list().retain(|reader| !std::ptr::eq(Arc::as_ptr(reader), lent.as_ptr()));
     }
 
     fn mine(&self) -> Option<Arc<Mutex<Reader>>> {

@@ -7,11 +7,13 @@ use std::thread::JoinHandle;
 
 use kit_core::{Error, Reply};
 use rowkeep_engine::{
-    Capabilities, LoadBatch, LoadOutcome, Outcome, Point, Position, Program, Remembered, Rows, Scan, Session, View,
+    Capabilities, ChangeLog, Changes, LoadBatch, LoadOutcome, Outcome, Point, Position, Program, Remembered, Rows,
+    Scan, Session, View,
 };
 use rowkeep_record::{Codecs, Key, Record};
 use rowkeep_schema::{ColumnId, EntityId, Schema};
 
+use super::changes::{Log, Recorder, SqliteChanges};
 use super::checkpoint::{self, Checkpoints};
 use super::connect::DirectoryLock;
 use super::database::Database;
@@ -37,12 +39,13 @@ pub(super) struct Shared {
     pub(super) schema: Arc<Schema>,
     pub(super) codecs: Arc<Codecs>,
     entities: Vec<EntityParts>,
-    pub(super) sweeps: Vec<String>,
+    pub(super) sweeps: Vec<(EntityId, String)>,
     pub(super) readers: Arc<Readers>,
     pub(super) queue: Queue,
     pub(super) checkpoints: Checkpoints,
     pub(super) counters: Counters,
-    /// Counts commits; what readers' snapshots are compared with.
+    pub(super) changes: Log,
+    /// Counts commits; what readers' snapshots are compared with, and the numbers of the log of changes.
     pub(super) position: AtomicU64,
     stopping: AtomicBool,
     floor: u64,
@@ -92,7 +95,7 @@ impl Shared {
         self.stopping.load(Ordering::Acquire)
     }
 
-    fn position(&self) -> u64 {
+    pub(super) fn position(&self) -> u64 {
         self.position.load(Ordering::Acquire)
     }
 }
@@ -103,29 +106,33 @@ impl SqliteStore {
     /// # Errors
     /// What the disk says.
     pub fn start(database: Database, schema: Arc<Schema>, codecs: Arc<Codecs>) -> Result<Arc<Self>, Error> {
-        let Database { lock, mut connection, path, .. } = database;
+        let Database { lock, mut connection, path, changes, .. } = database;
         let floor = meta::floor(&connection).map_err(failed)?;
         meta::set(&connection, meta::RUNNING, b"1").map_err(failed)?;
+        let (changes, position) = Log::open(&connection, &schema, changes, floor)?;
+        let recorder = Recorder::new(&changes, &connection).map_err(failed)?;
         let (queue, jobs) = Queue::new();
         let (checkpoints, woken) = Checkpoints::new();
+        let entities: Vec<_> = schema.entities.iter().map(|entity| EntityParts::new(entity, &codecs)).collect();
         let shared = Arc::new(Shared {
-            entities: schema.entities.iter().map(|entity| EntityParts::new(entity, &codecs)).collect(),
-            sweeps: sweep_statements(&schema),
+            sweeps: sweep_statements(&schema, &entities),
+            entities,
             readers: Readers::new(path.clone()),
             queue,
             checkpoints,
             counters: Counters::default(),
-            position: AtomicU64::new(floor),
+            position: AtomicU64::new(position),
             stopping: AtomicBool::new(false),
             floor,
             path: path.clone(),
-            capabilities: capabilities(),
+            capabilities: capabilities(&changes),
+            changes,
             schema,
             codecs,
         });
         numbers::look(&shared, &connection)?;
         count_pages(&mut connection, &shared)?;
-        let writer = Writer::new(Arc::clone(&shared), connection, jobs, floor);
+        let writer = Writer::new(Arc::clone(&shared), connection, jobs, recorder, floor);
         let for_checkpoints = Arc::clone(&shared);
         let threads = vec![
             spawn("rowkeep-writer", move || writer.run())?,
@@ -161,6 +168,7 @@ impl SqliteStore {
             return;
         }
         self.shared.stopping.store(true, Ordering::Release);
+        self.shared.changes.committed.notify_waiters();
         // A program that nobody waits for may be the store's last owner, and is dropped by the writer.
         let is_own = threads.iter().any(|thread| thread.thread().id() == std::thread::current().id());
         let lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -273,6 +281,10 @@ impl Rows for SqliteStore {
     fn position(&self) -> Option<Position> {
         Some(Point { source: 0, number: self.shared.position() }.into())
     }
+
+    fn changes(&self) -> Option<Arc<dyn ChangeLog>> {
+        self.shared.changes.is_kept().then(|| Arc::new(SqliteChanges::new(&self.shared)) as _)
+    }
 }
 
 impl EntityParts {
@@ -308,13 +320,17 @@ fn end(shared: &Shared, threads: Vec<JoinHandle<()>>) {
 }
 
 /// For the entities that nothing refers to; the others are not the storage's to sweep.
-fn sweep_statements(schema: &Schema) -> Vec<String> {
+fn sweep_statements(schema: &Schema, parts: &[EntityParts]) -> Vec<(EntityId, String)> {
     let unreferenced = schema.entities.iter().filter(|entity| entity.referenced_by.is_empty());
-    unreferenced.filter_map(sweep_statement).collect()
+    let statement = |entity: &rowkeep_schema::Entity| {
+        let text = sweep_statement(entity, &parts[entity.id.index()].sql.stored_names)?;
+        Some((entity.id, text))
+    };
+    unreferenced.filter_map(statement).collect()
 }
 
-/// Removes expired rows: parameters are the time and how many.
-fn sweep_statement(entity: &rowkeep_schema::Entity) -> Option<String> {
+/// Removes expired rows and answers them: parameters are the time and how many.
+fn sweep_statement(entity: &rowkeep_schema::Entity, stored: &str) -> Option<String> {
     let expire = entity.column(entity.expire?);
     let mut names = String::new();
     let key = entity.primary_key.iter().map(|id| entity.column(*id).name.as_str());
@@ -322,7 +338,8 @@ fn sweep_statement(entity: &rowkeep_schema::Entity) -> Option<String> {
     let (table, column) = (Dialect::Sqlite.name(&entity.table), Dialect::Sqlite.name(&expire.name));
     let never = if expire.nullable { String::new() } else { format!(" AND {column} <> 0") };
     Some(format!(
-        "DELETE FROM {table} WHERE ({names}) IN (SELECT {names} FROM {table} WHERE {column} <= ?{never} LIMIT ?)"
+        "DELETE FROM {table} WHERE ({names}) IN (SELECT {names} FROM {table} WHERE {column} <= ?{never} LIMIT ?)
+         RETURNING {stored}"
     ))
 }
 
@@ -338,9 +355,10 @@ fn count_pages(connection: &mut rusqlite::Connection, shared: &Arc<Shared>) -> R
     connection.wal_hook(Some(hook)).map_err(failed)
 }
 
-fn capabilities() -> Capabilities {
+fn capabilities(log: &Log) -> Capabilities {
     // Serializable: there is one writer.
-    Capabilities::local("sqlite", rusqlite::version())
+    let changes = if log.is_kept() { Changes::Log } else { Changes::None };
+    Capabilities { changes, ..Capabilities::local("sqlite", rusqlite::version()) }
 }
 
 fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {

@@ -3,19 +3,29 @@
 use kit_core::Error;
 
 use super::errors::failed;
+use super::tx::stored;
 use super::writer::Writer;
 
 /// Rows per call and table: a sweep must not hold up writes.
 const BATCH: u32 = 1000;
 
 pub(super) fn run(writer: &mut Writer, now: i64) -> Result<u64, Error> {
-    let (shared, connection) = writer.parts();
+    let (shared, connection, recorder) = writer.parts();
     let mut removed = 0;
-    for sql in shared.sweeps.iter().map(String::as_str).chain([REQUESTS]) {
-        let mut statement = connection.prepare_cached(sql).map_err(failed)?;
-        removed += statement.execute((now, BATCH)).map_err(failed)? as u64;
+    for (entity, text) in &shared.sweeps {
+        let (sql, entity) = (shared.sql(*entity), shared.schema.entity(*entity));
+        let mut statement = connection.prepare_cached(text).map_err(failed)?;
+        let mut rows = statement.query((now, BATCH)).map_err(failed)?;
+        while let Some(row) = rows.next().map_err(failed)? {
+            removed += 1;
+            if recorder.is_kept() {
+                let row = stored(row, sql, entity.columns.len())?;
+                recorder.row(entity, Some(&row), None);
+            }
+        }
     }
-    Ok(removed)
+    let mut statement = connection.prepare_cached(REQUESTS).map_err(failed)?;
+    Ok(removed + statement.execute((now, BATCH)).map_err(failed)? as u64)
 }
 
 const REQUESTS: &str = "DELETE FROM rowkeep_requests WHERE request_id IN

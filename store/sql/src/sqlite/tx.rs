@@ -7,6 +7,7 @@ use rowkeep_schema::{ColumnId, Entity, EntityId};
 use rusqlite::{Connection, Row, Statement};
 
 use super::Shared;
+use super::changes::Recorder;
 use super::errors::{failed, violated};
 use super::reads::bind;
 use super::values::{Bound, read_owned};
@@ -18,6 +19,10 @@ pub(super) struct SqliteTx<'a> {
     shared: &'a Shared,
     /// Exclusive, so that the transaction may move between threads although a connection cannot be shared.
     connection: &'a mut Connection,
+    /// What it changes, for the log.
+    recorder: &'a mut Recorder,
+    /// The row that was read last and not written since: what is written next, as a rule.
+    read: Option<(EntityId, Stored)>,
     undo: Undo,
     /// The highest version written.
     pub(super) version: u64,
@@ -35,8 +40,13 @@ pub(super) enum Undo {
 }
 
 impl<'a> SqliteTx<'a> {
-    pub(super) fn new(shared: &'a Shared, connection: &'a mut Connection, alone: bool) -> Self {
-        Self { shared, connection, undo: Undo::Nothing { alone }, version: 0 }
+    pub(super) fn new(
+        shared: &'a Shared,
+        connection: &'a mut Connection,
+        recorder: &'a mut Recorder,
+        alone: bool,
+    ) -> Self {
+        Self { shared, connection, recorder, read: None, undo: Undo::Nothing { alone }, version: 0 }
     }
 
     pub(super) fn undo(&self) -> Undo {
@@ -66,6 +76,18 @@ impl<'a> SqliteTx<'a> {
         bind(&mut statement, 1, key.values().iter())?;
         let mut rows = statement.raw_query();
         rows.next().map_err(failed)?.map(|row| stored(row, sql, self.shared.columns(entity))).transpose()
+    }
+
+    /// A row as it is before it is written.
+    fn before(&mut self, id: EntityId, key: &Key) -> Result<Option<Stored>, Error> {
+        let entity = self.shared.schema.entity(id);
+        let is_key = |row: &Stored| {
+            entity.primary_key.iter().zip(key.values()).all(|(column, value)| row.values[column.index()] == *value)
+        };
+        match self.read.take().filter(|(of, row)| *of == id && is_key(row)) {
+            Some((_, row)) => Ok(Some(row)),
+            None => self.read_one(id, key),
+        }
     }
 
     fn read_matching(
@@ -101,10 +123,13 @@ impl<'a> SqliteTx<'a> {
         }
         statement.raw_execute().map_err(|error| self.write_error(id, error))?;
         let counted = self.shared.counted(id).filter(|column| row.values[column.index()].is_null());
-        let Some(column) = counted else { return Ok(None) };
-        let number = number.map_or_else(|| self.connection.last_insert_rowid(), |(_, number, _)| number);
-        numbers::check(entity, column, number)?;
-        Ok(Some(number))
+        let counted = counted.map(|column| {
+            let number = number.map_or_else(|| self.connection.last_insert_rowid(), |(_, number, _)| number);
+            numbers::check(entity, column, number).map(|()| (column, number))
+        });
+        let counted = counted.transpose()?;
+        record_added(self.recorder, entity, row, counted);
+        Ok(counted.map(|(_, number)| number))
     }
 
     fn change(&mut self, id: EntityId, key: &Key, changed: &[ColumnId], row: &Stored) -> Result<(), WriteError> {
@@ -115,6 +140,7 @@ impl<'a> SqliteTx<'a> {
         if columns.is_empty() && !sql.versioned && sql.deleted == Deleted::Nowhere {
             return Ok(());
         }
+        let before = if self.recorder.is_kept() { self.before(id, key)? } else { None };
         let text = sql.update(entity, columns.iter().copied());
         let mut statement = self.connection.prepare_cached(&text).map_err(failed)?;
         bind(&mut statement, 1, columns.iter().map(|column| &row.values[column.index()]))?;
@@ -130,16 +156,24 @@ impl<'a> SqliteTx<'a> {
         bind(&mut statement, next, key.values().iter())?;
         match statement.raw_execute().map_err(|error| self.write_error(id, error))? {
             0 => Err(WriteError::Other(Error::internal("an update of a row that does not exist"))),
-            _ => Ok(()),
+            _ => {
+                record_changed(self.recorder, entity, before, &columns, row);
+                Ok(())
+            }
         }
     }
 
     fn remove(&mut self, entity: EntityId, key: &Key) -> Result<bool, Error> {
         self.before_write()?;
-        let (sql, _) = self.entity(entity);
+        let before = if self.recorder.is_kept() { self.before(entity, key)? } else { None };
+        let (sql, entity) = self.entity(entity);
         let mut statement = self.connection.prepare_cached(&sql.delete).map_err(failed)?;
         bind(&mut statement, 1, key.values().iter())?;
-        Ok(statement.raw_execute().map_err(failed)? > 0)
+        let is_gone = statement.raw_execute().map_err(failed)? > 0;
+        if let Some(before) = before.filter(|_| is_gone) {
+            self.recorder.row(entity, Some(&before), None);
+        }
+        Ok(is_gone)
     }
 
     fn write_error(&self, entity: EntityId, error: rusqlite::Error) -> WriteError {
@@ -152,7 +186,11 @@ impl<'a> SqliteTx<'a> {
 
 impl Tx for SqliteTx<'_> {
     fn get<'a>(&'a mut self, entity: EntityId, key: &'a Key) -> Reply<'a, Result<Option<Stored>, Error>> {
-        Reply::ready(self.read_one(entity, key))
+        let row = self.read_one(entity, key);
+        if self.recorder.is_kept() {
+            self.read = row.as_ref().ok().and_then(Clone::clone).map(|row| (entity, row));
+        }
+        Reply::ready(row)
     }
 
     fn find<'a>(
@@ -193,6 +231,29 @@ impl Tx for SqliteTx<'_> {
     }
 }
 
+fn record_added(recorder: &mut Recorder, entity: &Entity, row: &Stored, counted: Option<(ColumnId, i64)>) {
+    if !recorder.is_kept() {
+        return;
+    }
+    let mut row = row.clone().as_kept(entity);
+    if let Some((column, number)) = counted {
+        row.values[column.index()] = numbers::value(entity.column(column).storage, number);
+    }
+    recorder.row(entity, None, Some(&row));
+}
+
+fn record_changed(
+    recorder: &mut Recorder,
+    entity: &Entity,
+    before: Option<Stored>,
+    changed: &[ColumnId],
+    row: &Stored,
+) {
+    let Some(before) = before else { return };
+    let after = before.clone().updated(changed, row).as_kept(entity);
+    recorder.row(entity, Some(&before), Some(&after));
+}
+
 /// Binds a whole row, in the order of [`EntitySql::insert`].
 pub(super) fn bind_row(statement: &mut Statement<'_>, sql: &EntitySql, row: &Stored) -> Result<(), Error> {
     for (at, selected) in sql.written.iter().enumerate() {
@@ -231,7 +292,7 @@ fn bind_version(statement: &mut Statement<'_>, at: usize, version: u64) -> Resul
 }
 
 /// A row of [`EntitySql::get_stored`].
-fn stored(row: &Row<'_>, sql: &EntitySql, columns: usize) -> Result<Stored, Error> {
+pub(super) fn stored(row: &Row<'_>, sql: &EntitySql, columns: usize) -> Result<Stored, Error> {
     let mut values = vec![Value::Null; columns];
     for (at, selected) in sql.stored.iter().enumerate() {
         values[selected.column.index()] = read_owned(row.get_ref(at).map_err(failed)?, selected.storage)?;

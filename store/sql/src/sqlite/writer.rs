@@ -29,6 +29,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::Shared;
+use super::changes::{Mark, Recorder};
 use super::errors::{During, classify, failed};
 use super::tx::{SqliteTx, Undo};
 use super::{checkpoint, left_out, load, meta, sweep};
@@ -119,6 +120,8 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     connection: Connection,
     jobs: Receiver<Job>,
+    /// What the open transaction has changed.
+    recorder: Recorder,
     /// Versions up to this one may be on disk.
     reserved: u64,
     /// The highest version written.
@@ -132,8 +135,14 @@ struct Done {
 }
 
 impl Writer {
-    pub(super) fn new(shared: Arc<Shared>, connection: Connection, jobs: Receiver<Job>, floor: u64) -> Self {
-        Self { shared, connection, jobs, reserved: floor, version: floor }
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        connection: Connection,
+        jobs: Receiver<Job>,
+        recorder: Recorder,
+        floor: u64,
+    ) -> Self {
+        Self { shared, connection, jobs, recorder, reserved: floor, version: floor }
     }
 
     /// Works until it is told to stop; then leaves a file that needs no recovery.
@@ -183,7 +192,8 @@ impl Writer {
             return;
         }
         let shared = Arc::clone(&self.shared);
-        let mut tx = SqliteTx::new(&shared, &mut self.connection, done.is_empty());
+        let mark = self.recorder.mark();
+        let mut tx = SqliteTx::new(&shared, &mut self.connection, &mut self.recorder, done.is_empty());
         let result = run_once(&mut program, &mut tx);
         let (undo, version) = (tx.undo(), tx.version);
         // It may hold what its caller drops next; whoever was answered finds nothing of its own still in use.
@@ -201,12 +211,13 @@ impl Writer {
                     Err(error) => self.fail(done, answer, error),
                 }
             }
-            Ok(outcome) => match self.undo(undo) {
+            Ok(outcome) => match self.undo(undo, mark) {
                 Ok(()) => drop(answer.send(Ok(outcome))),
                 Err(error) => self.fail(done, answer, error),
             },
             Err(error) => {
-                let undone = if self.connection.is_autocommit() { Err(()) } else { self.undo(undo).map_err(drop) };
+                let undone =
+                    if self.connection.is_autocommit() { Err(()) } else { self.undo(undo, mark).map_err(drop) };
                 match undone {
                     Ok(()) => drop(answer.send(Err(error))),
                     Err(()) => self.fail(done, answer, error),
@@ -229,7 +240,8 @@ impl Writer {
         }
     }
 
-    fn undo(&self, undo: Undo) -> Result<(), Error> {
+    fn undo(&mut self, undo: Undo, mark: Mark) -> Result<(), Error> {
+        self.recorder.back_to(mark);
         match undo {
             Undo::Nothing { .. } => Ok(()),
             Undo::Transaction => self.execute("ROLLBACK").map_err(failed),
@@ -248,7 +260,8 @@ impl Writer {
         let _ = answer.send(Err(error));
     }
 
-    fn roll_back(&self) {
+    fn roll_back(&mut self) {
+        self.recorder.clear();
         if !self.connection.is_autocommit()
             && let Err(error) = self.execute("ROLLBACK")
         {
@@ -272,7 +285,9 @@ impl Writer {
         if self.connection.is_autocommit() {
             return Ok(());
         }
-        let reserved = self.reserve().and_then(|reserved| {
+        let number = self.shared.position() + 1;
+        let logged = self.recorder.write(&self.shared.changes, &self.connection, number).map_err(failed);
+        let reserved = logged.and_then(|()| self.reserve()).and_then(|reserved| {
             self.execute("COMMIT").map_err(|error| classify(error, During::Commit))?;
             Ok(reserved)
         });
@@ -285,7 +300,9 @@ impl Writer {
             }
         }
         // Counted before anybody is answered: readers then leave the snapshots they hold.
-        self.shared.position.fetch_add(1, Ordering::Release);
+        self.shared.position.store(number, Ordering::Release);
+        self.shared.changes.committed.notify_waiters();
+        self.recorder.clear();
         self.shared.checkpoints.look(self.shared.counters.wal_pages.load(Ordering::Relaxed));
         Ok(())
     }
@@ -333,8 +350,8 @@ impl Writer {
         }
     }
 
-    pub(super) fn parts(&mut self) -> (&Shared, &Connection) {
-        (&self.shared, &self.connection)
+    pub(super) fn parts(&mut self) -> (&Shared, &Connection, &mut Recorder) {
+        (&self.shared, &self.connection, &mut self.recorder)
     }
 
     pub(super) fn wrote(&mut self, version: u64) {
