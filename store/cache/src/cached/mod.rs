@@ -111,6 +111,11 @@ impl Cached {
         self.shared.heard.forget();
     }
 
+    /// Whether the log has told everything that a session has seen, so that the cache contains it.
+    pub fn is_told(&self, seen: &Position) -> bool {
+        self.shared.heard.lag(now()).is_some() && self.shared.heard.contains(seen)
+    }
+
     /// What it did, and what it has.
     pub fn stats(&self) -> CacheStats {
         let (counts, near) = (&self.shared.counts, &self.shared.near);

@@ -5,6 +5,7 @@
 //! held against all states that the database went through since what its reader may expect at least.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "what the schedules came to, where a test is run alone")]
 
 mod check;
 mod client;
