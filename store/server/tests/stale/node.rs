@@ -63,7 +63,7 @@ impl Node {
         let tls = Tls { mode: Some(TlsMode::Off), ..Tls::default() };
         let primary = Address { port: proxy.address().port(), tls, ..address };
         let replicas = cluster.replicas().into_iter().map(url).collect();
-        let options = Options { replicas, tells_sessions: true, ..Options::new(primary) };
+        let options = Options { replicas, reports: true, ..Options::new(primary) };
         let (schema, database) = (schema(), Database::open(&options).unwrap());
         database.apply(&database.plan(&schema).unwrap(), &schema, &schema.snapshot(), &Allow::default()).unwrap();
         let codecs = Codecs::new(&schema);
