@@ -1,4 +1,4 @@
-//! How fast changes are told. Figures, not bounds: run with `--release -- --ignored --nocapture --test-threads=1 speed`.
+//! How fast changes are told. Figures, and bounds that only something broken misses: run with `--release -- --ignored --nocapture --test-threads=1 speed`.
 #![allow(clippy::print_stdout, reason = "what is measured is shown")]
 
 use std::time::{Duration, Instant};
@@ -44,6 +44,7 @@ fn measure(product: Product, singles: u32, bulk: u32) {
         "{product:?}: {rows} commits of a row in {took:?}: {:.0} a second",
         f64::from(singles) / took.as_secs_f64()
     );
+    assert_eq!(commits, singles);
     let values = match product {
         Product::MariaDb => format!("SELECT 1000000 + seq, seq, REPEAT('w', 160), 1 FROM seq_1_to_{bulk}"),
         Product::MySql => format!(
@@ -103,6 +104,7 @@ fn speed_from_the_answer_to_a_commit_until_it_is_told() {
             delays.push(answered.elapsed());
         }
         delays.sort();
+        assert!(delays[250] < Duration::from_millis(100), "{:?}", delays[250]);
         println!("{product:?}: told after the answer to a commit: p50 {:?}, p99 {:?}", delays[250], delays[495]);
     }
 }
