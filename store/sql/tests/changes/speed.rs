@@ -39,11 +39,9 @@ fn measure(product: Product, singles: u32, bulk: u32) {
          END WHILE; END"
     );
     Writer::new(&server).run(&[&fill, "CALL fill()"]);
-    let (took, rows, place) = follow(&store, first.unwrap(), singles as usize);
-    println!(
-        "{product:?}: {rows} commits of a row in {took:?}: {:.0} a second",
-        f64::from(singles) / took.as_secs_f64()
-    );
+    let (took, commits, place) = follow(&store, first.unwrap(), singles as usize);
+    let rate = f64::from(singles) / took.as_secs_f64();
+    println!("{product:?}: {singles} rows in {commits} commits, {took:?}: {rate:.0} a second");
     assert_eq!(commits, singles);
     let values = match product {
         Product::MariaDb => format!("SELECT 1000000 + seq, seq, REPEAT('w', 160), 1 FROM seq_1_to_{bulk}"),
@@ -58,11 +56,10 @@ fn measure(product: Product, singles: u32, bulk: u32) {
         String::new()
     };
     server.admin(&format!("USE test; {depth} INSERT INTO items (id, value, words, rowkeep_version) {values}"));
-    let (took, rows, _) = follow(&store, place, bulk as usize);
-    println!(
-        "{product:?}: {rows} rows of one commit in {took:?}: {:.0} a second",
-        f64::from(bulk) / took.as_secs_f64()
-    );
+    let (took, parts, _) = follow(&store, place, bulk as usize);
+    let rate = f64::from(bulk) / took.as_secs_f64();
+    println!("{product:?}: {bulk} rows in {parts} parts, {took:?}: {rate:.0} a second");
+    assert!(parts > 10, "{parts} parts");
 }
 
 /// How long it takes to be told of so many rows behind a place, and in how many commits or parts of one.
@@ -70,10 +67,10 @@ fn follow(
     store: &std::sync::Arc<rowkeep_sql::mysql::MySqlStore>,
     place: rowkeep_engine::Place,
     wanted: usize,
-) -> (Duration, usize, rowkeep_engine::Place) {
+) -> (Duration, u32, rowkeep_engine::Place) {
     let began = Instant::now();
     let mut stream = mirror::wait(store.changes().unwrap().follow(Since::Place(place.clone()))).unwrap();
-    let (mut rows, mut commits, mut last) = (0, 0, place);
+    let (mut rows, mut commits, mut last) = (0, 0_u32, place);
     while rows < wanted {
         for told in mirror::wait(stream.next()).unwrap() {
             if let Told::Commit(commit) = told {
