@@ -1,6 +1,6 @@
 //! The two connections to one server: its log, and the gate beside it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rowkeep_binlog::{Error, Gtid, Gtids, Item, Options, Reader, Start};
 use rowkeep_mysql::Address;
@@ -25,8 +25,8 @@ pub(crate) struct Link {
     pub(crate) identity: String,
     /// The file that is read.
     pub(crate) file: u64,
-    /// When something was last received.
-    heard: Instant,
+    /// How long it was waited for something that did not come.
+    silence: Duration,
 }
 
 impl Link {
@@ -55,7 +55,7 @@ impl Link {
             Item::Rotate(position) => number(position.file.as_bytes()),
             _ => return Err(Error::Malformed("a log that does not begin with the name of its file")),
         };
-        Ok(Ok((Self { reader, gate, identity, file, heard: Instant::now() }, told)))
+        Ok(Ok((Self { reader, gate, identity, file, silence: Duration::ZERO }, told)))
     }
 
     /// Has whoever takes the rows ask what it wants to know.
@@ -63,16 +63,14 @@ impl Link {
         self.gate.introduce(take, self.reader.hidden()).await
     }
 
-    /// Something was received just now.
-    pub(crate) fn hear(&mut self) {
-        self.heard = Instant::now();
-    }
-
+    /// Something was received, or was waited for in vain for this long. Time in which nobody waited does not count.
+    ///
     /// # Errors
     /// Nothing was received for too long.
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    pub(crate) fn waited(&mut self, in_vain: Option<Duration>) -> Result<(), Error> {
+        self.silence = in_vain.map_or(Duration::ZERO, |time| self.silence + time);
         let patience = HEARTBEAT * 2;
-        if self.heard.elapsed() > patience { Err(Error::Silent(patience)) } else { Ok(()) }
+        if self.silence > patience { Err(Error::Silent(patience)) } else { Ok(()) }
     }
 
     /// The commit by which to name a place behind these: the server's own last one, or any if it has written none.

@@ -146,9 +146,11 @@ impl<K: Take> Source<K> {
             Err(history) => return self.lacks(&history).await,
         };
         link.introduce(&mut self.take).await?;
+        let last = link.last_of(&told).await?;
+        // Not taken out before: what fails or is given up above must leave it as it is.
         let progress = match self.progress.take() {
             Some(progress) if progress.place().commit.is_some() => progress,
-            _ => Progress::new(told.clone(), link.last_of(&told).await?),
+            _ => Progress::new(told.clone(), last),
         };
         if self.identity.as_ref() != Some(&link.identity) {
             self.identity = Some(link.identity.clone());
@@ -172,6 +174,8 @@ impl<K: Take> Source<K> {
     /// Takes in what there is, and waits for more until there is something to ask.
     async fn read(&mut self) -> Result<(), Error> {
         let Self { take, link: Some(link), queue, due, ask_at, .. } = self else { return Ok(()) };
+        let began = Instant::now();
+        let mut received = false;
         while !queue.is_full() {
             let until = if queue.is_empty() { *due } else { *ask_at };
             let item = tokio::select! {
@@ -185,12 +189,12 @@ impl<K: Take> Source<K> {
                 _ => {}
             }
             queue.item(item, link.file, take)?;
-            link.hear();
+            received = true;
             if take.asks() {
                 link.introduce(take).await?;
             }
         }
-        link.check()
+        link.waited(if received || queue.is_full() { None } else { Some(began.elapsed()) })
     }
 
     /// Tells what can be seen of what was read.

@@ -4,11 +4,12 @@
 mod common;
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use common::{Follower, Told, address, run, server, writer};
 use rowkeep_binlog::Error;
 use rowkeep_mysql::Address;
-use testkit::{FaultProxy, Product};
+use testkit::{DatabaseServer, FaultProxy, Product};
 
 testkit::on_both_products! {
     async
@@ -16,6 +17,7 @@ testkit::on_both_products! {
     commits_of_several_origins_are_told_once_from_any_place
     an_xa_transaction_is_not_forgotten_with_the_connection
     a_server_without_what_was_told_is_not_followed
+    a_silent_network_is_noticed_and_a_slow_follower_is_none
 }
 
 async fn a_transaction_that_was_told_in_part_goes_on_behind_that_part(product: Product) {
@@ -90,6 +92,37 @@ async fn an_xa_transaction_is_not_forgotten_with_the_connection(product: Product
     run(&mut writer, &["XA COMMIT 'x'"]).await;
     follower.catch_up().await;
     assert_eq!(follower.told[1..], [Told::Rows(vec![common::added("a", 1, 1)])]);
+}
+
+/// Numbers of the connections that the log goes out over.
+fn readers(server: &DatabaseServer) -> Vec<String> {
+    let list = server.admin("SHOW PROCESSLIST");
+    let lines = list.lines().filter(|line| line.contains("Binlog Dump"));
+    lines.filter_map(|line| line.split('\t').next()).map(str::to_owned).collect()
+}
+
+/// All data is held back, and the connections stay open: others are made once it passes again.
+async fn a_silent_network_is_noticed_and_a_slow_follower_is_none(product: Product) {
+    let server = server(product, &[]).await;
+    let proxy = FaultProxy::start(SocketAddr::from((Ipv4Addr::LOCALHOST, server.port())));
+    let mut follower = Follower::now(Address { port: proxy.address().port(), ..address(&server) }).await;
+    let mut writer = writer(&server).await;
+    run(&mut writer, &["INSERT INTO a VALUES (1, 1, '')"]).await;
+    follower.catch_up().await;
+    // Longer than silence is borne with, and nobody asks for news.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let before = readers(&server);
+    run(&mut writer, &["INSERT INTO a VALUES (2, 2, '')"]).await;
+    follower.catch_up().await;
+    assert_eq!(readers(&server), before, "a follower that was slow was taken for a silent server");
+    proxy.hold();
+    run(&mut writer, &["INSERT INTO a VALUES (3, 3, '')"]).await;
+    let waiting = tokio::time::timeout(Duration::from_secs(8), follower.more()).await;
+    assert!(waiting.is_err(), "{:?}", follower.told);
+    proxy.heal();
+    follower.catch_up().await;
+    assert_eq!(follower.added(), [1, 2, 3]);
+    assert_ne!(readers(&server), before);
 }
 
 async fn a_server_without_what_was_told_is_not_followed(product: Product) {
