@@ -107,6 +107,9 @@ pub(crate) struct Serve {
     /// Listen beyond this machine although nobody is asked who they are
     #[arg(long)]
     pub(crate) insecure: bool,
+    /// Keep hot rows in memory: `memory`, in this process, or `none` [default: none]
+    #[arg(long, value_name = "KIND")]
+    pub(crate) cache: Option<String>,
     /// Directory with templates that replace the built-in pages
     #[arg(long, value_name = "DIR")]
     pub(crate) templates: Option<PathBuf>,

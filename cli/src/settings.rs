@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use rowkeep_server::ServerConfig;
 use rowkeep_server::config::{Effective, Sources};
+use rowkeep_server::{ServerConfig, StorageOptions};
 use rowkeep_sql::Allow;
 
 use crate::args::{Serve, SettingArgs};
@@ -45,6 +45,11 @@ pub(crate) fn allow(config: &ServerConfig) -> Allow {
     config.allow.iter().map(String::as_str).collect()
 }
 
+/// How data is opened for work on all of it: without a cache.
+pub(crate) fn storage<'a>(config: &'a ServerConfig, allow: &'a Allow) -> StorageOptions<'a> {
+    StorageOptions { allow, pages: &config.pages, watch: &config.watch, cache: None }
+}
+
 /// The flags of `serve`.
 pub(crate) fn of_serve(serve: &Serve) -> Result<Vec<(String, String)>, Failure> {
     let mut flags = Vec::new();
@@ -52,6 +57,7 @@ pub(crate) fn of_serve(serve: &Serve) -> Result<Vec<(String, String)>, Failure> 
     add("listen", serve.listen.clone());
     add("admin_listen", serve.admin_listen.clone());
     add("insecure", serve.insecure.then(|| "true".to_owned()));
+    add("cache.kind", serve.cache.clone());
     add("templates", serve.templates.as_deref().map(text).transpose()?);
     Ok(flags)
 }

@@ -34,6 +34,7 @@ pub use process::Process;
 pub use proxy::FaultProxy;
 pub use redis::Redis;
 pub use rowkeep::{Builder, Rowkeep, binary, command, listening_address};
+pub use rustix::process::Signal;
 pub use table::Table;
 
 use std::{

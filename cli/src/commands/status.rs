@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use kit_core::config::HumanDuration;
 use rowkeep_engine::Capabilities;
 use rowkeep_server::Place;
 use rowkeep_sql::mysql::{self, Sight, SightedServer};
@@ -24,6 +25,14 @@ pub(crate) fn run(args: Status) -> Result<ExitCode, Failure> {
         output::line(format_args!("{:#}", servers.iter().map(to_json).collect::<serde_json::Value>()));
     } else {
         servers.iter().for_each(line);
+        if let Some(cache) = config.cache.options() {
+            output::line(format_args!(
+                "{:<8}  in each server's memory  {}, nothing that is {} behind the log",
+                "cache",
+                config.cache.memory,
+                HumanDuration(cache.max_lag)
+            ));
+        }
     }
     let is_writable = servers.iter().any(|server| server.state.as_ref().is_ok_and(|state| state.primary));
     Ok(if is_writable { ExitCode::SUCCESS } else { ExitCode::FAILURE })

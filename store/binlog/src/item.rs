@@ -30,6 +30,8 @@ impl fmt::Display for Position {
 pub enum Item<'a> {
     /// A transaction begins.
     Begin(Begin),
+    /// The transaction is one of XA: it is going to end as [`Outcome::Prepared`], unless it is committed in one phase.
+    Xa,
     /// Rows of one table.
     Rows(Rows<'a>),
     /// A statement as text.
@@ -46,6 +48,8 @@ pub enum Item<'a> {
     Incident(&'a [u8]),
     /// The log goes on in another file.
     Rotate(&'a Position),
+    /// MariaDB: what is in files before this one is committed in the storage engines, too.
+    Checkpoint(&'a [u8]),
     /// The server lives and has nothing to tell.
     Heartbeat,
 }

@@ -6,7 +6,7 @@ use crate::Version;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Horizon {
     applied: Version,
-    /// The highest floor of slots that were forgotten.
+    /// The highest floor of slots that were forgotten before the shard was told of it.
     forgotten: Version,
     is_told: bool,
 }
@@ -48,8 +48,11 @@ impl Horizon {
         self.is_told = true;
     }
 
+    /// A floor at or below [`Self::applied`] need not be remembered: every lease from now on asks for more.
     pub(crate) fn forget(&mut self, floor: Version) {
-        self.forgotten = self.forgotten.max(floor);
+        if floor > self.applied {
+            self.forgotten = self.forgotten.max(floor);
+        }
     }
 
     pub(crate) const fn forgotten(&self) -> Version {

@@ -17,16 +17,37 @@
 //! What is not promised is that a hit contains a change that was not told yet and that its reader does not know of either, nor
 //! that two rows are of one moment.
 //!
-//! Nothing here does input or output: a cache in the process and one in a server of its own keep the same states.
+//! ## In the process
+//! [`Cached`] is the cache of one process, over the storage's port and its log. Its readers' places are not comparable with
+//! versions, so it asks of them only whether they were told, and whoever has seen more goes past it. What it is told of its own
+//! writes has no version yet ([`Fills::retract`]). And what its hits have shown may be newer than their version says: each
+//! entry tells its readers how far the read was that brought it, so that nobody is shown an older row afterwards.
+//!
+//! ## Proof
+//! The protocol does no input or output: a cache in the process and one in a server of its own keep the same states.
 //! The tests of `search` try every order of events there is, at a small size, and find the order that goes wrong once any of the
 //! rules is left out.
 
+mod cached;
+mod counts;
+mod fills;
+mod heard;
 mod horizon;
+mod near;
+mod policy;
 #[cfg(test)]
 mod search;
 mod slot;
 mod version;
 
+pub use cached::{CacheOptions, Cached};
+pub use counts::CacheStats;
+pub use fills::{Fills, Lease, Refused};
 pub use horizon::Horizon;
-pub use slot::{Answer, Entry, Lease, Refused, Slot};
+pub use slot::{Answer, Entry, Slot};
 pub use version::Version;
+
+/// The time. Tests may stop it.
+fn now() -> std::time::Instant {
+    tokio::time::Instant::now().into_std()
+}

@@ -1,6 +1,6 @@
 //! What a cache has of one row.
 
-use crate::{Horizon, Version};
+use crate::{Fills, Horizon, Lease, Refused, Version};
 
 /// One row's place in a shard: nothing, a value, or only the memory of its last change.
 ///
@@ -8,9 +8,7 @@ use crate::{Horizon, Version};
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Slot<V> {
     entry: Option<Entry<V>>,
-    /// The last change that was told.
-    floor: Version,
-    lease: Option<u64>,
+    fills: Fills,
 }
 
 /// A value and what it contains.
@@ -20,18 +18,6 @@ pub struct Entry<V> {
     pub value: V,
     /// All changes of the row up to this one are in the value, and maybe more.
     pub version: Version,
-}
-
-/// The right to bring a row that is not there.
-///
-/// The row is read after the lease was given, outside of any transaction that was open before. On the primary nothing else
-/// is needed. A replica is asked, on the same connection, whether it contains [`at`](Self::at), and read if it does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Lease {
-    /// What the row that is brought has to contain.
-    pub at: Version,
-    /// Names this lease among those of its slot.
-    pub token: u64,
 }
 
 /// What a reader gets.
@@ -47,18 +33,9 @@ pub enum Answer<'a, V> {
     Untold,
 }
 
-/// Why a row that was brought is not kept. It may be answered to who asked for it all the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refused {
-    /// It changed since the lease was given.
-    Changed,
-    /// The lease was given to another, or is of a slot that was forgotten.
-    Expired,
-}
-
 impl<V> Default for Slot<V> {
     fn default() -> Self {
-        Self { entry: None, floor: Version::ZERO, lease: None }
+        Self { entry: None, fills: Fills::default() }
     }
 }
 
@@ -70,21 +47,22 @@ impl<V> Slot<V> {
         match (&self.entry, held) {
             (Some(entry), Some(seen)) if seen >= least => Answer::Hit(&entry.value, seen),
             _ if !horizon.is_told() => Answer::Untold,
-            _ if self.lease.is_some() => Answer::Awaited,
-            _ => {
-                self.lease = Some(token);
-                let at = horizon.applied().max(horizon.forgotten()).max(self.floor).max(least);
-                Answer::Miss(Lease { at, token })
-            }
+            _ => self.fills.lease(horizon, least, token).map_or(Answer::Awaited, Answer::Miss),
         }
     }
 
     /// The row was changed. Told by the log, in its order, and early by who made the change. Twice does no harm.
     pub fn invalidate(&mut self, change: Version) {
-        self.floor = self.floor.max(change);
+        self.fills.invalidate(change);
         if self.entry.as_ref().is_some_and(|entry| entry.version < change) {
             self.entry = None;
         }
+    }
+
+    /// The row was changed by somebody who does not know the change's version; see [`Fills::retract`].
+    pub fn retract(&mut self) {
+        self.fills.retract();
+        self.entry = None;
     }
 
     /// Takes what was brought for a lease.
@@ -92,22 +70,14 @@ impl<V> Slot<V> {
     /// # Errors
     /// If it may lack a change, or the lease is not the slot's; it is not kept then.
     pub fn fill(&mut self, horizon: &Horizon, lease: Lease, value: V) -> Result<(), Refused> {
-        if self.lease != Some(lease.token) {
-            return Err(Refused::Expired);
-        }
-        self.lease = None;
-        if lease.at < self.floor.max(horizon.forgotten()) {
-            return Err(Refused::Changed);
-        }
-        self.entry = Some(Entry { value, version: lease.at });
+        let version = self.fills.settle(horizon, lease)?;
+        self.entry = Some(Entry { value, version });
         Ok(())
     }
 
     /// Whoever had the lease does not bring the row, or not in time.
     pub fn expire(&mut self, token: u64) {
-        if self.lease == Some(token) {
-            self.lease = None;
-        }
+        self.fills.expire(token);
     }
 
     /// The value makes room for others.
@@ -117,7 +87,7 @@ impl<V> Slot<V> {
 
     /// The slot makes room for others, with all that it remembers.
     pub fn forget(self, horizon: &mut Horizon) {
-        horizon.forget(self.floor);
+        self.fills.forget(horizon);
     }
 
     /// What is held.

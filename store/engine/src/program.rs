@@ -8,6 +8,7 @@ use rowkeep_schema::EntityId;
 
 use crate::commit::{Commit, replay};
 use crate::engine::Shared;
+use crate::noted::{Notes, NotingTx};
 use crate::prepare::{PreparedOperation, PreparedWrite};
 use crate::{Isolation, Position, Remembered, Tx, WriteResult};
 
@@ -21,6 +22,7 @@ pub struct Program {
     pub(crate) deadline: Option<Instant>,
     /// Of an earlier run.
     pub(crate) version: Option<u64>,
+    pub(crate) notes: Option<Arc<dyn Notes>>,
 }
 
 /// What a commit is remembered by.
@@ -82,6 +84,19 @@ impl Program {
     /// # Errors
     /// Anything that must undo what the program wrote.
     pub async fn run(&mut self, tx: &mut dyn Tx) -> Result<Outcome, Error> {
+        let Some(notes) = self.notes.clone() else { return self.execute(tx).await };
+        let schema = Arc::clone(&self.shared.schema);
+        self.execute(&mut NotingTx { tx, notes, schema }).await
+    }
+
+    /// Tells somebody which rows it writes, each time it is run.
+    pub fn note(&mut self, notes: Arc<dyn Notes>) {
+        self.notes = Some(notes);
+    }
+}
+
+impl Program {
+    async fn execute(&mut self, tx: &mut dyn Tx) -> Result<Outcome, Error> {
         self.deadline.map_or(Deadline::NONE, Deadline::at).check()?;
         let now = self.shared.now();
         if let Some(request) = &self.request
@@ -107,9 +122,7 @@ impl Program {
         }
         Ok(Outcome { results, replayed: false, keep: !self.validate_only, position: None })
     }
-}
 
-impl Program {
     /// The version of this run. That of an earlier one, which was undone, is still this program's own; it is of use as long as
     /// the clock has not passed it.
     fn take_version(&mut self, now: i64) -> u64 {

@@ -40,6 +40,16 @@ impl Record {
         &self.framed
     }
 
+    /// The same row in memory of its own, no more than it needs, for who keeps it: rows that were read together share a
+    /// buffer, which lives as long as one of them. Copies that are made of it share that memory and allocate nothing.
+    #[must_use]
+    pub fn compact(&self) -> Self {
+        let framed = Bytes::copy_from_slice(&self.framed);
+        // The first copy is what moves the bytes to where they are counted.
+        drop(framed.clone());
+        Self { framed, version: self.version }
+    }
+
     /// The row's version; where the table keeps none, a number that changes with the content.
     pub fn version(&self) -> u64 {
         self.version
@@ -122,6 +132,23 @@ impl RecordBatch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_row_that_is_kept_does_not_keep_those_it_was_read_with() {
+        let mut batch = RecordBatch::with_capacity(2);
+        for version in 1..=2 {
+            batch.begin().extend_from_slice(b"a row");
+            batch.finish(version);
+        }
+        let records = batch.into_records();
+        let kept = records[1].compact();
+        assert_eq!(kept, records[1]);
+        assert!(!records[1].framed().is_unique());
+        let copy = kept.clone();
+        assert_eq!(copy.framed().as_ptr(), kept.framed().as_ptr());
+        drop(copy);
+        assert!(kept.framed().is_unique());
+    }
 
     #[test]
     fn rows_of_a_batch_are_those_that_were_made_alone() {

@@ -1,5 +1,7 @@
 //! Stored values: what a column holds between the wire and a database.
 
+use std::hash::{Hash, Hasher};
+
 use smallvec::SmallVec;
 
 /// A stored value. Its meaning is given by the column's [`Storage`](rowkeep_schema::Storage).
@@ -120,6 +122,23 @@ impl FromIterator<Value> for Key {
 }
 
 impl Eq for Key {}
+
+/// Equal keys hash alike.
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for value in &self.0 {
+            match value {
+                Value::Null => state.write_u8(0),
+                Value::Int(number) => state.write_i64(*number),
+                Value::Uint(number) => state.write_u64(*number),
+                // Both zeros are equal.
+                Value::Real(number) => state.write_u64((number + 0.0).to_bits()),
+                Value::Text(text) => text.hash(state),
+                Value::Blob(bytes) => bytes.hash(state),
+            }
+        }
+    }
+}
 
 impl PartialOrd for Key {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {

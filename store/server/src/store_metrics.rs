@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use kit_net::NetStats;
 use kit_telemetry::metrics::Registry;
+use rowkeep_cache::{CacheStats, Cached};
 use rowkeep_sql::mysql::{self, MySqlStore, Role, ServerStatus};
 use rowkeep_sql::sqlite::{GROUP_BOUNDS, SqliteStore, Stats};
 
@@ -16,6 +17,33 @@ pub(crate) fn declare(registry: &Registry, store: &Store, net: Arc<NetStats>) {
         Store::MySql(store) => declare_mysql(registry, store),
     }
     declare_net(registry, net);
+}
+
+/// Declares those of a cache.
+pub(crate) fn declare_cache(registry: &Registry, cache: &Arc<Cached>) {
+    let counter = |name: &str, help, read: fn(&CacheStats) -> u64| {
+        let cache = Arc::clone(cache);
+        registry.counter_fn(name, help, &[], move || read(&cache.stats()));
+    };
+    counter("rowkeep_cache_hits_total", "Reads answered from memory.", |stats| stats.hits);
+    counter("rowkeep_cache_negative_hits_total", "Those that found that there is no such row.", |stats| {
+        stats.negative_hits
+    });
+    counter("rowkeep_cache_misses_total", "Reads of the database whose rows were to be kept.", |stats| stats.misses);
+    counter("rowkeep_cache_joined_total", "Reads that waited for one of those.", |stats| stats.joined);
+    counter("rowkeep_cache_bypasses_total", "Reads that went past the cache.", |stats| stats.bypasses);
+    counter("rowkeep_cache_refused_fills_total", "Rows not kept because they changed meanwhile.", |stats| {
+        stats.refused
+    });
+    counter("rowkeep_cache_evictions_total", "Entries that made room for others.", |stats| stats.evictions);
+    let gauge = |name: &str, help, read: fn(&CacheStats) -> f64| {
+        let cache = Arc::clone(cache);
+        registry.gauge_fn(name, help, &[], move || read(&cache.stats()));
+    };
+    gauge("rowkeep_cache_entries", "Entries.", |stats| stats.entries as f64);
+    gauge("rowkeep_cache_bytes", "Bytes of entries.", |stats| stats.bytes as f64);
+    let lag = "How long ago the cache had been told of everything, in seconds; -1 if that is not known.";
+    gauge("rowkeep_cache_lag_seconds", lag, |stats| stats.lag.map_or(-1.0, |lag| lag.as_secs_f64()));
 }
 
 fn declare_mysql(registry: &Registry, store: &Arc<MySqlStore>) {

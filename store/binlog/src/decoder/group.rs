@@ -48,8 +48,11 @@ impl Decoder {
     }
 
     fn begin(&mut self, header: &Header, started: Started) {
-        let Started { gtid, begun, committed, bytes } = started;
+        let Started { gtid, begun, committed, bytes, xa } = started;
         self.steps.push_back(Step::Begin(Begin { gtid, time: header.time, committed, server: header.server, bytes }));
+        if xa {
+            self.steps.push_back(Step::Xa);
+        }
         self.group = Some(Group { gtid, begun, thread: None });
     }
 
@@ -124,6 +127,9 @@ impl Decoder {
         }
         match said {
             Said::Begin | Said::XaStart(_) => {
+                if let Said::XaStart(_) = said {
+                    self.steps.push_back(Step::Xa);
+                }
                 if let Some(group) = &mut self.group {
                     group.begun = true;
                 }

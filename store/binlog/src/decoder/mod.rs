@@ -33,6 +33,7 @@ pub(crate) enum Place {
 #[derive(Debug)]
 enum Step {
     Begin(Begin),
+    Xa,
     Rows(FoundRows),
     Statement { kind: StatementKind, database: Place, text: Place, error: u16 },
     Annotation(Place),
@@ -41,6 +42,7 @@ enum Step {
     End { ended: Ended, xid: Option<u64>, thread: Option<u32>, time: u32 },
     Incident(Place),
     Rotate,
+    Checkpoint(Place),
     Heartbeat,
 }
 
@@ -84,6 +86,11 @@ impl Decoder {
     /// Behind the last transaction that was handed out.
     pub(crate) fn position(&self) -> &Position {
         &self.position
+    }
+
+    /// Where reading is: the file, and the place behind the event that was read last.
+    pub(crate) fn place(&self) -> (&str, u64) {
+        (&self.position.file, self.offset)
     }
 
     /// A new event is to be read.
@@ -218,12 +225,12 @@ impl Decoder {
                 Ok(())
             }
             kind::START_ENCRYPTION => Err(Error::Encrypted),
-            kind::STOP
-            | kind::GTID_LIST
-            | kind::BINLOG_CHECKPOINT
-            | kind::IGNORABLE
-            | kind::TRANSACTION_CONTEXT
-            | kind::VIEW_CHANGE => Ok(()),
+            kind::BINLOG_CHECKPOINT => {
+                // Behind the length of the name.
+                self.steps.push_back(Step::Checkpoint(whole(4)));
+                Ok(())
+            }
+            kind::STOP | kind::GTID_LIST | kind::IGNORABLE | kind::TRANSACTION_CONTEXT | kind::VIEW_CHANGE => Ok(()),
             // They belong to a statement that follows.
             kind::INTVAR
             | kind::RAND
@@ -320,6 +327,7 @@ impl Decoder {
         };
         Ok(match self.step.as_ref().ok_or(Error::Malformed("nothing was read yet"))? {
             Step::Begin(begin) => Item::Begin(*begin),
+            Step::Xa => Item::Xa,
             Step::Rows(found) => {
                 let table = self.tables.get(found.table).ok_or(Error::NoTable(found.table))?;
                 let rows = found.rows.as_ref().map(bytes);
@@ -346,6 +354,7 @@ impl Decoder {
             }),
             Step::Incident(text) => Item::Incident(bytes(text)),
             Step::Rotate => Item::Rotate(&self.position),
+            Step::Checkpoint(file) => Item::Checkpoint(bytes(file)),
             Step::Heartbeat => Item::Heartbeat,
         })
     }

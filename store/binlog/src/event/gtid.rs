@@ -10,6 +10,8 @@ pub(crate) struct Started {
     pub(crate) begun: bool,
     pub(crate) committed: Option<u64>,
     pub(crate) bytes: Option<u64>,
+    /// It is going to be prepared. MySQL says so behind.
+    pub(crate) xa: bool,
 }
 
 /// In the first commit time: another follows, of the server that wrote it first.
@@ -111,6 +113,7 @@ fn positive(bytes: &mut Bytes<'_>) -> Result<u64, Error> {
 
 mod flag {
     pub(super) const STANDALONE: u8 = 1;
+    pub(super) const PREPARED_XA: u8 = 0x40;
     pub(super) const COMPLETED_XA: u8 = 0x80;
 }
 
@@ -122,7 +125,8 @@ pub(crate) fn mariadb_gtid(body: &[u8], server: u32) -> Result<Started, Error> {
     let flags = bytes.u8()?;
     let gtid = Some(Gtid::MariaDb(MariaDbGtid { domain, server, number }));
     let begun = flags & (flag::STANDALONE | flag::COMPLETED_XA) == 0;
-    Ok(Started { gtid, begun, ..Started::default() })
+    let xa = flags & flag::PREPARED_XA != 0;
+    Ok(Started { gtid, begun, xa, ..Started::default() })
 }
 
 /// GTID_LIST of MariaDB: the state at the beginning of a file.

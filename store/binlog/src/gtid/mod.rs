@@ -75,7 +75,7 @@ impl Gtids {
     }
 
     /// Adds the transaction that comes next in a log.
-    pub(crate) fn follow(&mut self, gtid: &Gtid) {
+    pub fn follow(&mut self, gtid: &Gtid) {
         match (self, gtid) {
             (Self::MariaDb(gtids), Gtid::MariaDb(gtid)) => gtids.follow(gtid),
             (gtids, gtid) => gtids.add(gtid),

@@ -136,6 +136,11 @@ impl Reader {
         self.decoder.position()
     }
 
+    /// Where reading is: the file, and the place behind what was handed out last, inside of a transaction, too.
+    pub fn place(&self) -> (&str, u64) {
+        self.decoder.place()
+    }
+
     /// What happened next. May be given up half way (a dropped future): nothing is lost.
     ///
     /// # Errors

@@ -115,6 +115,7 @@ pub(crate) fn copy(item: Item<'_>, into: &mut Vec<Event>) -> Result<(), Error> {
         },
         Item::Incident(_) => Event::Incident,
         Item::Rotate(position) => Event::Rotate(position.file.clone()),
+        Item::Xa | Item::Checkpoint(_) => return Ok(()),
         Item::Heartbeat => Event::Heartbeat,
     });
     Ok(())

@@ -7,14 +7,18 @@ use crate::{Lease, Refused, Version};
 pub(super) struct Reader {
     /// Reads that are left.
     left: u8,
-    /// What it has seen.
+    /// What it has seen, as it was told.
     seen: Version,
+    /// And the latest row that it was shown.
+    shown: Version,
     does: Does,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Does {
     Nothing,
+    /// It goes past the cache.
+    Bypasses(Version),
     /// It has a lease for what it must see, and goes to a server.
     Goes(Lease, Version, Option<Source>),
     /// The replica said that it contains the lease.
@@ -33,7 +37,7 @@ pub(super) enum Source {
 
 impl Reader {
     pub(super) fn new(reads: u8) -> Self {
-        Self { left: reads, seen: Version::ZERO, does: Does::Nothing }
+        Self { left: reads, seen: Version::ZERO, shown: Version::ZERO, does: Does::Nothing }
     }
 
     /// A server is gone, and with it who was about to read there.
@@ -54,8 +58,10 @@ impl Reader {
                 }
             }
             Does::Nothing => {}
+            Does::Bypasses(least) => Self::bypass(world, at, least, step),
             Does::Goes(lease, least, None) => {
-                for source in [Source::Primary, Source::Replica] {
+                let sources = [Source::Primary, Source::Replica];
+                for source in sources.into_iter().take(if world.size.replicas { 2 } else { 1 }) {
                     step(format!("reader {at} goes to the {source:?}"), &|world| {
                         world.readers[at].does = Does::Goes(lease, least, Some(source));
                         Ok(())
@@ -113,7 +119,27 @@ impl Reader {
         }
     }
 
+    /// It reads a server that contains what it has seen, be it the primary: a replica may show a change before it does.
+    fn bypass(world: &World, at: usize, least: Version, step: &mut dyn FnMut(String, Change<'_>)) {
+        if world.shown >= world.changes_until(least) {
+            step(format!("reader {at} reads the primary past the cache"), &|world| {
+                let value = world.value(world.shown);
+                Self::answer(world, at, least, value, value.version())
+            });
+        }
+        if world.size.replicas && world.replica_contains(least) {
+            step(format!("reader {at} reads the replica past the cache"), &|world| {
+                let value = world.value(world.replicated);
+                Self::answer(world, at, least, value, value.version())
+            });
+        }
+    }
+
     fn ask(world: &mut World, at: usize, least: Version, without: Option<Rule>) -> Result<(), String> {
+        if world.size.near && !world.is_told(least) && without != Some(Rule::Bypass) {
+            world.readers[at].does = Does::Bypasses(least);
+            return Ok(());
+        }
         match world.get(at, least, without) {
             Got::Hit(value, seen) => Self::answer(world, at, least, value, seen),
             Got::Miss(lease) => {
@@ -136,7 +162,8 @@ impl Reader {
         if filled == Err(Refused::Changed) && without == Some(Rule::Floor) {
             world.slot.set(crate::Entry { value, version: lease.at });
         }
-        Self::answer(world, at, least, value, lease.at)
+        let seen = if world.size.near { value.version() } else { lease.at };
+        Self::answer(world, at, least, value, seen)
     }
 
     /// The reader has its answer, and what it knows of it.
@@ -144,7 +171,11 @@ impl Reader {
         if value.changes < world.changes_until(least) {
             return Err("an answer lacks what its reader has seen".to_owned());
         }
+        if world.size.near && value.changes < world.changes_until(world.readers[at].shown) {
+            return Err("a reader was shown an older row than before".to_owned());
+        }
         let reader = &mut world.readers[at];
+        reader.shown = reader.shown.max(value.version());
         (reader.seen, reader.does) = (reader.seen.max(seen), Does::Nothing);
         reader.left -= 1;
         Ok(())

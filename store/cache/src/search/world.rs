@@ -28,6 +28,14 @@ pub(super) enum Rule {
     Epoch,
     /// What was read from the old primary is dropped.
     Begin,
+    /// In the process: who made a change drops the row before being answered.
+    Early,
+    /// And takes the lease from who is bringing it.
+    Void,
+    /// Who has seen what was not told does not ask the cache.
+    Bypass,
+    /// A hit tells what the row may show, not what it must.
+    Seen,
 }
 
 /// How much may happen.
@@ -41,10 +49,19 @@ pub(super) struct Size {
     pub(super) losses: u8,
     /// Replicas that take the primary's place.
     pub(super) failovers: u8,
+    /// Rows may be read from the replica.
+    pub(super) replicas: bool,
+    /// The cache is in the process: what its readers have seen is not comparable with its versions, only with what was
+    /// told.
+    pub(super) near: bool,
 }
 
 impl Size {
-    pub(super) const SMALL: Self = Self { changes: 2, reads: [2, 1], losses: 1, failovers: 1 };
+    pub(super) const SMALL: Self =
+        Self { changes: 2, reads: [2, 1], losses: 1, failovers: 1, replicas: true, near: false };
+    pub(super) const NEAR: Self = Self { losses: 0, near: true, ..Self::SMALL };
+    /// Where a row that its writer dropped is surely not read again as it was.
+    pub(super) const ALONE: Self = Self { failovers: 0, replicas: false, ..Self::NEAR };
 }
 
 /// A row's value: how many changes it has, and of which primary the last is. What both have in common is the first one's.
@@ -54,9 +71,16 @@ pub(super) struct Value {
     pub(super) changes: u8,
 }
 
+impl Value {
+    /// What its reader has seen.
+    pub(super) fn version(self) -> Version {
+        version(self.epoch, self.changes)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct World {
-    size: Size,
+    pub(super) size: Size,
     /// Of the primary.
     epoch: u8,
     /// Changes that the first primary had replicated when the second took its place.
@@ -69,6 +93,9 @@ pub(super) struct World {
     teller: u8,
     told: u8,
     advanced: u8,
+    /// In the process: what readers are told that the cache contains, and the last change whose writer dropped the row.
+    admitted: u8,
+    retracted: u8,
     pub(super) horizon: Horizon,
     pub(super) slot: Slot<Value>,
     pub(super) readers: [Reader; 2],
@@ -94,6 +121,8 @@ impl World {
             teller: 0,
             told: 0,
             advanced: 0,
+            admitted: 0,
+            retracted: 0,
             horizon,
             slot: Slot::default(),
             readers: size.reads.map(Reader::new),
@@ -133,6 +162,7 @@ impl World {
             });
         }
         self.tell(without, &mut step);
+        self.retract(without, &mut step);
         if self.slot != Slot::default() {
             step("the value is evicted".to_owned(), &|world| {
                 world.slot.evict();
@@ -166,7 +196,9 @@ impl World {
     fn tell(&self, without: Option<Rule>, step: &mut dyn FnMut(String, Change<'_>)) {
         let tells_of = if without == Some(Rule::Epoch) { 0 } else { self.teller };
         let may = if without == Some(Rule::Gate) { self.logged } else { self.shown };
-        if self.teller == self.epoch && self.told < may {
+        // In the process, leases ask for a change before slots are told of it.
+        let (may_tell, may_advance) = if self.size.near { (self.advanced, may) } else { (may, self.told) };
+        if self.teller == self.epoch && self.told < may_tell {
             let change = version(tells_of, self.told + 1);
             step(format!("{change:?} is told"), &|world| {
                 let kept = world.slot.entry().copied();
@@ -178,17 +210,25 @@ impl World {
                 Ok(())
             });
         }
-        let is_behind = self.advanced < self.told || self.horizon.applied() < version(tells_of, self.told);
+        let to = if self.size.near { may_advance.min(self.told + 1) } else { may_advance };
+        let is_behind = self.advanced < to || self.horizon.applied() < version(tells_of, to);
         if self.teller == self.epoch && (is_behind || !self.horizon.is_told()) {
             step("the shard is told".to_owned(), &|world| {
-                world.horizon.advance(version(tells_of, world.told));
-                world.advanced = world.told;
+                world.horizon.advance(version(tells_of, to));
+                world.advanced = to;
+                Ok(())
+            });
+        }
+        if self.size.near && self.teller == self.epoch && self.admitted < self.told {
+            step("readers are told".to_owned(), &|world| {
+                world.admitted = world.told;
                 Ok(())
             });
         }
         if self.teller < self.epoch {
             step("the log of the new primary is read".to_owned(), &|world| {
                 (world.teller, world.told, world.advanced) = (world.epoch, world.fork, world.fork);
+                world.admitted = world.fork;
                 let from = version(if without == Some(Rule::Epoch) { 0 } else { 1 }, world.fork);
                 match without {
                     Some(Rule::Begin) => world.horizon.advance(from),
@@ -200,6 +240,22 @@ impl World {
                 Ok(())
             });
         }
+    }
+
+    /// Who made the last change, in this process, is about to be answered.
+    fn retract(&self, without: Option<Rule>, step: &mut dyn FnMut(String, Change<'_>)) {
+        if !self.size.near || self.retracted >= self.shown {
+            return;
+        }
+        step(format!("who made change {} drops the row", self.shown), &|world| {
+            match without {
+                Some(Rule::Early) => {}
+                Some(Rule::Void) => world.slot.evict(),
+                _ => world.slot.retract(),
+            }
+            world.retracted = world.shown;
+            Ok(())
+        });
     }
 
     fn fail_over(&mut self) {
@@ -226,6 +282,13 @@ impl World {
         if version.epoch < u64::from(self.epoch) { changes.min(self.fork) } else { changes }
     }
 
+    /// Whether who has seen this may ask a cache in the process.
+    pub(super) fn is_told(&self, seen: Version) -> bool {
+        let (epoch, teller) = (seen.epoch, u64::from(self.teller));
+        let most = if epoch < teller { self.fork } else { self.admitted };
+        epoch <= teller && seen.number <= u64::from(most)
+    }
+
     /// Whether the replica has all of this.
     pub(super) fn replica_contains(&self, version: Version) -> bool {
         let is_lost = version.epoch < u64::from(self.epoch) && version.number > u64::from(self.fork);
@@ -237,6 +300,9 @@ impl World {
         if value.changes < self.told && self.teller == self.epoch {
             return Err("an entry lacks a change that was told".to_owned());
         }
+        if !self.size.replicas && value.changes < self.retracted {
+            return Err("an entry lacks a change whose writer was answered".to_owned());
+        }
         let is_lost = value.epoch < self.epoch && value.changes > self.fork;
         if is_lost && self.horizon.applied().epoch == u64::from(self.epoch) {
             return Err("an entry has a change that was lost".to_owned());
@@ -246,8 +312,9 @@ impl World {
 
     /// What a reader finds.
     pub(super) fn get(&mut self, reader: usize, least: Version, without: Option<Rule>) -> Got {
-        let asked = if without == Some(Rule::Least) { Version::ZERO } else { least };
+        let asked = if without == Some(Rule::Least) || self.size.near { Version::ZERO } else { least };
         match self.slot.get(&self.horizon, asked, reader as u64) {
+            Answer::Hit(value, _) if self.size.near && without != Some(Rule::Seen) => Got::Hit(*value, value.version()),
             Answer::Hit(value, seen) => Got::Hit(*value, seen),
             Answer::Miss(mut lease) => {
                 if without == Some(Rule::Stamp) {

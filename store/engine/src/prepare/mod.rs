@@ -99,6 +99,7 @@ pub(crate) fn program(shared: &Arc<Shared>, request: CommitRequest) -> Result<Pr
         isolation: request.isolation,
         deadline: request.deadline,
         version: None,
+        notes: None,
     })
 }
 
@@ -109,7 +110,16 @@ pub(crate) fn expiry(shared: &Arc<Shared>, entity: EntityId, key: Key) -> Progra
     let writes = vec![PreparedWrite { entity, path, precondition, operation }];
     let shared = Arc::clone(shared);
     let isolation = Isolation::ReadCommitted;
-    Program { shared, writes, request: None, validate_only: false, isolation, deadline: None, version: None }
+    Program {
+        shared,
+        writes,
+        request: None,
+        validate_only: false,
+        isolation,
+        deadline: None,
+        version: None,
+        notes: None,
+    }
 }
 
 /// A UUID or any other short visible text.

@@ -3,6 +3,7 @@
 //! Four sources, the later over the earlier: built-in defaults, a TOML file, the environment (`ROWKEEP_REST_TIMEOUT`
 //! for `rest.timeout`), flags. A key that nobody knows is refused wherever it stands, with the nearest one that exists.
 
+mod cache;
 mod database;
 mod sources;
 
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::rest::RestConfig;
 use crate::storage::Place;
 use crate::watching::WatchConfig;
+pub use cache::CacheConfig;
 pub use database::DatabaseUrl;
 use rowkeep_sql::mysql;
 pub use sources::{Effective, Origin, Sources};
@@ -39,6 +41,8 @@ pub struct ServerConfig {
     pub database: DatabaseUrl,
     /// Its replicas, which answer reads that need not be strong; what an address does not say is as in `database`.
     pub replicas: Vec<DatabaseUrl>,
+    /// What is kept in memory.
+    pub cache: CacheConfig,
     /// Templates that replace the built-in pages; empty: none.
     pub templates: PathBuf,
     /// Steps of a migration that may lose data or block, by the name the refusal gives them.
@@ -88,6 +92,7 @@ impl Default for ServerConfig {
             data: PathBuf::from("rowkeep-data"),
             database: DatabaseUrl::default(),
             replicas: Vec::new(),
+            cache: CacheConfig::default(),
             templates: PathBuf::new(),
             allow: Vec::new(),
             sweep_interval: HumanDuration::secs(60),
@@ -124,6 +129,7 @@ impl ServerConfig {
         self.place()?;
         refuse(self.pages.default_size == 0, "pages.default_size: must be at least 1")?;
         refuse(self.pages.max_size < self.pages.default_size, "pages.max_size: must be at least pages.default_size")?;
+        self.cache.mistake().map_or(Ok(()), |what| Err(invalid(what)))?;
         refuse(self.sweep_interval.is_zero(), "sweep_interval: must be longer than 0")?;
         refuse(self.watch.heartbeat.is_zero(), "watch.heartbeat: must be longer than 0")?;
         refuse(self.rest.timeout.is_zero(), "rest.timeout: must be longer than 0")?;
@@ -147,7 +153,8 @@ impl ServerConfig {
         };
         let replicas = self.replicas.iter().map(|url| url.replica_of(&address)).collect::<Result<_, _>>();
         let replicas = replicas.map_err(|why| refused(format!("replicas: {why}")))?;
-        Ok(Place::Server(Box::new(mysql::Options { replicas, ..mysql::Options::new(address) })))
+        let reports = self.cache.options().is_some();
+        Ok(Place::Server(Box::new(mysql::Options { replicas, reports, ..mysql::Options::new(address) })))
     }
 
     /// Where metrics and health are served, if anywhere.

@@ -11,7 +11,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use kit_core::{Code, Error};
-use rowkeep_engine::{Engine, EngineOptions};
+use rowkeep_cache::{CacheOptions, Cached};
+use rowkeep_engine::{Engine, EngineOptions, Rows};
+use rowkeep_record::Codecs;
 use rowkeep_schema::{Change, Schema, Verdict, compare};
 use rowkeep_sql::{Allow, Plan, Preview};
 use serde_json::json;
@@ -33,6 +35,19 @@ pub struct Migration {
     pub plan: Plan,
 }
 
+/// How data is opened.
+#[derive(Debug, Clone, Copy)]
+pub struct StorageOptions<'a> {
+    /// Steps of a migration that are done though they may lose data or block.
+    pub allow: &'a Allow,
+    /// Rows of a list.
+    pub pages: &'a PageConfig,
+    /// What is kept for those who watch.
+    pub watch: &'a WatchConfig,
+    /// The cache before it, if there is to be one. The storage is then opened within a runtime that lives as long as it.
+    pub cache: Option<CacheOptions>,
+}
+
 /// Open data and the engine over it.
 pub struct Storage {
     /// The engine.
@@ -40,6 +55,7 @@ pub struct Storage {
     /// What was changed when it was opened.
     pub migration: Migration,
     pub(crate) store: Store,
+    pub(crate) cache: Option<Arc<Cached>>,
     pub(crate) secret: Secret,
 }
 
@@ -135,37 +151,20 @@ impl Storage {
     /// `FAILED_PRECONDITION` if the data is in use, is somebody else's, cannot be reached, or does not take the schema
     /// without flags that were not given; `DATA_LOSS` if it is corrupt. It is then as it was, or, on a server whose
     /// migration failed half way, as the error says.
-    pub fn open(
-        schema: &Arc<Schema>,
-        data: &Place,
-        allow: &Allow,
-        pages: &PageConfig,
-        watch: &WatchConfig,
-    ) -> Result<Self, Error> {
-        Self::open_with(schema, data.open(false)?, allow, pages, watch)
+    pub fn open(schema: &Arc<Schema>, data: &Place, options: &StorageOptions<'_>) -> Result<Self, Error> {
+        Self::open_with(schema, data.open(false)?, options)
     }
 
     /// The same for a load, which may be one that was broken off: what that one put off stays put off.
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn open_to_load(
-        schema: &Arc<Schema>,
-        data: &Place,
-        allow: &Allow,
-        pages: &PageConfig,
-        watch: &WatchConfig,
-    ) -> Result<Self, Error> {
-        Self::open_with(schema, data.open(true)?, allow, pages, watch)
+    pub fn open_to_load(schema: &Arc<Schema>, data: &Place, options: &StorageOptions<'_>) -> Result<Self, Error> {
+        Self::open_with(schema, data.open(true)?, options)
     }
 
-    fn open_with(
-        schema: &Arc<Schema>,
-        database: Database,
-        allow: &Allow,
-        pages: &PageConfig,
-        watch: &WatchConfig,
-    ) -> Result<Self, Error> {
+    fn open_with(schema: &Arc<Schema>, database: Database, asked: &StorageOptions<'_>) -> Result<Self, Error> {
+        let StorageOptions { allow, pages, watch, cache } = *asked;
         let (database, migration) = migrate(schema, database, allow)?;
         let secret = database.secret()?;
         let store = database.serve(schema)?;
@@ -176,12 +175,22 @@ impl Storage {
             watch: watch.options(),
             ..EngineOptions::default()
         };
-        let engine = Engine::new(Arc::clone(schema), store.rows(), options)?;
-        Ok(Self { engine, migration, store, secret })
+        let cache = cache.map(|options| cached(schema, store.rows(), options)).transpose()?;
+        let rows = cache.clone().map_or_else(|| store.rows(), |cache| cache as Arc<dyn Rows>);
+        let engine = Engine::new(Arc::clone(schema), rows, options)?;
+        Ok(Self { engine, migration, store, cache, secret })
     }
 
     /// Finishes what was queued and closes the data.
     pub fn close(&self) {
+        if let Some(cache) = &self.cache {
+            cache.stop();
+        }
         self.store.stop();
     }
+}
+
+fn cached(schema: &Schema, rows: Arc<dyn Rows>, options: CacheOptions) -> Result<Arc<Cached>, Error> {
+    let runtime = tokio::runtime::Handle::try_current().map_err(Error::internal)?;
+    Cached::start(rows, schema, &Codecs::new(schema), options, &runtime)
 }

@@ -8,6 +8,7 @@ mod adding;
 mod aside;
 mod capable;
 mod catalogue;
+mod changes;
 mod checks;
 mod database;
 mod discovery;

@@ -1,17 +1,19 @@
 //! The port, and what its tasks share.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use kit_core::{Code, Error, Reply};
 use rowkeep_engine::{
-    Atomicity, Capabilities, LoadBatch, LoadOutcome, Outcome, Position, Program, Remembered, Rows, Scan, Session, View,
+    Atomicity, Capabilities, ChangeLog, LoadBatch, LoadOutcome, Outcome, Position, Program, Remembered, Rows, Scan,
+    Session, View,
 };
 use rowkeep_mysql::{Connection, Error as DriverError, Param};
 use rowkeep_record::{Codecs, Key, Record};
 use rowkeep_schema::{ColumnId, Entity, EntityId, Schema};
 
+use super::changes::Log;
 use super::database::{Background, Database};
 use super::errors::{Fate, classify, counts_no_further};
 use super::groups::{self, Groups};
@@ -54,6 +56,8 @@ pub struct MySqlStore {
     shared: Arc<Shared>,
     /// Until it is stopped.
     background: Mutex<Option<Background>>,
+    /// Found out when it is first asked for.
+    changes: OnceLock<Option<Arc<dyn ChangeLog>>>,
     runtime: tokio::runtime::Handle,
 }
 
@@ -153,9 +157,9 @@ impl MySqlStore {
     /// What the server says.
     pub fn start(database: Database, schema: Arc<Schema>, codecs: Arc<Codecs>) -> Result<Arc<Self>, Error> {
         let floor = database.floor()?;
-        let Database { connectors, election, connector, background, write_connections, .. } = database;
+        let Database { connectors, election, connector, background, write_connections, reports, .. } = database;
         let runtime = background.handle().clone();
-        let servers = Servers::start(&runtime, connectors, election, write_connections);
+        let servers = Servers::start(&runtime, connectors, election, write_connections, reports);
         let entity = |entity: &Entity| EntityParts {
             sql: EntitySql::new(connector.dialect, entity, codecs.row(entity.id)),
             counted: crate::ddl::counted(entity),
@@ -176,7 +180,7 @@ impl MySqlStore {
             schema,
             codecs,
         });
-        Ok(Arc::new(Self { shared, background: Mutex::new(Some(background)), runtime }))
+        Ok(Arc::new(Self { shared, background: Mutex::new(Some(background)), changes: OnceLock::new(), runtime }))
     }
 
     /// Counters for an operator.
@@ -336,6 +340,12 @@ impl Rows for MySqlStore {
 
     fn position(&self) -> Option<Position> {
         None
+    }
+
+    /// The primary's binary log. `None`, and a line in the log that says what to do, if the user may not follow it or the
+    /// server does not log what is needed. Of Vitess always: its shards have logs of their own.
+    fn changes(&self) -> Option<Arc<dyn ChangeLog>> {
+        self.changes.get_or_init(|| Log::open(&self.shared, &self.runtime)).clone()
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test uses some of them")]
 
 pub(crate) mod adopted;
+pub(crate) mod mirror;
 pub(crate) mod rows;
 pub(crate) mod servers;
 

@@ -30,6 +30,11 @@ async fn settings(control: &mut Connection, names: &[&str]) -> Result<BTreeMap<S
     Ok(rows.into_iter().filter_map(pair).collect())
 }
 
+/// The user as statements spell it.
+pub(super) async fn user(control: &mut Connection) -> Option<String> {
+    shown::Shown::read(control).await.map(|shown| shown.user().to_owned())
+}
+
 fn refused(address: &Address, reason: &'static str, what: &str) -> Error {
     Error::new(Code::FailedPrecondition, reason, format!("{address}: {what}"))
 }

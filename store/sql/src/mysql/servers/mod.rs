@@ -19,7 +19,7 @@ use tokio::time::timeout_at;
 
 use election::Change;
 pub(super) use election::{Election, Seen};
-pub(super) use reached::{Reached, question, written};
+pub(super) use reached::{Reached, question, tag, written};
 pub(super) use routes::{Kind, ask};
 pub(super) use server::{Progress, Server, ask as ask_position};
 pub use status::{Role, ServerStatus};
@@ -39,6 +39,8 @@ pub(super) struct Servers {
     primary: AtomicUsize,
     state: Mutex<State>,
     changed: tokio::sync::watch::Sender<u64>,
+    /// How often a server was made the primary.
+    promotions: AtomicU64,
     /// When the primary was last asked, as [`Progress`] counts.
     latest: AtomicU64,
     /// Connections that broke.
@@ -58,10 +60,17 @@ struct State {
 }
 
 impl Servers {
-    /// Begins to watch. `election`: who was found to be the primary.
-    pub(super) fn start(runtime: &Handle, connectors: Vec<Connector>, election: Election, writers: u32) -> Arc<Self> {
+    /// Begins to watch. `election`: who was found to be the primary. `reports`: sessions are told where they were answered from
+    /// even if there is only one server.
+    pub(super) fn start(
+        runtime: &Handle,
+        connectors: Vec<Connector>,
+        election: Election,
+        writers: u32,
+        reports: bool,
+    ) -> Arc<Self> {
         let (changed, epoch, lost) = (tokio::sync::watch::Sender::new(0), Instant::now(), Arc::<AtomicU64>::default());
-        let reports = connectors.len() > 1;
+        let reports = reports || connectors.len() > 1;
         let server = |(number, connector): (usize, Connector)| {
             let progress = Progress::new(connector.dialect, reports, epoch, changed.clone(), Arc::clone(&lost));
             Arc::new(Server::new(runtime, number, connector, writers, progress))
@@ -79,6 +88,7 @@ impl Servers {
             primary,
             state,
             changed,
+            promotions: AtomicU64::new(0),
             latest: AtomicU64::new(0),
             lost,
             fallbacks: AtomicU64::new(0),
@@ -100,6 +110,11 @@ impl Servers {
     /// Whether there is only one: it is as fresh as anybody can ask.
     pub(super) fn is_single(&self) -> bool {
         self.servers.len() == 1
+    }
+
+    /// Whether sessions are told where they were answered from.
+    pub(super) fn reports(&self) -> bool {
+        self.server(0).progress.reports()
     }
 
     /// Who takes writes, if anybody does.
@@ -128,6 +143,26 @@ impl Servers {
     /// Whether a server still takes the writes.
     pub(super) fn is_primary(&self, server: &Server) -> bool {
         self.primary.load(Ordering::Acquire) == server.number
+    }
+
+    /// Waits until another server is the primary than the one that was at this number of promotions; which, and their number.
+    pub(super) async fn promoted(&self, since: u64) -> (&Arc<Server>, u64) {
+        let mut changes = self.changed.subscribe();
+        loop {
+            let promotions = self.promotions();
+            if let Some(primary) = self.primary().filter(|_| promotions != since) {
+                return (primary, promotions);
+            }
+            if changes.changed().await.is_err() {
+                // Never: the other end is ours.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// How often a server was made the primary since the start.
+    pub(super) fn promotions(&self) -> u64 {
+        self.promotions.load(Ordering::Acquire)
     }
 
     /// A server refused a write because it is not the primary, or could not be reached: everybody looks at once.
@@ -214,6 +249,7 @@ impl Servers {
         if let Change::Promoted { server, .. } = change {
             // An old primary may show what was never answered until it has followed this one.
             state.last_primary = Some(*server);
+            self.promotions.fetch_add(1, Ordering::AcqRel);
             state.moments.clear();
             let others = self.servers.iter().filter(|other| other.number != *server);
             others.for_each(|other| other.progress.forget_freshness());

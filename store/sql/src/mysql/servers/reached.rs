@@ -158,7 +158,7 @@ fn uuid(text: &str) -> Option<u128> {
 }
 
 /// Tells tags apart (FNV-1a); they have 32 characters at most.
-fn tag(text: &str) -> u128 {
+pub(in crate::mysql) fn tag(text: &str) -> u128 {
     const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
     const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
     text.bytes().fold(OFFSET, |hash, byte| (hash ^ u128::from(byte)).wrapping_mul(PRIME))

@@ -1,0 +1,70 @@
+//! What is kept of a row.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use rowkeep_engine::{Position, View};
+use rowkeep_record::{Key, Record};
+
+use super::key::{RowKey, heap_bytes};
+
+/// An entry. Copying it allocates nothing.
+#[derive(Debug, Clone)]
+pub(crate) struct Kept {
+    pub(crate) held: Held,
+    /// All changes up to this one are in it: the number of its lease.
+    pub(crate) version: u64,
+    pub(crate) fresh: Fresh,
+}
+
+/// What somebody found.
+#[derive(Debug, Clone)]
+pub(crate) enum Held {
+    /// A row.
+    Row(Record),
+    /// Where the row with some unique values is, and the version it had when it was found there.
+    Pointer(Arc<Key>, u64),
+    /// That there is none.
+    Absent,
+}
+
+/// For whom an entry will do, its version aside.
+#[derive(Debug, Clone)]
+pub(crate) struct Fresh {
+    /// No row that its reader was shown is behind this; what an entry shows may be newer than its version.
+    pub(crate) seen: Position,
+    /// It was read as of this time (microseconds since 1970; 0 where nothing expires).
+    pub(crate) since: i64,
+    /// From this time on the row does not exist.
+    pub(crate) expires: i64,
+    /// It is read again then, whatever the log says.
+    pub(crate) until: Instant,
+}
+
+impl Fresh {
+    /// Whether it is what a reader with this view would be shown.
+    pub(crate) fn suits(&self, view: View) -> bool {
+        self.since <= view.now && view.now < self.expires
+    }
+}
+
+/// Bytes of an entry, with its share of the table.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Weights;
+
+/// What a table has for an entry besides key and value: its hash, its place in two lists, and room that is not used.
+const OVERHEAD: usize = 64;
+
+impl quick_cache::Weighter<RowKey, Kept> for Weights {
+    fn weight(&self, key: &RowKey, kept: &Kept) -> u64 {
+        let held = match &kept.held {
+            Held::Row(record) => record.framed().len() + COUNTED,
+            Held::Pointer(key, _) => size_of::<Key>() + heap_bytes(key) + COUNTED,
+            Held::Absent => 0,
+        };
+        (size_of::<RowKey>() + size_of::<Kept>() + OVERHEAD + heap_bytes(&key.key) + held) as u64
+    }
+}
+
+/// Of memory that is counted by who uses it.
+const COUNTED: usize = 32;

@@ -1,0 +1,216 @@
+//! The cache in the process: entries in a table that readers share, leases apart from them.
+//!
+//! ## Versions
+//! Changes are numbered as the log tells them to this process. A history that begins gets a number of its own, so that what
+//! was numbered before is below it, and one number is all there is to a [`Version`].
+//!
+//! ## Where the protocol is
+//! A [`Slot`](crate::Slot) is in two places. Its value is in a table that gives room to what is used, under locks of the
+//! table's own, so that a hit takes nothing else. What it remembers for those who bring rows ([`Fills`]) is in a shard, and
+//! only while somebody has a lease: when the lease ends, or the row changes, it is [forgotten](Fills::forget). That is free,
+//! because in the process leases ask for a change ([`Near::announce`]) before slots are told of it ([`Near::invalidate`]).
+//! A change that is told while a row is brought therefore ends the lease, and who asks from then on begins anew.
+//!
+//! A value is put into the table, and taken out for a change, under the lock of its shard. Eviction needs no lock: it loses
+//! a value, and nothing that was remembered. What is of no use to anybody since a history began, or since an entity was
+//! rewritten, is told by its number, in one step for all readers, and leaves by the way.
+
+mod flight;
+mod kept;
+mod key;
+mod shard;
+mod ticket;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use quick_cache::sync::Cache;
+use quick_cache::{DefaultHashBuilder, Lifecycle};
+use rowkeep_schema::EntityId;
+
+pub(crate) use flight::{Flight, Landed};
+pub(crate) use kept::{Fresh, Held, Kept};
+pub(crate) use key::{Part, Probe, RowKey};
+pub(crate) use ticket::Ticket;
+
+use crate::Version;
+use kept::Weights;
+use shard::Shards;
+
+/// Entries and leases.
+pub(crate) struct Near {
+    entries: Cache<RowKey, Kept, Weights, DefaultHashBuilder, Evictions>,
+    shards: Shards,
+    /// Leases ask for every change up to this one.
+    announced: AtomicU64,
+    /// The log is known. Unset, no leases are given.
+    told: AtomicBool,
+    /// Entries below are of a history that ended.
+    begun: AtomicU64,
+    /// Entries of an entity below its number may lack something that the log did not show.
+    rewritten: Box<[AtomicU64]>,
+    /// Rows of an entity that this process wrote.
+    retracted: Box<[AtomicU64]>,
+    tokens: AtomicU64,
+    leases: AtomicUsize,
+    most_leases: usize,
+    evicted: Arc<AtomicU64>,
+}
+
+/// What a reader may do who found nothing.
+pub(crate) enum Way {
+    /// Bring it.
+    Lead(Ticket),
+    /// Wait for who is bringing it.
+    Join(Arc<Flight>),
+    /// Read it, and leave it.
+    Past,
+}
+
+/// A value of some hundred bytes, for the size of the table.
+const USUAL: u64 = 512;
+
+impl Near {
+    /// With room for so many bytes, and at most so many leases at a time.
+    pub(crate) fn new(bytes: u64, entities: usize, most_leases: usize) -> Arc<Self> {
+        let (evicted, hasher) = (Arc::new(AtomicU64::new(0)), DefaultHashBuilder::default());
+        let expected = usize::try_from(bytes / USUAL).unwrap_or(usize::MAX).max(16);
+        Arc::new(Self {
+            entries: Cache::with(expected, bytes, Weights, hasher.clone(), Evictions(Arc::clone(&evicted))),
+            shards: Shards::new(hasher),
+            announced: AtomicU64::new(0),
+            told: AtomicBool::new(false),
+            begun: AtomicU64::new(0),
+            rewritten: (0..entities).map(|_| AtomicU64::new(0)).collect(),
+            retracted: (0..entities).map(|_| AtomicU64::new(0)).collect(),
+            tokens: AtomicU64::new(0),
+            leases: AtomicUsize::new(0),
+            most_leases,
+            evicted,
+        })
+    }
+
+    /// What is kept, and of use.
+    pub(crate) fn get(&self, probe: &Probe<'_>) -> Option<Kept> {
+        self.entries.get(probe).filter(|kept| kept.version >= self.least(probe.entity))
+    }
+
+    /// A row is not there: who brings it?
+    pub(crate) fn lease(self: &Arc<Self>, key: RowKey) -> Way {
+        let mut shard = self.shards.lock(&key.probe());
+        if !self.sync(&mut shard) {
+            return Way::Past;
+        }
+        // Whose read began before a write may not have seen it. A row's is ended by name; which values led to the row before
+        // it was written is not known.
+        let retracted = match key.part {
+            Part::Index(_) => self.retracted[key.entity.index()].load(Ordering::Acquire),
+            Part::Row | Part::Live => 0,
+        };
+        if let Some(flight) = shard.flight(&key, at(self.least(key.entity)), retracted) {
+            return Way::Join(flight);
+        }
+        if self.leases.fetch_add(1, Ordering::AcqRel) >= self.most_leases {
+            self.leases.fetch_sub(1, Ordering::AcqRel);
+            return Way::Past;
+        }
+        let token = self.tokens.fetch_add(1, Ordering::Relaxed);
+        match shard.lease(&key, token, retracted) {
+            Some((lease, flight)) => Way::Lead(Ticket::new(Arc::clone(self), key, lease, flight)),
+            None => {
+                self.leases.fetch_sub(1, Ordering::AcqRel);
+                Way::Past
+            }
+        }
+    }
+
+    /// Leases that are given from now on ask for this change. Before slots are told of it.
+    pub(crate) fn announce(&self, change: u64) {
+        self.announced.fetch_max(change, Ordering::AcqRel);
+    }
+
+    /// A row was changed, as the log tells.
+    pub(crate) fn invalidate(&self, probe: &Probe<'_>, change: u64) {
+        let mut shard = self.shards.lock(probe);
+        self.sync(&mut shard);
+        shard.invalidate(probe, at(change));
+        self.entries.remove(probe);
+    }
+
+    /// A row was changed by this process, which has yet to be told of it.
+    pub(crate) fn retract(&self, probe: &Probe<'_>) {
+        self.retracted[probe.entity.index()].fetch_add(1, Ordering::AcqRel);
+        let mut shard = self.shards.lock(probe);
+        shard.retract(probe);
+        self.entries.remove(probe);
+    }
+
+    /// A history begins, with this number: nothing that was kept is of use.
+    pub(crate) fn begin(&self, number: u64) {
+        self.announce(number);
+        self.begun.fetch_max(number, Ordering::AcqRel);
+        self.told.store(true, Ordering::Release);
+    }
+
+    /// The log is lost; this number is above all that was told. Nothing that was kept is of use, and nothing is kept until a
+    /// history [begins](Self::begin).
+    pub(crate) fn lose(&self, number: u64) {
+        self.told.store(false, Ordering::Release);
+        self.announce(number);
+        self.begun.fetch_max(number, Ordering::AcqRel);
+    }
+
+    /// Rows of an entity, or of all, changed in ways that are not known.
+    pub(crate) fn rewrite(&self, entity: Option<EntityId>, number: u64) {
+        self.announce(number);
+        let Some(entity) = entity else {
+            self.begun.fetch_max(number, Ordering::AcqRel);
+            return;
+        };
+        self.rewritten[entity.index()].fetch_max(number, Ordering::AcqRel);
+    }
+
+    /// How many entries there are, the useless ones included.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Their bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.entries.weight()
+    }
+
+    /// How many made room for others.
+    pub(crate) fn evicted(&self) -> u64 {
+        self.evicted.load(Ordering::Relaxed)
+    }
+
+    /// The least version of entries that are of use.
+    fn least(&self, entity: EntityId) -> u64 {
+        self.begun.load(Ordering::Acquire).max(self.rewritten[entity.index()].load(Ordering::Acquire))
+    }
+
+    /// Tells a shard what all were told. Answers whether the log is known.
+    fn sync(&self, shard: &mut shard::Shard) -> bool {
+        let told = self.told.load(Ordering::Acquire);
+        shard.sync(told, at(self.begun.load(Ordering::Acquire)), at(self.announced.load(Ordering::Acquire)));
+        told
+    }
+}
+
+/// The change with a number.
+const fn at(number: u64) -> Version {
+    Version { epoch: 0, number }
+}
+
+/// Counts what makes room.
+#[derive(Debug, Clone)]
+struct Evictions(Arc<AtomicU64>);
+
+impl Lifecycle<RowKey, Kept> for Evictions {
+    type RequestState = ();
+
+    fn on_evict(&self, (): &mut (), _: RowKey, _: Kept) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}

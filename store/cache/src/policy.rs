@@ -1,0 +1,149 @@
+//! What is cached, and under which keys.
+//!
+//! An entry is found by the bytes of a key, so only what the database compares by bytes can be cached. That is so for all that
+//! the store's own tables have but numbers with a fraction, whose form depends on who writes it. A text of an adopted table, or
+//! of a type that the schema spells itself, may be found by another spelling than its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rowkeep_engine::{Stored, View};
+use rowkeep_record::{Codecs, Key, RowCodec, Value};
+use rowkeep_schema::{Column, ColumnId, Entity, EntityId, Generated, Schema, Storage};
+
+use crate::near::{Part, RowKey};
+
+/// Of a whole schema.
+pub(crate) struct Policy {
+    entities: Vec<EntityPolicy>,
+}
+
+/// Of an entity.
+pub(crate) struct EntityPolicy {
+    id: EntityId,
+    cached: bool,
+    /// Where rows are that are not soft-deleted.
+    live: Part,
+    key: Vec<ColumnId>,
+    /// The columns of unique indexes that are cached.
+    indexes: Vec<Option<Vec<ColumnId>>>,
+    expire: Option<(ColumnId, bool)>,
+    /// An entry is read again after this time.
+    pub(crate) ttl: Duration,
+    pub(crate) codec: Arc<RowCodec>,
+}
+
+/// Without one in the schema. What the log tells keeps entries right; this bounds what a defect could do.
+const TTL: Duration = Duration::from_secs(3600);
+
+impl Policy {
+    pub(crate) fn new(schema: &Schema, codecs: &Codecs) -> Self {
+        let of = |entity: &Entity| EntityPolicy::new(entity, Arc::clone(codecs.row(entity.id)));
+        Self { entities: schema.entities.iter().map(of).collect() }
+    }
+
+    /// How an entity is cached, if it is.
+    pub(crate) fn of(&self, entity: EntityId) -> Option<&EntityPolicy> {
+        self.entities.get(entity.index()).filter(|policy| policy.cached)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entities.len()
+    }
+
+    /// An entity that is cached, if any is.
+    pub(crate) fn any(&self) -> Option<&EntityPolicy> {
+        self.entities.iter().find(|policy| policy.cached)
+    }
+}
+
+impl EntityPolicy {
+    fn new(entity: &Entity, codec: Arc<RowCodec>) -> Self {
+        let bytewise = |columns: &[ColumnId]| columns.iter().all(|id| is_bytewise(entity, entity.column(*id)));
+        let index = |index: &rowkeep_schema::Index| {
+            let columns: Vec<ColumnId> = index.columns.iter().map(|(column, _)| *column).collect();
+            (index.unique && bytewise(&columns)).then_some(columns)
+        };
+        let expire = entity.expire.map(|id| entity.column(id));
+        // What is written elsewhere than in a table of this name, as in those below a view, the log does not show as its own.
+        let is_told = !entity.read_only;
+        let is_readable = expire.is_none_or(|column| !column.secret);
+        Self {
+            id: entity.id,
+            cached: !entity.cache.disabled && is_told && is_readable && bytewise(&entity.primary_key),
+            live: if entity.soft_delete.is_some() { Part::Live } else { Part::Row },
+            key: entity.primary_key.clone(),
+            indexes: entity.indexes.iter().map(index).collect(),
+            expire: expire.map(|column| (column.id, column.nullable)),
+            ttl: entity.cache.ttl.unwrap_or(TTL),
+            codec,
+        }
+    }
+
+    pub(crate) fn id(&self) -> EntityId {
+        self.id
+    }
+
+    /// Where a row is kept that is looked for with this view.
+    pub(crate) fn part(&self, view: View) -> Part {
+        if view.deleted { Part::Row } else { self.live }
+    }
+
+    /// Whether lookups by this unique index are cached, with this view and these values.
+    pub(crate) fn has_index(&self, index: u16, view: View, values: &Key) -> bool {
+        let cached = self.indexes.get(usize::from(index)).is_some_and(Option::is_some);
+        cached && !view.deleted && !values.values().iter().any(Value::is_null)
+    }
+
+    /// When a row expires that has these values; `i64::MAX` if it does not.
+    pub(crate) fn expires(&self, values: &[Value]) -> i64 {
+        let Some((column, nullable)) = self.expire else { return i64::MAX };
+        match values.get(column.index()) {
+            // The zero of a column that cannot be NULL stands for none.
+            Some(Value::Int(at)) if *at != 0 || nullable => *at,
+            _ => i64::MAX,
+        }
+    }
+
+    /// Whether rows have to be looked into for [`Self::expires`].
+    pub(crate) fn has_expiry(&self) -> bool {
+        self.expire.is_some()
+    }
+
+    /// What is kept of the row with this key.
+    pub(crate) fn row_keys(&self, key: &Key, found: &mut impl FnMut(RowKey)) {
+        let of = |part, key: &Key| RowKey { entity: self.id, part, key: key.clone() };
+        found(of(Part::Row, key));
+        if self.live != Part::Row {
+            found(of(self.live, key));
+        }
+    }
+
+    /// What is kept of a row that has, or had, these values, its unique ones included.
+    pub(crate) fn keys(&self, row: &Stored, found: &mut impl FnMut(RowKey)) {
+        if let Some(key) = values_of(&self.key, row) {
+            self.row_keys(&key, found);
+        }
+        for (at, columns) in (0..).zip(&self.indexes) {
+            if let Some(key) = columns.as_ref().and_then(|columns| values_of(columns, row)) {
+                found(RowKey { entity: self.id, part: Part::Index(at), key });
+            }
+        }
+    }
+}
+
+/// Values of a row; `None` if one is NULL, and the row is found by none.
+fn values_of(columns: &[ColumnId], row: &Stored) -> Option<Key> {
+    columns.iter().map(|id| row.values.get(id.index()).filter(|value| !value.is_null()).cloned()).collect()
+}
+
+fn is_bytewise(entity: &Entity, column: &Column) -> bool {
+    if column.generated == Some(Generated::Computed) {
+        return false;
+    }
+    match column.storage {
+        Storage::Text => entity.versioned && column.sql_type.is_none(),
+        Storage::Float | Storage::Double | Storage::Json => false,
+        _ => true,
+    }
+}

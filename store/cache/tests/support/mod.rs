@@ -1,0 +1,273 @@
+//! Rows before and behind a cache, for the tests of this directory.
+#![allow(dead_code, reason = "each test uses some of them")]
+
+use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use kit_core::{Error, Reply};
+use rowkeep_cache::{CacheOptions, Cached};
+use rowkeep_engine::{
+    Capabilities, ChangeLog, Freshness, LoadBatch, LoadOutcome, Outcome, Position, Program, Remembered, Rows, Scan, Session,
+    View,
+};
+use rowkeep_record::{Codecs, Key, Record};
+use rowkeep_schema::{EntityId, Schema};
+use tokio::runtime::Runtime;
+
+/// Where logs are followed, whatever a test's own runtime does.
+pub(crate) fn background() -> &'static Runtime {
+    static BACKGROUND: OnceLock<Runtime> = OnceLock::new();
+    let start = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    BACKGROUND.get_or_init(start)
+}
+
+/// A cache over rows.
+pub(crate) fn cached(rows: Arc<dyn Rows>, schema: &Schema, options: CacheOptions) -> Arc<Cached> {
+    Cached::start(rows, schema, &Codecs::new(schema), options, background().handle()).unwrap()
+}
+
+/// Waits for a condition.
+pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    for _ in 0..5000 {
+        if is_so() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    panic!("not within 5 seconds: {what}");
+}
+
+/// One client of a cache, who expects to see what was written. It reads once the log has told that, so that the cache
+/// answers, and reads everything twice, so that the second answer is from memory where the first could be kept.
+pub(crate) struct Client {
+    pub(crate) cached: Arc<Cached>,
+    seen: Mutex<Position>,
+}
+
+impl Client {
+    pub(crate) fn of(cached: Arc<Cached>) -> Arc<Self> {
+        Arc::new(Self { cached, seen: Mutex::default() })
+    }
+
+    async fn twice<T, F: Future<Output = Result<T, Error>>>(&self, read: impl Fn(Session) -> F) -> Result<T, Error> {
+        let seen = self.seen.lock().unwrap().clone();
+        until("the log is told", || self.cached.is_told(&seen)).await;
+        let session = || Session::new(Freshness::Session, seen.clone());
+        read(session()).await?;
+        let answer = read(session()).await;
+        self.wrote();
+        answer
+    }
+
+    fn wrote(&self) {
+        *self.seen.lock().unwrap() = self.cached.position().expect("one copy");
+    }
+}
+
+impl Rows for Client {
+    fn capabilities(&self) -> &Capabilities {
+        self.cached.capabilities()
+    }
+
+    fn get<'a>(
+        &'a self,
+        entity: EntityId,
+        key: &Key,
+        view: View,
+        _: &'a Session,
+    ) -> Reply<'a, Result<Option<Record>, Error>> {
+        let key = key.clone();
+        Reply::later(async move {
+            let (cached, key) = (&self.cached, &key);
+            self.twice(|session| async move { cached.get(entity, key, view, &session).await }).await
+        })
+    }
+
+    fn get_many<'a>(
+        &'a self,
+        entity: EntityId,
+        keys: &[Key],
+        view: View,
+        _: &'a Session,
+    ) -> Reply<'a, Result<Vec<Option<Record>>, Error>> {
+        let keys = keys.to_vec();
+        Reply::later(async move {
+            let (cached, keys) = (&self.cached, &keys);
+            self.twice(|session| async move { cached.get_many(entity, keys, view, &session).await }).await
+        })
+    }
+
+    fn lookup<'a>(
+        &'a self,
+        entity: EntityId,
+        index: u16,
+        values: &Key,
+        view: View,
+        _: &'a Session,
+    ) -> Reply<'a, Result<Option<Record>, Error>> {
+        let values = values.clone();
+        Reply::later(async move {
+            let (cached, values) = (&self.cached, &values);
+            // A row that was found by its values is brought by the second lookup, and found in memory by the third.
+            self.twice(|session| async move { cached.lookup(entity, index, values, view, &session).await }).await?;
+            self.twice(|session| async move { cached.lookup(entity, index, values, view, &session).await }).await
+        })
+    }
+
+    fn scan<'a>(&'a self, scan: &Scan, session: &'a Session) -> Reply<'a, Result<Vec<Record>, Error>> {
+        self.cached.scan(scan, session)
+    }
+
+    fn count<'a>(&'a self, scan: &Scan, session: &'a Session) -> Reply<'a, Result<u64, Error>> {
+        self.cached.count(scan, session)
+    }
+
+    fn transact(&self, program: Program) -> Reply<'static, Result<Outcome, Error>> {
+        let done = self.cached.transact(program);
+        self.wrote();
+        done
+    }
+
+    fn load(&self, batch: LoadBatch) -> Reply<'static, Result<LoadOutcome, Error>> {
+        let done = self.cached.load(batch);
+        self.wrote();
+        done
+    }
+
+    fn recall(&self, id: &str) -> Reply<'_, Result<Option<Remembered>, Error>> {
+        self.cached.recall(id)
+    }
+
+    fn sweep(&self, now: i64) -> Reply<'static, Result<u64, Error>> {
+        self.cached.sweep(now)
+    }
+
+    fn version_floor(&self) -> u64 {
+        self.cached.version_floor()
+    }
+
+    fn position(&self) -> Option<Position> {
+        self.cached.position()
+    }
+
+    fn changes(&self) -> Option<Arc<dyn ChangeLog>> {
+        self.cached.changes()
+    }
+}
+
+/// Rows that take their time, and count who reads.
+pub(crate) struct Slow {
+    rows: Arc<dyn Rows>,
+    time: Duration,
+    pub(crate) reads: AtomicUsize,
+    /// The log, where it is another than that of the rows.
+    log: Option<Arc<dyn ChangeLog>>,
+    has_log: bool,
+}
+
+impl Slow {
+    pub(crate) fn new(rows: Arc<dyn Rows>, time: Duration) -> Arc<Self> {
+        Self::with_log(rows, time, None)
+    }
+
+    pub(crate) fn with_log(rows: Arc<dyn Rows>, time: Duration, log: Option<Arc<dyn ChangeLog>>) -> Arc<Self> {
+        Arc::new(Self { rows, time, reads: AtomicUsize::new(0), log, has_log: true })
+    }
+
+    pub(crate) fn without_log(rows: Arc<dyn Rows>) -> Arc<Self> {
+        Arc::new(Self { rows, time: Duration::ZERO, reads: AtomicUsize::new(0), log: None, has_log: false })
+    }
+
+    pub(crate) fn reads(&self) -> usize {
+        self.reads.load(Ordering::SeqCst)
+    }
+
+    fn slowly<'a, T: Send + 'a>(&'a self, read: impl FnOnce() -> Reply<'a, T> + Send + 'a) -> Reply<'a, T> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        if self.time.is_zero() {
+            return read();
+        }
+        Reply::later(async move {
+            tokio::time::sleep(self.time).await;
+            read().await
+        })
+    }
+}
+
+impl Rows for Slow {
+    fn capabilities(&self) -> &Capabilities {
+        self.rows.capabilities()
+    }
+
+    fn get<'a>(
+        &'a self,
+        entity: EntityId,
+        key: &Key,
+        view: View,
+        session: &'a Session,
+    ) -> Reply<'a, Result<Option<Record>, Error>> {
+        let key = key.clone();
+        self.slowly(move || self.rows.get(entity, &key, view, session))
+    }
+
+    fn get_many<'a>(
+        &'a self,
+        entity: EntityId,
+        keys: &[Key],
+        view: View,
+        session: &'a Session,
+    ) -> Reply<'a, Result<Vec<Option<Record>>, Error>> {
+        let keys = keys.to_vec();
+        self.slowly(move || self.rows.get_many(entity, &keys, view, session))
+    }
+
+    fn lookup<'a>(
+        &'a self,
+        entity: EntityId,
+        index: u16,
+        values: &Key,
+        view: View,
+        session: &'a Session,
+    ) -> Reply<'a, Result<Option<Record>, Error>> {
+        let values = values.clone();
+        self.slowly(move || self.rows.lookup(entity, index, &values, view, session))
+    }
+
+    fn scan<'a>(&'a self, scan: &Scan, session: &'a Session) -> Reply<'a, Result<Vec<Record>, Error>> {
+        self.rows.scan(scan, session)
+    }
+
+    fn count<'a>(&'a self, scan: &Scan, session: &'a Session) -> Reply<'a, Result<u64, Error>> {
+        self.rows.count(scan, session)
+    }
+
+    fn transact(&self, program: Program) -> Reply<'static, Result<Outcome, Error>> {
+        self.rows.transact(program)
+    }
+
+    fn load(&self, batch: LoadBatch) -> Reply<'static, Result<LoadOutcome, Error>> {
+        self.rows.load(batch)
+    }
+
+    fn recall(&self, id: &str) -> Reply<'_, Result<Option<Remembered>, Error>> {
+        self.rows.recall(id)
+    }
+
+    fn sweep(&self, now: i64) -> Reply<'static, Result<u64, Error>> {
+        self.rows.sweep(now)
+    }
+
+    fn version_floor(&self) -> u64 {
+        self.rows.version_floor()
+    }
+
+    fn position(&self) -> Option<Position> {
+        self.rows.position()
+    }
+
+    fn changes(&self) -> Option<Arc<dyn ChangeLog>> {
+        self.log.clone().or_else(|| self.rows.changes()).filter(|_| self.has_log)
+    }
+}

@@ -1,0 +1,96 @@
+//! The two connections to one server: its log, and the gate beside it.
+
+use std::time::{Duration, Instant};
+
+use rowkeep_binlog::{Error, Gtid, Gtids, Item, Options, Reader, Start};
+use rowkeep_mysql::Address;
+
+use crate::Take;
+use crate::gate::{Gate, number};
+
+/// Period of the server's signs of life. Twice as long without one, and the connection is held for lost.
+const HEARTBEAT: Duration = Duration::from_secs(2);
+
+/// How a source reads: its number among the readers of a server stays, so that its next connection ends its last one.
+pub(crate) fn options() -> Options {
+    Options { heartbeat: HEARTBEAT, ..Options::new() }
+}
+
+/// A connected server.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) reader: Reader,
+    pub(crate) gate: Gate,
+    /// What tells it from another server.
+    pub(crate) identity: String,
+    /// The file that is read.
+    pub(crate) file: u64,
+    /// When something was last received.
+    heard: Instant,
+}
+
+impl Link {
+    /// Begins behind these transactions, or behind all that can be seen now. `Ok(Err(..))`: the server does not have them
+    /// all, but these.
+    pub(crate) async fn open(
+        address: &Address,
+        told: Option<&Gtids>,
+        options: &Options,
+    ) -> Result<Result<(Self, Gtids), Gtids>, Error> {
+        let mut gate = Gate::open(address).await?;
+        let identity = gate.identity().await?;
+        let told = match told {
+            None => gate.visible().await?,
+            Some(told) => {
+                let history = gate.history().await?;
+                if !told.is_subset_of(&history) {
+                    return Ok(Err(history));
+                }
+                told.clone()
+            }
+        };
+        let mut reader = Reader::open(address, Start::After(told.clone()), options).await?;
+        // The file's name comes first, or the reason why there is nothing to read.
+        let file = match reader.next().await? {
+            Item::Rotate(position) => number(position.file.as_bytes()),
+            _ => return Err(Error::Malformed("a log that does not begin with the name of its file")),
+        };
+        Ok(Ok((Self { reader, gate, identity, file, heard: Instant::now() }, told)))
+    }
+
+    /// Has whoever takes the rows ask what it wants to know.
+    pub(crate) async fn introduce(&mut self, take: &mut impl Take) -> Result<(), Error> {
+        self.gate.introduce(take, self.reader.hidden()).await
+    }
+
+    /// Something was received just now.
+    pub(crate) fn hear(&mut self) {
+        self.heard = Instant::now();
+    }
+
+    /// # Errors
+    /// Nothing was received for too long.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let patience = HEARTBEAT * 2;
+        if self.heard.elapsed() > patience { Err(Error::Silent(patience)) } else { Ok(()) }
+    }
+
+    /// The commit by which to name a place behind these: the server's own last one, or any if it has written none.
+    pub(crate) async fn last_of(&mut self, told: &Gtids) -> Result<Option<Gtid>, Error> {
+        Ok(match told {
+            Gtids::MySql(told) => {
+                let uuid = u128::from_str_radix(&self.identity.replace('-', ""), 16).unwrap_or(0);
+                let last = told.iter().filter_map(|(source, runs)| {
+                    let number = runs.last()?.1;
+                    Some(rowkeep_binlog::MySqlGtid { source: *source, number })
+                });
+                last.max_by_key(|gtid| (gtid.source.uuid == uuid, gtid.source.tag.is_none(), gtid.number))
+                    .map(Gtid::MySql)
+            }
+            Gtids::MariaDb(told) => {
+                let domain = self.gate.domain().await?;
+                told.iter().max_by_key(|gtid| (gtid.domain == domain, gtid.number)).copied().map(Gtid::MariaDb)
+            }
+        })
+    }
+}

@@ -1,0 +1,184 @@
+//! Nothing is told before whoever reads can see it, though the log has it before: also where the log goes on in another file,
+//! as it does all the while here.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "clippy knows tests only by their attribute")]
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use common::{Pairs, address, run, server, writer};
+use rowkeep_binlog::{Cell, Item, Options, Reader, Start};
+use rowkeep_changes::{Event, Source};
+use rowkeep_mysql::{Connection, Param, Raw};
+use testkit::{DatabaseServer, Product};
+
+testkit::on_both_products! {
+    async
+    what_is_told_can_be_seen_and_the_log_alone_is_ahead
+}
+
+/// Commits that are looked at.
+const COMMITS: usize = 5_000;
+const WRITERS: i64 = 6;
+/// How long the log alone is looked at, at most.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// Threads that change a row each, until this is dropped.
+struct Writers(Arc<AtomicBool>);
+
+impl Writers {
+    fn start(server: &Arc<DatabaseServer>) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        for id in 0..WRITERS {
+            let (server, stop) = (Arc::clone(server), Arc::clone(&stop));
+            std::thread::spawn(move || write(&server, id, &stop));
+        }
+        Self(stop)
+    }
+}
+
+impl Drop for Writers {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+fn write(server: &DatabaseServer, id: i64, stop: &AtomicBool) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut writer = writer(server).await;
+        while !stop.load(Ordering::Acquire) {
+            run(&mut writer, &[&format!("UPDATE a SET v = v + 1 WHERE id = {id}")]).await;
+        }
+    });
+}
+
+/// Followers beside the one that is looked at, and somebody whose snapshots grow old before he asks where they lie: what
+/// MariaDB answers to one, another may read.
+struct Others(Arc<AtomicBool>);
+
+impl Others {
+    fn start(server: &Arc<DatabaseServer>) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        for number in 0..3 {
+            let (server, stop) = (Arc::clone(server), Arc::clone(&stop));
+            let ask = move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                runtime.block_on(async {
+                    if number == 0 {
+                        grow_old(&server, &stop).await;
+                    } else {
+                        follow_along(&server, &stop).await;
+                    }
+                });
+            };
+            std::thread::spawn(ask);
+        }
+        Self(stop)
+    }
+}
+
+impl Drop for Others {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
+    }
+}
+
+async fn follow_along(server: &DatabaseServer, stop: &AtomicBool) {
+    let mut source = Source::new(address(server), None, Pairs);
+    while !stop.load(Ordering::Acquire) {
+        source.next().await.unwrap();
+    }
+}
+
+async fn grow_old(server: &DatabaseServer, stop: &AtomicBool) {
+    let mut asker = writer(server).await;
+    while !stop.load(Ordering::Acquire) {
+        run(&mut asker, &["START TRANSACTION WITH CONSISTENT SNAPSHOT"]).await;
+        for _ in 0..20 {
+            asker.query("SHOW STATUS LIKE 'binlog_snapshot_%'").await.unwrap();
+        }
+        run(&mut asker, &["ROLLBACK"]).await;
+    }
+}
+
+/// Whoever reads.
+struct Eye(Connection);
+
+impl Eye {
+    /// Whether the row is as it was told, or newer.
+    async fn sees(&mut self, (id, told): (i64, i64)) -> bool {
+        let statement = self.0.prepare("SELECT v FROM a WHERE id = ?").await.unwrap();
+        self.0.send_execute(statement, &[Param::Int(id)]).unwrap();
+        self.0.flush().await.unwrap();
+        let mut seen = None;
+        let answer = self.0.receive(|row| {
+            if let Raw::Int(value) = row.value()? {
+                seen = Some(value);
+            }
+            Ok::<(), rowkeep_mysql::Error>(())
+        });
+        answer.await.unwrap();
+        seen.is_some_and(|seen| seen >= told)
+    }
+}
+
+async fn what_is_told_can_be_seen_and_the_log_alone_is_ahead(product: Product) {
+    let server = Arc::new(server(product, &["--max-binlog-size=65536"]).await);
+    let mut first = writer(&server).await;
+    for id in 0..WRITERS {
+        run(&mut first, &[&format!("INSERT INTO a VALUES ({id}, 0, '')")]).await;
+    }
+    let writers = Writers::start(&server);
+    let mut eye = Eye(writer(&server).await);
+    let alone = look_at_the_log(&server, &mut eye).await;
+    assert!(alone.1 > 0, "the log was never ahead, so that this shows nothing");
+    let others = Others::start(&server);
+    let gated = follow(&server, &mut eye).await;
+    drop(others);
+    println!("{product:?}: not seen when read: {} of {}, when told: {} of {}", alone.1, alone.0, gated.1, gated.0);
+    assert_eq!(gated.1, 0, "of {} commits that many could not be seen when they were told", gated.0);
+    drop(writers);
+}
+
+/// How many rows were read from the log, and how many of them could not be seen then.
+async fn look_at_the_log(server: &DatabaseServer, eye: &mut Eye) -> (usize, usize) {
+    let mut reader = Reader::open(&address(server), Start::Now, &Options::new()).await.unwrap();
+    let (until, mut looked_at, mut unseen) = (Instant::now() + LOOK, 0, 0);
+    let mut changed = None;
+    while (looked_at < COMMITS || unseen == 0) && Instant::now() < until {
+        match reader.next().await.unwrap() {
+            Item::Rows(mut rows) => {
+                let number = |cell: Option<Cell<'_>>| if let Some(Cell::Int(number)) = cell { number } else { 0 };
+                let row = rows.next().unwrap().unwrap().after.unwrap();
+                changed = Some((number(row.cell(0).unwrap()), number(row.cell(1).unwrap())));
+            }
+            Item::End(_) => {
+                if let Some(row) = changed.take() {
+                    looked_at += 1;
+                    unseen += usize::from(!eye.sees(row).await);
+                }
+            }
+            _ => {}
+        }
+    }
+    (looked_at, unseen)
+}
+
+/// The same of what is told.
+async fn follow(server: &DatabaseServer, eye: &mut Eye) -> (usize, usize) {
+    let mut source = Source::new(address(server), None, Pairs);
+    let (mut looked_at, mut unseen) = (0, 0);
+    while looked_at < COMMITS {
+        for event in source.next().await.unwrap() {
+            let Event::Commit { rows, .. } = event else { continue };
+            for row in rows.iter().filter_map(|(_, _, after)| *after) {
+                looked_at += 1;
+                unseen += usize::from(!eye.sees(row).await);
+            }
+        }
+    }
+    (looked_at, unseen)
+}

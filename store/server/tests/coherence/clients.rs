@@ -1,0 +1,182 @@
+//! Clients of two processes, each with its token, that count items up and read them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use rowkeep_engine::{
+    Change, CommitRequest, Freshness, Operation, Position, Precondition, Session, Transform, Write,
+};
+use rowkeep_record::Value;
+use testkit::Cluster;
+use tokio::runtime::Handle;
+
+use crate::lab::{ITEM, Instance, Writer};
+
+/// How long ago a write must have been answered to be seen by those who say so.
+const STALENESS: Duration = Duration::from_millis(50);
+
+pub(crate) struct Clients {
+    instances: Vec<Arc<Instance>>,
+    told: Arc<Told>,
+    keys: i64,
+}
+
+/// What they did.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    reads: AtomicU64,
+    writes: AtomicU64,
+    hits: AtomicU64,
+    end: AtomicU64,
+}
+
+impl Told {
+    pub(crate) fn reads(&self) -> u64 {
+        self.reads.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn writes(&self) -> u64 {
+        self.writes.load(Ordering::Relaxed)
+    }
+
+    /// Reads that were answered from memory, known at the end.
+    pub(crate) fn hits(&self) -> u64 {
+        self.hits.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn end_after(&self, reads: u64) {
+        self.end.store(reads, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        let end = self.end.load(Ordering::Relaxed);
+        end > 0 && self.reads() >= end
+    }
+}
+
+/// The values that were answered to writers, with the time.
+type Answered = Arc<std::sync::Mutex<Vec<Vec<(Instant, i64)>>>>;
+
+impl Clients {
+    pub(crate) fn new(cluster: &Cluster, keys: i64, runtime: &Handle) -> Self {
+        let instances: Vec<_> = (0..2).map(|_| Arc::new(Instance::open(cluster, runtime))).collect();
+        Writer::open(cluster.server(0)).fill(keys);
+        cluster.catch_up();
+        Self { instances, told: Arc::default(), keys }
+    }
+
+    pub(crate) fn told(&self) -> Arc<Told> {
+        Arc::clone(&self.told)
+    }
+
+    /// Runs until it is enough.
+    pub(crate) async fn run(self, is_enough: impl Fn(&Told) -> bool + Send + Sync + 'static) -> Arc<Told> {
+        for instance in &self.instances {
+            instance.is_hot(1).await;
+        }
+        let (is_enough, mut tasks) = (Arc::new(is_enough), tokio::task::JoinSet::new());
+        let answered: Answered = Arc::new(std::sync::Mutex::new(vec![Vec::new(); self.keys as usize + 1]));
+        for _ in 0..8 {
+            let (instances, told, is_enough) = (self.instances.clone(), self.told(), Arc::clone(&is_enough));
+            let answered = Arc::clone(&answered);
+            let mut client = Client {
+                instances,
+                told,
+                answered,
+                token: Position::default(),
+                seen: vec![0; self.keys as usize + 1],
+            };
+            tasks.spawn(async move {
+                while !is_enough(&client.told) {
+                    client.step().await;
+                }
+            });
+        }
+        while let Some(ended) = tasks.join_next().await {
+            ended.unwrap();
+        }
+        let hits = self.instances.iter().map(|instance| instance.cached.stats().hits).sum();
+        self.told.hits.store(hits, Ordering::Relaxed);
+        self.told
+    }
+}
+
+struct Client {
+    instances: Vec<Arc<Instance>>,
+    told: Arc<Told>,
+    answered: Answered,
+    token: Position,
+    /// The latest value of each item that this client was shown or wrote.
+    seen: Vec<i64>,
+}
+
+impl Client {
+    async fn step(&mut self) {
+        let instance = Arc::clone(&self.instances[rand::random_range(0..2)]);
+        // Few items are hot.
+        let id = rand::random_range(1..=rand::random_range(1..self.seen.len() as i64));
+        match rand::random_range(0..20) {
+            0 => self.write(&instance, id).await,
+            1..3 => self.read_recent(&instance, id).await,
+            _ => self.read(&instance, id).await,
+        }
+    }
+
+    async fn write(&mut self, instance: &Instance, id: i64) {
+        let row = instance.engine.codecs().row(ITEM).encode(&[Value::Int(id), Value::Int(0)], 0).unwrap();
+        let transform = Transform { field: "value".to_owned(), change: Change::Increment("1".to_owned()) };
+        let operation = Operation::Update {
+            row: row.wire().to_vec().into(),
+            mask: Some(Vec::new()),
+            allow_missing: false,
+            transforms: vec![transform],
+        };
+        let write = Write { entity: ITEM, operation, precondition: Precondition::default(), path: String::new() };
+        let session = Session::new(Freshness::Session, self.token.clone());
+        let deadline = Some(Instant::now() + Duration::from_secs(5));
+        let request = CommitRequest { writes: vec![write], deadline, ..CommitRequest::default() };
+        let outcome = match instance.engine.commit(request, &session).await {
+            Ok(outcome) => outcome,
+            // The primary is being switched.
+            Err(error) => {
+                assert!(error.code() != kit_core::Code::InvalidArgument, "{error}");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                return;
+            }
+        };
+        self.token = session.seen();
+        let value = instance.value_of(outcome.results[0].record.as_ref().unwrap()).unwrap();
+        self.saw(id, value, "a write");
+        self.answered.lock().unwrap()[id as usize].push((Instant::now(), value));
+        self.told.writes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// With a token: never behind what this client has seen.
+    async fn read(&mut self, instance: &Instance, id: i64) {
+        let session = Session::new(Freshness::Session, self.token.clone());
+        let Some(value) = instance.value(id, &session).await else { return };
+        self.token = session.seen();
+        self.saw(id, value, "a session's read");
+        self.told.reads.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Without: never behind what was answered some time ago.
+    async fn read_recent(&mut self, instance: &Instance, id: i64) {
+        let by = Instant::now().checked_sub(STALENESS).unwrap();
+        let least = {
+            let answered = self.answered.lock().unwrap();
+            answered[id as usize].iter().filter(|(at, _)| *at <= by).map(|(_, value)| *value).max().unwrap_or(0)
+        };
+        let session = Session::new(Freshness::MaxStaleness(STALENESS), Position::default());
+        let Some(value) = instance.value(id, &session).await else { return };
+        assert!(value >= least, "item {id}: {value}, after {least} had been answered for {STALENESS:?}");
+        self.told.reads.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn saw(&mut self, id: i64, value: i64, by: &str) {
+        let seen = &mut self.seen[id as usize];
+        assert!(value >= *seen, "item {id}: {by} shows {value} after {seen}, at {:?}", self.token);
+        *seen = value;
+    }
+}

@@ -1,0 +1,39 @@
+//! The conformance suite through the public API of a server with a cache in memory, whose data is in MySQL and on replicas: a
+//! client with a session must not notice either.
+#![allow(clippy::unwrap_used, reason = "clippy knows tests only by their attribute")]
+
+#[path = "../../sql/tests/support/servers.rs"]
+#[allow(dead_code, reason = "each test uses a part of it")]
+mod servers;
+mod support;
+
+use std::sync::Once;
+
+use rowkeep_engine::conformance::Subject;
+use rowkeep_mysql as _;
+use servers::{Home, Lease, cluster};
+use support::config;
+use testkit::Product;
+
+/// Lets the store's user follow the log, whichever server is the primary.
+fn allow() {
+    static ALLOWED: Once = Once::new();
+    ALLOWED.call_once(|| {
+        for number in 0..3 {
+            let grant = "SET sql_log_bin = 0; GRANT REPLICATION SLAVE ON *.* TO least@'127.0.0.1'";
+            cluster(Product::MySql).server(number).admin(grant);
+        }
+    });
+}
+
+fn start() -> Subject {
+    allow();
+    let (directory, database) = (tempfile::tempdir().unwrap(), Lease::new(Home::Cluster(Product::MySql)));
+    let mut config = config(directory.path());
+    config.database = database.url().as_str().into();
+    config.replicas = database.replicas().iter().map(|url| url.as_str().into()).collect();
+    config.cache.kind = "memory".to_owned();
+    support::surface::subject(config, (database, directory))
+}
+
+rowkeep_engine::api_conformance!(crate::start);

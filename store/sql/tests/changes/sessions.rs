@@ -1,0 +1,61 @@
+//! What a session was told of its own writes is what the log tells of them.
+
+use std::time::{Duration, Instant};
+
+use rowkeep_engine::{
+    CommitRequest, Engine, EngineOptions, Freshness, Operation, Position, Precondition, Rows as _, Session, Since,
+    Told, Write,
+};
+use rowkeep_record::Value;
+use testkit::{Cluster, Product};
+
+use super::failover::{allow, settle};
+use super::lab::{self, ITEM, schema};
+use crate::support::mirror;
+
+testkit::on_both_products! {
+    a_writer_knows_the_point_that_is_told
+}
+
+fn a_writer_knows_the_point_that_is_told(product: Product) {
+    let cluster = Cluster::start(product, 1);
+    let servers = [cluster.server(0), cluster.server(1)];
+    servers.into_iter().for_each(allow);
+    let store = lab::store(&servers);
+    settle(&store, 0);
+    let engine = Engine::new(schema(), std::sync::Arc::clone(&store) as _, EngineOptions::default()).unwrap();
+    let mut stream = mirror::wait(store.changes().unwrap().follow(Since::Now)).unwrap();
+    let mut contains = None;
+    for id in 0..5 {
+        let session = Session::new(Freshness::Session, Position::default());
+        put(&engine, id, &session);
+        let seen = session.seen();
+        let point = loop {
+            let mut told = mirror::wait(stream.next()).unwrap().into_iter();
+            let commit = told.find_map(|told| match told {
+                Told::Begin(begin) => {
+                    contains = Some((begin.contains, begin.place.point));
+                    None
+                }
+                Told::Commit(commit) => Some(commit.place.point),
+                _ => None,
+            });
+            if let Some(point) = commit {
+                break point;
+            }
+        };
+        assert_eq!(seen.points(), [point]);
+        let (contains, first) = contains.as_ref().unwrap();
+        assert!(contains(*first) && !contains(point));
+    }
+}
+
+fn put(engine: &Engine, id: i64, session: &Session) {
+    let row = engine.codecs().row(ITEM).encode(&[Value::Int(id), Value::Int(id), Value::Text("".into())], 0).unwrap();
+    let operation =
+        Operation::Update { row: row.wire().to_vec().into(), mask: None, allow_missing: true, transforms: Vec::new() };
+    let write = Write { entity: ITEM, operation, precondition: Precondition::default(), path: String::new() };
+    let deadline = Some(Instant::now() + Duration::from_secs(10));
+    let request = CommitRequest { writes: vec![write], deadline, ..CommitRequest::default() };
+    mirror::wait(engine.commit(request, session)).unwrap();
+}
