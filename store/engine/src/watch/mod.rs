@@ -202,8 +202,8 @@ impl Shared {
 
 fn no_change_log(entity: &Entity) -> Error {
     let message = format!(
-        "the storage of {} keeps no log of changes that can be followed: the server's log says at its start what to set; \
-         until then, list by the time of the last update",
+        "the storage of {} has no log of changes that can be followed (the server's log says what it lacks); list by the \
+         time of the last update instead",
         entity.name
     );
     Error::new(Code::FailedPrecondition, "NO_CHANGE_LOG", message).with("entity", &entity.full_name)

@@ -94,7 +94,11 @@ fn r03_a_value_that_was_found_free_before_a_row_took_it(product: Product) {
             assert_eq!((lab.one.lookup("new").await, lab.other.lookup("new").await), (None, None));
         }
         lab.one.put(1, json!({ "code": "new" })).await;
-        assert_eq!((lab.one.lookup("new").await, lab.one.lookup("old").await), (Some(1), None), "at once, where it was written");
+        assert_eq!(
+            (lab.one.lookup("new").await, lab.one.lookup("old").await),
+            (Some(1), None),
+            "at once, where it was written"
+        );
         lab.are_told().await;
         assert_eq!((lab.other.lookup("new").await, lab.other.lookup("old").await), (Some(1), None));
     });

@@ -115,7 +115,11 @@ impl Node {
         self.write(id, fields).await.unwrap();
     }
 
-    pub(crate) fn write(&self, id: i64, fields: serde_json::Value) -> impl Future<Output = Result<(), Error>> + Send + 'static {
+    pub(crate) fn write(
+        &self,
+        id: i64,
+        fields: serde_json::Value,
+    ) -> impl Future<Output = Result<(), Error>> + Send + 'static {
         let mut row = fields;
         row["id"] = json!(id);
         let operation = Operation::Update { row: self.wire(&row), mask: None, allow_missing: true, transforms: vec![] };
