@@ -153,7 +153,9 @@ impl ServerConfig {
         };
         let replicas = self.replicas.iter().map(|url| url.replica_of(&address)).collect::<Result<_, _>>();
         let replicas = replicas.map_err(|why| refused(format!("replicas: {why}")))?;
-        Ok(Place::Server(Box::new(mysql::Options { replicas, ..mysql::Options::new(address) })))
+        // Another process may keep in its cache what a session of this one has seen the change of.
+        let tells_sessions = self.cache.options().is_some();
+        Ok(Place::Server(Box::new(mysql::Options { replicas, tells_sessions, ..mysql::Options::new(address) })))
     }
 
     /// Where metrics and health are served, if anywhere.

@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use rowkeep_engine::{
-    Change, CommitRequest, Freshness, Operation, Position, Precondition, Session, Transform, Write,
-};
+use rowkeep_engine::{Change, CommitRequest, Freshness, Operation, Position, Precondition, Session, Transform, Write};
 use rowkeep_record::Value;
 use testkit::Cluster;
 use tokio::runtime::Handle;
@@ -80,13 +78,8 @@ impl Clients {
         for _ in 0..8 {
             let (instances, told, is_enough) = (self.instances.clone(), self.told(), Arc::clone(&is_enough));
             let answered = Arc::clone(&answered);
-            let mut client = Client {
-                instances,
-                told,
-                answered,
-                token: Position::default(),
-                seen: vec![0; self.keys as usize + 1],
-            };
+            let mut client =
+                Client { instances, told, answered, token: Position::default(), seen: vec![0; self.keys as usize + 1] };
             tasks.spawn(async move {
                 while !is_enough(&client.told) {
                     client.step().await;

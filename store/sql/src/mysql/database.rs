@@ -30,12 +30,14 @@ pub struct Options {
     pub replicas: Vec<Address>,
     /// Connections for transactions.
     pub write_connections: u32,
+    /// Reads tell sessions how far they have seen, though there is one server: somebody keeps what was read.
+    pub tells_sessions: bool,
 }
 
 impl Options {
     /// With the defaults.
     pub fn new(address: Address) -> Self {
-        Self { address, replicas: Vec::new(), write_connections: WRITE_CONNECTIONS }
+        Self { address, replicas: Vec::new(), write_connections: WRITE_CONNECTIONS, tells_sessions: false }
     }
 }
 
@@ -49,6 +51,7 @@ pub struct Database {
     pub(super) election: Election,
     pub(super) background: Background,
     pub(super) write_connections: u32,
+    pub(super) tells_sessions: bool,
     /// Holds the lock.
     pub(super) control: Mutex<Connection>,
     name: String,
@@ -112,6 +115,7 @@ impl Database {
             election,
             background,
             write_connections: options.write_connections,
+            tells_sessions: options.tells_sessions,
             control: Mutex::new(control),
             name,
         })

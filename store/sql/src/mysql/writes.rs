@@ -173,7 +173,7 @@ async fn run_on(shared: &Arc<Shared>, server: &Server, program: &mut Program, wa
         }
         if let Ok(outcome) = &mut result
             && outcome.replayed
-            && !shared.servers.is_single()
+            && server.progress.reports()
         {
             // What was written then must be seen by whoever reads next.
             match seen_place(server, connection).await {
@@ -200,7 +200,7 @@ async fn run_on(shared: &Arc<Shared>, server: &Server, program: &mut Program, wa
         Ok(done) => {
             shared.commits.fetch_add(1, Ordering::Relaxed);
             if let Ok(outcome) = &mut result {
-                outcome.position = place(shared, server, connection, done).await;
+                outcome.position = place(server, connection, done).await;
             }
             Run::Answer(result)
         }
@@ -237,17 +237,12 @@ async fn seen_place(server: &Server, connection: &mut Connection) -> Result<Posi
 
 /// Where a session has got that made this commit. One that changed nothing has none of its own, and has seen what the
 /// server shows.
-pub(super) async fn place(
-    shared: &Shared,
-    server: &Server,
-    connection: &mut Connection,
-    done: Done,
-) -> Option<Position> {
+pub(super) async fn place(server: &Server, connection: &mut Connection, done: Done) -> Option<Position> {
     let dialect = server.connector.dialect;
     if let Some(point) = done.gtid.and_then(|gtid| servers::written(dialect, &gtid)) {
         return Some(point.into());
     }
-    if shared.servers.is_single() {
+    if !server.progress.reports() {
         return None;
     }
     seen_place(server, connection).await.ok()

@@ -61,9 +61,16 @@ struct State {
 
 impl Servers {
     /// Begins to watch. `election`: who was found to be the primary.
-    pub(super) fn start(runtime: &Handle, connectors: Vec<Connector>, election: Election, writers: u32) -> Arc<Self> {
+    /// `tells`: how far reads have seen is asked of a single server, too.
+    pub(super) fn start(
+        runtime: &Handle,
+        connectors: Vec<Connector>,
+        election: Election,
+        writers: u32,
+        tells: bool,
+    ) -> Arc<Self> {
         let (changed, epoch, lost) = (tokio::sync::watch::Sender::new(0), Instant::now(), Arc::<AtomicU64>::default());
-        let reports = connectors.len() > 1;
+        let reports = connectors.len() > 1 || tells;
         let server = |(number, connector): (usize, Connector)| {
             let progress = Progress::new(connector.dialect, reports, epoch, changed.clone(), Arc::clone(&lost));
             Arc::new(Server::new(runtime, number, connector, writers, progress))

@@ -36,7 +36,11 @@ pub(in crate::mysql) fn ask<'a>(
 ) -> Reply<'a, Result<Found, Error>> {
     let read = Arc::new(read);
     if shared.servers.is_single() {
-        return send(shared.servers.server(0), kind, &read).map(|answer| answer.map(|answer| answer.found));
+        return send(shared.servers.server(0), kind, &read).map(|answer| {
+            let answer = answer?;
+            answer.tell(session, true);
+            Ok(answer.found)
+        });
     }
     Reply::later(routed(Arc::clone(shared), kind, read, session))
 }
