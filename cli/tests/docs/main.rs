@@ -88,6 +88,11 @@ fn the_page_on_loading_does_what_it_says() {
 }
 
 #[test]
+fn the_page_on_the_cache_does_what_it_says() {
+    run("docs/cache.md");
+}
+
+#[test]
 fn the_page_on_watching_does_what_it_says() {
     run("docs/watch.md");
 }
