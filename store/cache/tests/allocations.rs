@@ -49,7 +49,8 @@ async fn a_hit_allocates_nothing() {
     let cached = support::cached(Arc::clone(&rows) as _, &schema, CacheOptions::default());
     let id = "a key that is longer than what a value holds";
     let text = |text: &str| Value::Text(text.into());
-    let stored = Stored { values: vec![text(&id[..40]), text("code"), text(&"x".repeat(200))], version: 1, deleted_at: None };
+    let stored =
+        Stored { values: vec![text(&id[..40]), text("code"), text(&"x".repeat(200))], version: 1, deleted_at: None };
     let batch =
         LoadBatch { entity: ITEM, rows: vec![stored], on_conflict: OnConflict::Fail, remember: None, more: false };
     cached.load(batch).await.unwrap();

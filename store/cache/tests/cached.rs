@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use kit_core::{Code, Error, Reply};
 use rowkeep_cache::{CacheOptions, Cached};
 use rowkeep_engine::{
-    Begin, ChangeLog, ChangeStream, Freshness, LoadBatch, MemoryRows, OnConflict, Place, Point, Position, Rows, Session,
-    Since, Stored, Told, View,
+    Begin, ChangeLog, ChangeStream, Freshness, LoadBatch, MemoryRows, OnConflict, Place, Point, Position, Rows,
+    Session, Since, Stored, Told, View,
 };
 use rowkeep_record::{Key, Value};
 use rowkeep_schema::{EntityId, Schema, compile_str};
@@ -101,7 +101,8 @@ impl Lab {
     }
 
     async fn code_leads_to(&self, code: &str) -> Option<u64> {
-        let (values, session) = (Key::one(Value::Text(code.into())), Session::new(Freshness::Session, Position::default()));
+        let (values, session) =
+            (Key::one(Value::Text(code.into())), Session::new(Freshness::Session, Position::default()));
         self.cached.lookup(ITEM, 0, &values, LIVE, &session).await.unwrap().map(|record| record.version())
     }
 }
@@ -182,7 +183,10 @@ async fn an_entry_is_not_served_once_it_has_expired() {
 #[tokio::test]
 async fn an_entry_is_read_again_after_its_time_to_live() {
     let lab = Lab::quick().await;
-    assert_eq!((lab.reads(SHORT, 1, Freshness::Eventual).await, lab.reads(SHORT, 1, Freshness::Eventual).await), (1, 0));
+    assert_eq!(
+        (lab.reads(SHORT, 1, Freshness::Eventual).await, lab.reads(SHORT, 1, Freshness::Eventual).await),
+        (1, 0)
+    );
     let begun = Instant::now();
     while lab.reads(SHORT, 1, Freshness::Eventual).await == 0 {
         assert!(begun.elapsed() < Duration::from_secs(3));
@@ -199,9 +203,8 @@ async fn a_thousand_readers_of_one_cold_row_are_one_read() {
     let mut readers = tokio::task::JoinSet::new();
     for _ in 0..1000 {
         let lab = Arc::clone(&lab);
-        readers.spawn(async move {
-            lab.has(ITEM, 1, VIEW, &Session::new(Freshness::Session, Position::default())).await
-        });
+        readers
+            .spawn(async move { lab.has(ITEM, 1, VIEW, &Session::new(Freshness::Session, Position::default())).await });
     }
     while let Some(found) = readers.join_next().await {
         assert!(found.unwrap());

@@ -9,8 +9,8 @@ use std::time::Duration;
 use kit_core::{Error, Reply};
 use rowkeep_cache::{CacheOptions, Cached};
 use rowkeep_engine::{
-    Capabilities, ChangeLog, Freshness, LoadBatch, LoadOutcome, Outcome, Position, Program, Remembered, Rows, Scan, Session,
-    View,
+    Capabilities, ChangeLog, Freshness, LoadBatch, LoadOutcome, Outcome, Position, Program, Remembered, Rows, Scan,
+    Session, View,
 };
 use rowkeep_record::{Codecs, Key, Record};
 use rowkeep_schema::{EntityId, Schema};
