@@ -9,6 +9,8 @@ mod rest;
 mod scale;
 mod write;
 
+pub(crate) use mysql::fill as fill_items;
+
 use crate::{Result, results::Line};
 
 /// A benchmark: one or more figures from one set of servers.
@@ -31,6 +33,11 @@ pub(crate) const BENCHMARKS: &[Benchmark] = &[
     Benchmark { name: "mysql-session", what: "session beside eventual reads on a replica", run: mysql::session },
     Benchmark { name: "mysql-gozero", what: "Get on MariaDB beside go-zero's model on a miss", run: mysql::go_zero },
     Benchmark { name: "mysql-commit", what: "Commit beside the same transaction in SQL", run: mysql::commit },
+    Benchmark {
+        name: "coherence",
+        what: "stale reads per million under writes and faults",
+        run: crate::coherence::run,
+    },
     Benchmark { name: "load", what: "rowkeep load of the flights", run: load::flights },
     Benchmark { name: "binlog", what: "decoding the binary log beside mariadb-binlog", run: binlog::run },
     Benchmark { name: "scale", what: "10 million rows instead of 100 thousand", run: scale::run },

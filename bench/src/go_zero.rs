@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -27,6 +28,11 @@ const TOOLS: [&str; 3] = [
 ///
 /// Its shedder is off: it looks at the whole machine, whose other core is busy with load.
 pub(crate) fn start(database: &str, redis: &Redis, rows: u64) -> Result<Server> {
+    start_at(database, redis.address(), rows)
+}
+
+/// The same, with Redis behind this address.
+pub(crate) fn start_at(database: &str, redis: SocketAddr, rows: u64) -> Result<Server> {
     let program = binary()?;
     let data = host::scratch().map_err(|error| error.to_string())?;
     let config = data.path().join("item.yaml");
@@ -34,8 +40,7 @@ pub(crate) fn start(database: &str, redis: &Redis, rows: u64) -> Result<Server> 
     let source = source(database)?;
     let text = format!(
         "Name: item.rpc\nListenOn: {address}\nCpuThreshold: 0\nDataSource: {source}\nRows: {rows}\n\
-         Cache:\n- Host: {}\n",
-        redis.address()
+         Cache:\n- Host: {redis}\n"
     );
     fs::write(&config, text).map_err(|error| format!("{}: {error}", config.display()))?;
     let args = ["-f".to_owned(), config.display().to_string()];

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use testkit::Process;
+use testkit::{Process, Signal};
 
 use crate::{
     Result,
@@ -29,6 +29,16 @@ impl Server {
     /// The process id.
     pub(crate) fn id(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Stands still.
+    pub(crate) fn suspend(&self) {
+        self.process.signal(Signal::STOP);
+    }
+
+    /// Goes on.
+    pub(crate) fn resume(&self) {
+        self.process.signal(Signal::CONT);
     }
 
     /// The constant gRPC reply.
@@ -59,6 +69,11 @@ impl Server {
     /// `rowkeep serve` over a MySQL or MariaDB server.
     pub(crate) fn rowkeep_on(database: &str) -> Result<Self> {
         Self::rowkeep_over(&schema(), &[("ROWKEEP_DATABASE", database)])
+    }
+
+    /// With its cache in the process.
+    pub(crate) fn rowkeep_cached_on(database: &str) -> Result<Self> {
+        Self::rowkeep_over(&schema(), &[("ROWKEEP_DATABASE", database), ("ROWKEEP_CACHE_KIND", "memory")])
     }
 
     /// With a replica.

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use rowkeep_server::ServerConfig;
 use rowkeep_server::config::{Effective, Sources};
+use rowkeep_server::{ServerConfig, StorageOptions};
 use rowkeep_sql::Allow;
 
 use crate::args::{Serve, SettingArgs};
@@ -43,6 +43,11 @@ pub(crate) fn config(settings: &SettingArgs) -> Result<ServerConfig, Failure> {
 /// The steps that were consented to.
 pub(crate) fn allow(config: &ServerConfig) -> Allow {
     config.allow.iter().map(String::as_str).collect()
+}
+
+/// How data is opened for work on all of it: without a cache.
+pub(crate) fn storage<'a>(config: &'a ServerConfig, allow: &'a Allow) -> StorageOptions<'a> {
+    StorageOptions { allow, pages: &config.pages, watch: &config.watch, cache: None }
 }
 
 /// The flags of `serve`.

@@ -18,6 +18,7 @@
 //! - Its data lies in a temporary directory that goes with the guard.
 
 pub mod database;
+mod events;
 pub mod http;
 pub mod log;
 pub mod process;
@@ -27,11 +28,13 @@ mod rowkeep;
 pub mod table;
 
 pub use database::{Cluster, DatabaseServer, Group, MariaDb, MySql, Product, Vitess};
+pub use events::{Event, Events};
 pub use log::Log;
 pub use process::Process;
 pub use proxy::FaultProxy;
 pub use redis::Redis;
 pub use rowkeep::{Builder, Rowkeep, binary, command, listening_address};
+pub use rustix::process::Signal;
 pub use table::Table;
 
 use std::{

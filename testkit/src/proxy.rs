@@ -7,9 +7,13 @@ use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        mpsc::{SyncSender, sync_channel},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
+
+/// Pieces that one direction holds back at most.
+const UNDERWAY: usize = 64;
 
 /// A proxy on a free port in front of one server. Stops when dropped.
 #[derive(Debug)]
@@ -116,7 +120,7 @@ impl FaultProxy {
         self.faults.lost().is_some()
     }
 
-    /// Holds back each piece of data in both directions.
+    /// Holds back each piece of data in both directions, counted from when it came, as a long way does.
     pub fn delay(&self, delay: Duration) {
         let micros = u64::try_from(delay.as_micros()).unwrap_or(u64::MAX);
         self.faults.delay_micros.store(micros, Ordering::SeqCst);
@@ -203,16 +207,16 @@ fn accept(listener: &TcpListener, faults: &Arc<Faults>) {
     }
 }
 
-/// Copies one direction on a thread of its own; the end of it ends both. `deaf`: the client hears nothing more.
+/// Copies one direction on threads of its own; the end of it ends both. `deaf`: the client hears nothing more.
 fn pump(from: &TcpStream, to: &TcpStream, faults: &Arc<Faults>, deaf: &Arc<AtomicBool>, to_client: bool) {
-    let (Ok(mut from), Ok(mut to)) = (from.try_clone(), to.try_clone()) else { return };
+    let (Ok(reader), Ok(from), Ok(mut to)) = (from.try_clone(), from.try_clone(), to.try_clone()) else { return };
     let (faults, deaf) = (Arc::clone(faults), Arc::clone(deaf));
+    let (sender, pieces) = sync_channel(UNDERWAY);
+    std::thread::spawn(move || receive(reader, &sender));
     std::thread::spawn(move || {
         let _ = to.set_nodelay(true);
-        let mut buffer = [0; 16 * 1024];
-        while let Ok(n @ 1..) = from.read(&mut buffer) {
-            let data = &buffer[..n];
-            let lost = if to_client { None } else { faults.loses(data) };
+        while let Ok((arrived, data)) = pieces.recv() {
+            let lost = if to_client { None } else { faults.loses(&data) };
             if lost == Some(Lost::All) {
                 faults.cut.store(true, Ordering::SeqCst);
             }
@@ -220,7 +224,7 @@ fn pump(from: &TcpStream, to: &TcpStream, faults: &Arc<Faults>, deaf: &Arc<Atomi
                 deaf.store(true, Ordering::SeqCst);
             }
             let ends = lost == Some(Lost::Request) || (to_client && deaf.load(Ordering::SeqCst));
-            if ends || forward(data, &mut to, &faults, to_client).is_none() {
+            if ends || forward(&data, arrived, &mut to, &faults, to_client).is_none() {
                 break;
             }
         }
@@ -233,7 +237,17 @@ fn pump(from: &TcpStream, to: &TcpStream, faults: &Arc<Faults>, deaf: &Arc<Atomi
     });
 }
 
-fn forward(data: &[u8], to: &mut TcpStream, faults: &Faults, metered: bool) -> Option<()> {
+/// Reads on while what came before is held back: a long way delays data, and does not slow it down.
+fn receive(mut from: TcpStream, pieces: &SyncSender<(Instant, Vec<u8>)>) {
+    let mut buffer = [0; 16 * 1024];
+    while let Ok(n @ 1..) = from.read(&mut buffer) {
+        if pieces.send((Instant::now(), buffer[..n].to_vec())).is_err() {
+            break;
+        }
+    }
+}
+
+fn forward(data: &[u8], arrived: Instant, to: &mut TcpStream, faults: &Faults, metered: bool) -> Option<()> {
     let slice = match faults.slice.load(Ordering::SeqCst) {
         0 => data.len(),
         bytes => bytes,
@@ -242,10 +256,8 @@ fn forward(data: &[u8], to: &mut TcpStream, faults: &Faults, metered: bool) -> O
         while faults.held.load(Ordering::SeqCst) && !faults.stopped.load(Ordering::SeqCst) {
             std::thread::sleep(Duration::from_millis(1));
         }
-        let delay = faults.delay_micros.load(Ordering::SeqCst);
-        if delay > 0 {
-            std::thread::sleep(Duration::from_micros(delay));
-        }
+        let due = arrived + Duration::from_micros(faults.delay_micros.load(Ordering::SeqCst));
+        std::thread::sleep(due.saturating_duration_since(Instant::now()));
         let allowed = if metered { faults.spend(piece.len()) } else { piece.len() };
         to.write_all(&piece[..allowed]).ok()?;
         if allowed < piece.len() {

@@ -28,17 +28,18 @@ const MANY: u64 = 100;
 pub(crate) fn run() -> Result<Vec<Line>> {
     let database = MariaDb::start_with(&["--innodb-buffer-pool-size=256M"]);
     host::pin(database.id(), LOAD_CORE)?;
-    fill(&database.url())?;
+    fill(&database.url(), ROWS)?;
     let (ours, peer) = (Server::rowkeep_on(&database.url())?, Server::tonic_sqlx(&database.url())?);
     let mut lines = vec![get(&ours, &peer)?, batch(&ours)?, list(&ours, &peer)?];
     lines.push(create(&ours, &peer)?);
     Ok(lines)
 }
 
-fn fill(url: &str) -> Result<()> {
+/// Makes the table of the items in a database, with so many rows.
+pub(crate) fn fill(url: &str, rows: u64) -> Result<()> {
     let files = host::scratch().map_err(|error| error.to_string())?;
     let csv = files.path().join("items.csv");
-    items::write_csv(&csv, ROWS).map_err(|error| error.to_string())?;
+    items::write_csv(&csv, rows).map_err(|error| error.to_string())?;
     server::load_into("Item", &csv, &server::schema(), &["--database", url]).map(drop)
 }
 

@@ -21,7 +21,7 @@ pub(crate) fn run(args: Dump) -> Result<ExitCode, Failure> {
     let entity = schema::entity(&schema, &args.entity)?.id;
     let format = format(&args)?;
     let mut output = Output::open(args.file.as_deref())?;
-    let storage = Storage::open(&schema, &config.place()?, &settings::allow(&config), &config.pages, &config.watch)?;
+    let storage = Storage::open(&schema, &config.place()?, &settings::storage(&config, &settings::allow(&config)))?;
     let options = DumpOptions { filter: args.filter, show_deleted: args.show_deleted };
     let bar = bar(0, Unit::Rows);
     let dumped = block_on(async {

@@ -28,8 +28,8 @@ pub(crate) fn run(args: Load) -> Result<ExitCode, Failure> {
     let entity = schema::entity(&schema, &args.entity)?.id;
     let options = options(&args)?;
     let input = Input::open(&args.file)?;
-    let storage =
-        Storage::open_to_load(&schema, &config.place()?, &settings::allow(&config), &config.pages, &config.watch)?;
+    let allow = settings::allow(&config);
+    let storage = Storage::open_to_load(&schema, &config.place()?, &settings::storage(&config, &allow))?;
     let bar = bar(input.length.unwrap_or(0), if input.length.is_some() { Unit::Bytes } else { Unit::Rows });
     let started = Instant::now();
     let loaded = block_on(async {

@@ -88,13 +88,13 @@ fn the_page_on_loading_does_what_it_says() {
 }
 
 #[test]
-fn the_page_on_the_cache_does_what_it_says() {
-    run("docs/cache.md");
+fn the_page_on_watching_does_what_it_says() {
+    run("docs/watch.md");
 }
 
 #[test]
-fn the_page_on_watching_does_what_it_says() {
-    run("docs/watch.md");
+fn the_page_on_the_cache_does_what_it_says() {
+    run_in(Session::with_log(), "docs/coherence.md");
 }
 
 #[test]
@@ -116,6 +116,7 @@ fn the_page_on_replicas_does_what_it_says() {
 fn no_page_is_left_out() {
     let known = [
         "api.md",
+        "coherence.md",
         "import.md",
         "load.md",
         "mysql.md",

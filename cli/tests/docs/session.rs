@@ -88,6 +88,15 @@ impl Session {
         Self { is_everywhere: true, ..Self::beside_database() }
     }
 
+    /// The same, whose log of changes may be followed.
+    pub(crate) fn with_log() -> Self {
+        let session = Self::with_database();
+        if let Some(Database::Server(database)) = &session.database {
+            database.admin("GRANT REPLICATION SLAVE ON *.* TO app@'127.0.0.1'");
+        }
+        session
+    }
+
     /// With a database server. Its user may do what the page on MySQL says to grant, `reader` may look, and the client
     /// finds the login of one who may do everything.
     pub(crate) fn beside_database() -> Self {

@@ -67,19 +67,15 @@ pub(crate) async fn serve<H: Handler>(tcp: TcpStream, builders: Rc<Builders>, gu
         match Io::open(tcp, Rc::clone(&vitals)).await? {
             None => Ok(Ok(())),
             Some((Protocol::Http1, io)) => Ok(serve_http1(io, &builders, guard).await),
-            Some((Protocol::Http2, io)) => Ok(serve_http2(io, &builders, guard).await),
+            Some((Protocol::Http2, io)) => serve_http2(io, &builders, guard).await,
         }
     });
     match ended.await {
         Some(Ok(Ok(()))) => {}
         Some(Ok(Err(error))) => tracing::debug!(%error, "connection failed"),
-        Some(Err(error)) => log_io(&error),
+        Some(Err(error)) => tracing::debug!(%error, "connection lost"),
         None => tracing::debug!("connection closed: a limit of time was passed"),
     }
-}
-
-fn log_io(error: &io::Error) {
-    tracing::debug!(%error, "connection failed before its first request");
 }
 
 /// Drops the work when the vitals say that the connection must be closed.
@@ -114,8 +110,13 @@ async fn serve_http1<H: Handler>(mut io: Io, builders: &Builders, guard: Rc<Guar
     .await
 }
 
-async fn serve_http2<H: Handler>(io: Io, builders: &Builders, guard: Rc<Guard<H>>) -> hyper::Result<()> {
+async fn serve_http2<H: Handler>(
+    mut io: Io,
+    builders: &Builders,
+    guard: Rc<Guard<H>>,
+) -> io::Result<hyper::Result<()>> {
     let vitals = Rc::clone(&guard.vitals);
+    let socket = io.gather();
     let requests = Deferred::default();
     let service = service_fn(move |request| guard.call_http2(request));
     let mut connection = pin!(builders.http2(requests.clone()).serve_connection(io, service));
@@ -127,7 +128,13 @@ async fn serve_http2<H: Handler>(io: Io, builders: &Builders, guard: Rc<Guard<H>
         }
         let poll = Pin::as_mut(&mut connection).poll(context);
         requests.run();
-        poll
+        match poll {
+            Poll::Ready(ended) => Poll::Ready(Ok(ended)),
+            Poll::Pending => match socket.borrow_mut().poll_send(context) {
+                Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                _ => Poll::Pending,
+            },
+        }
     })
     .await
 }

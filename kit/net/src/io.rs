@@ -12,10 +12,10 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::socket::Socket;
 use crate::vitals::Vitals;
 
 /// What the first bytes of a connection say.
@@ -67,7 +67,7 @@ impl Tap {
 
 /// See the [module](self).
 pub(crate) struct Io {
-    tcp: TokioIo<TcpStream>,
+    socket: Rc<RefCell<Socket>>,
     vitals: Rc<Vitals>,
     /// Only for HTTP/1.1.
     tap: Option<Rc<Tap>>,
@@ -97,7 +97,8 @@ impl Io {
                 break Protocol::Http2;
             }
         };
-        let io = Self { tcp: TokioIo::new(tcp), vitals, tap: None, first, first_read: 0, first_len: len, lingered: 0 };
+        let socket = Rc::new(RefCell::new(Socket::new(tcp)));
+        let io = Self { socket, vitals, tap: None, first, first_read: 0, first_len: len, lingered: 0 };
         Ok(Some((protocol, io)))
     }
 
@@ -106,6 +107,12 @@ impl Io {
         let tap = Rc::default();
         self.tap = Some(Rc::clone(&tap));
         tap
+    }
+
+    /// Starts to gather what is written; whoever asks sends it after each turn of the connection.
+    pub(crate) fn gather(&mut self) -> Rc<RefCell<Socket>> {
+        self.socket.borrow_mut().gather();
+        Rc::clone(&self.socket)
     }
 
     fn read_first(&mut self, cursor: &mut ReadBufCursor<'_>) {
@@ -125,11 +132,11 @@ impl Io {
         cursor: &mut ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         if self.vitals.is_quiet() {
-            tap.input_pending.set(has_input(self.tcp.inner()));
+            tap.input_pending.set(has_input(self.socket.borrow().tcp.inner()));
         }
         SCRATCH.with_borrow_mut(|scratch| {
             let mut buffer = ReadBuf::new(&mut scratch[..cursor.remaining().min(SCRATCH_SIZE)]);
-            ready!(Pin::new(self.tcp.inner_mut()).poll_read(context, &mut buffer))?;
+            ready!(Pin::new(self.socket.borrow_mut().tcp.inner_mut()).poll_read(context, &mut buffer))?;
             if !buffer.filled().is_empty() {
                 self.vitals.head_bytes_read();
                 tap.head.borrow_mut().extend_from_slice(buffer.filled());
@@ -145,7 +152,7 @@ impl Io {
         SCRATCH.with_borrow_mut(|scratch| {
             while self.lingered < LINGER_BYTES {
                 let mut buffer = ReadBuf::new(&mut scratch[..]);
-                match ready!(Pin::new(self.tcp.inner_mut()).poll_read(context, &mut buffer)) {
+                match ready!(Pin::new(self.socket.borrow_mut().tcp.inner_mut()).poll_read(context, &mut buffer)) {
                     Ok(()) if !buffer.filled().is_empty() => self.lingered += buffer.filled().len(),
                     _ => break,
                 }
@@ -174,22 +181,22 @@ impl Read for Io {
         }
         match me.tap.clone() {
             Some(tap) if !me.vitals.is_busy() => me.read_head(&tap, context, &mut cursor),
-            _ => Pin::new(&mut me.tcp).poll_read(context, cursor),
+            _ => Pin::new(&mut me.socket.borrow_mut().tcp).poll_read(context, cursor),
         }
     }
 }
 
 impl Write for Io {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(self.tcp.inner_mut()).poll_write(context, bytes)
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.socket.borrow_mut().poll_write(context, &[io::IoSlice::new(bytes)])
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(self.tcp.inner_mut()).poll_flush(context)
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket.borrow_mut().poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(Pin::new(self.tcp.inner_mut()).poll_shutdown(context))?;
+        ready!(self.socket.borrow_mut().poll_shutdown(context))?;
         self.linger(context)
     }
 
@@ -198,10 +205,10 @@ impl Write for Io {
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(self.tcp.inner_mut()).poll_write_vectored(context, slices)
+        self.socket.borrow_mut().poll_write(context, slices)
     }
 }

@@ -20,6 +20,7 @@ mod dataplane;
 mod deferred;
 mod guard;
 mod io;
+mod socket;
 mod unfold;
 mod vitals;
 mod worker;

@@ -182,6 +182,28 @@ fn a_window_that_stays_closed_ends_the_connection() {
 }
 
 #[test]
+fn more_than_a_socket_takes_arrives_whole_and_what_is_small_beside_it_too() {
+    let server = Server::start(config());
+    let open = (1_u32 << 31) - 1;
+    // SETTINGS_INITIAL_WINDOW_SIZE, and the connection's own window.
+    let mut client = open_stream(&server, &[&[0, 4], &open.to_be_bytes()[..]].concat());
+    client.send(Frame::bytes(WINDOW_UPDATE, 0, 0, &(open - 65_535).to_be_bytes()));
+    client.request(1, "/large", END_STREAM);
+    client.request(3, "/wait", END_STREAM);
+    let (mut large, mut small, mut ended) = (0, Vec::new(), 0);
+    while ended < 2 {
+        let frame = client.frame_of(DATA);
+        ended += u32::from(frame.flags & END_STREAM);
+        match frame.stream {
+            1 if frame.payload.iter().all(|byte| *byte == b'x') => large += frame.payload.len(),
+            3 => small.extend(frame.payload),
+            _ => panic!("a byte that was not sent: {frame:?}"),
+        }
+    }
+    assert_eq!((large, small), (64 << 20, b"waited".to_vec()));
+}
+
+#[test]
 fn a_peer_that_answers_no_ping_is_closed() {
     let server = Server::start(NetConfig {
         keepalive_interval: HumanDuration::millis(100),

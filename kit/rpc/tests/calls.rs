@@ -10,13 +10,13 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use kit_core::config::HumanDuration;
+use kit_core::config::{ByteSize, HumanDuration};
 use kit_core::{Code, Error, Shutdown};
 use kit_net::{Coding, DataPlane, Handler, NetConfig, Peer, Response, unfold};
 use kit_rpc::{Call, Framed, HealthService, Reflection, ReplyCompression, RpcConfig, ServingStatus};
 
-/// `Echo` answers with the message, `Fail` with an error, `Count` with three messages and an error, `Sleep` when the
-/// deadline has passed.
+/// `Echo` answers with the message, `Fail` with an error, `Count` with three messages and an error, `Grow` with a small
+/// message and a large one, `Sleep` when the deadline has passed.
 struct Site {
     config: RpcConfig,
     health: HealthService,
@@ -40,6 +40,10 @@ impl Handler for Site {
         match (path, call.read(body).await) {
             (_, Err(error)) => call.fail(&error),
             ("/test.Site/Echo", Ok(message)) => call.reply(Framed::copy_of(&message)),
+            ("/test.Site/Grow", Ok(_)) => call.stream(unfold(0_u8, |n| async move {
+                let size = if n == 0 { 1 } else { 1000 };
+                Ok::<_, Error>((n < 2).then(|| (Framed::copy_of(&vec![b'x'; size]), n + 1)))
+            })),
             ("/test.Site/Count", Ok(_)) => call.stream(unfold(1_u8, |n| async move {
                 if n > 3 { Err(failure()) } else { Ok(Some((Framed::copy_of(&[n]), n + 1))) }
             })),
@@ -163,6 +167,25 @@ async fn a_stream_ends_with_its_error_in_the_trailers() {
     let answer = server.send(grpc(), "/test.Site/Count", framed(b"")).await;
     assert_eq!(answer.body, [framed(&[1]), framed(&[2]), framed(&[3])].concat());
     assert_eq!(answer.trailers["grpc-status"], "10");
+}
+
+#[tokio::test]
+async fn each_message_of_a_stream_is_packed_if_it_pays() {
+    let config = RpcConfig {
+        reply_compression: ReplyCompression::Accepted,
+        compression_threshold: ByteSize(100),
+        ..RpcConfig::default()
+    };
+    let server = Server::start(config);
+    let answer = server.send(grpc().header("grpc-accept-encoding", "gzip"), "/test.Site/Grow", framed(b"")).await;
+    assert_eq!(answer.headers["grpc-encoding"], "gzip");
+    let (small, rest) = answer.body.split_at(6);
+    assert_eq!(small, framed(b"x"), "as it is");
+    assert_eq!(rest[0], 1, "packed");
+    assert!(rest.len() < 200, "{} bytes", rest.len());
+    let packed = &rest[5..];
+    assert_eq!(Coding::Gzip.unpack(packed, 10_000).unwrap(), vec![b'x'; 1000]);
+    assert_eq!(answer.trailers["grpc-status"], "0");
 }
 
 #[tokio::test]

@@ -15,14 +15,17 @@
 
 use std::time::Duration;
 
-use rowkeep_binlog::{Error, Gtid, Gtids};
+use rowkeep_binlog::{Error, Gtid, Gtids, Hidden};
 use rowkeep_mysql::{Address, Connection, Error as DriverError, Product, Raw};
 use tokio::time::timeout;
 
+use crate::Take;
 use crate::place::parse;
 
 /// A server that takes longer to answer is given up, and asked over another connection.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How often a place that is gone when it is asked about is asked for anew.
+const ATTEMPTS: usize = 5;
 const SNAPSHOT: &str = "SHOW STATUS LIKE 'binlog_snapshot_%'";
 
 /// Asks one server.
@@ -78,19 +81,29 @@ impl Gate {
         let is_mariadb = connection.server().product == Product::MariaDb;
         let mut gate = Self { connection, is_mariadb, file: 0, name: Vec::new(), done_before: 0 };
         if is_mariadb {
+            // At a lower level there are no snapshots to begin a transaction with.
+            patiently(gate.connection.command("SET SESSION tx_isolation = 'REPEATABLE-READ'")).await?;
             gate.file = patiently(gate.snapshot()).await?.0;
         }
         Ok(gate)
     }
 
-    /// For questions of others.
-    pub(crate) fn connection(&mut self) -> &mut Connection {
-        &mut self.connection
+    /// Has whoever takes rows ask what it wants to know. `hidden`: what the log does not show.
+    pub(crate) async fn introduce(&mut self, take: &mut impl Take, hidden: &[Hidden]) -> Result<(), Error> {
+        // It may have to wait for tables that are being changed.
+        let asked = timeout(PATIENCE, take.ask(&mut self.connection, hidden)).await;
+        asked.unwrap_or(Err(Error::Silent(PATIENCE)))
     }
 
     /// The log said that files before this one are done with.
     pub(crate) fn checkpoint(&mut self, file: u64) {
         self.done_before = self.done_before.max(file);
+    }
+
+    /// How long to leave the server alone between two questions. One takes a hundredth of a millisecond of MySQL, and a tenth
+    /// of MariaDB, which goes through all that it counts.
+    pub(crate) fn rest(&self) -> Duration {
+        Duration::from_millis(if self.is_mariadb { 4 } else { 1 })
     }
 
     /// What can be seen now.
@@ -129,10 +142,16 @@ impl Gate {
         if !self.is_mariadb {
             return self.history().await;
         }
-        let Shown::Upto { offset, .. } = self.ask().await? else { return self.history().await };
-        let name = String::from_utf8_lossy(&self.name).replace('\\', "\\\\").replace('\'', "\\'");
-        let text = self.text(&format!("SELECT BINLOG_GTID_POS('{name}', {offset})"), 0).await?;
-        self.parse(&text)
+        for _ in 0..ATTEMPTS {
+            let Shown::Upto { offset, .. } = self.ask().await? else { continue };
+            let name = String::from_utf8_lossy(&self.name).replace('\\', "\\\\").replace('\'', "\\'");
+            let rows = patiently(self.connection.query(&format!("SELECT BINLOG_GTID_POS('{name}', {offset})"))).await?;
+            // NULL: the file was purged meanwhile.
+            if let Some(text) = rows.into_iter().flatten().flatten().next() {
+                return self.parse(&text);
+            }
+        }
+        Err(Error::Malformed("the server does not know a place in its own log"))
     }
 
     /// What tells this server from another behind the same address, and the source that it numbers its own commits by.

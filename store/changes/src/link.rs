@@ -60,7 +60,7 @@ impl Link {
 
     /// Has whoever takes the rows ask what it wants to know.
     pub(crate) async fn introduce(&mut self, take: &mut impl Take) -> Result<(), Error> {
-        take.ask(self.gate.connection(), self.reader.hidden()).await
+        self.gate.introduce(take, self.reader.hidden()).await
     }
 
     /// Something was received just now.

@@ -18,8 +18,8 @@ use crate::{Place, Take};
 
 /// Between two questions how far the server is, if nothing else is to be asked.
 const PERIOD: Duration = Duration::from_millis(400);
-/// Between two questions whether a transaction can be seen: the first, and the longest.
-const PAUSES: (Duration, Duration) = (Duration::from_micros(200), Duration::from_millis(10));
+/// Between two questions what can be seen, if the last one brought nothing: the first, and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_micros(500), Duration::from_millis(10));
 /// Between two attempts to connect: the first, and the longest.
 const RETRIES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
 /// A new primary may still be at work on what it received. What it lacks for longer is lost.
@@ -41,6 +41,8 @@ pub struct Source<K: Take> {
     awaited: Option<(Instant, Gtids)>,
     /// When to ask next how far the server is.
     due: Instant,
+    /// When to ask next what can be seen, unless there is no room for more.
+    ask_at: Instant,
     pause: Duration,
     retry: Duration,
     /// Since when the server lacks something that was told.
@@ -62,6 +64,7 @@ impl<K: Take> Source<K> {
             out: Vec::new(),
             awaited: None,
             due: Instant::now(),
+            ask_at: Instant::now(),
             pause: PAUSES.0,
             retry: RETRIES.0,
             behind: None,
@@ -166,20 +169,15 @@ impl<K: Take> Source<K> {
         Err(Error::Diverged(format!("{} has {history} only", self.address)))
     }
 
-    /// Takes in what there is; waits for something if there is nothing to ask about.
+    /// Takes in what there is, and waits for more until there is something to ask.
     async fn read(&mut self) -> Result<(), Error> {
-        let Self { take, link: Some(link), queue, due, .. } = self else { return Ok(()) };
+        let Self { take, link: Some(link), queue, due, ask_at, .. } = self else { return Ok(()) };
         while !queue.is_full() {
-            let idles = queue.is_empty();
-            let nothing = async {
-                if idles {
-                    sleep_until((*due).into()).await;
-                }
-            };
+            let until = if queue.is_empty() { *due } else { *ask_at };
             let item = tokio::select! {
                 biased;
                 item = link.reader.next() => item?,
-                () = nothing => break,
+                () = until_moment(until) => break,
             };
             match &item {
                 Item::Rotate(position) => link.file = number(position.file.as_bytes()),
@@ -197,20 +195,24 @@ impl<K: Take> Source<K> {
 
     /// Tells what can be seen of what was read.
     async fn release(&mut self) -> Result<(), Error> {
-        let Self { link: Some(link), queue, progress: Some(progress), out, .. } = self else { return Ok(()) };
-        if queue.is_empty() && !queue.is_full() {
+        let Self { link: Some(link), queue, progress: Some(progress), out, ask_at, pause, .. } = self else {
             return Ok(());
+        };
+        let is_full = queue.is_full();
+        if !is_full && (queue.is_empty() || Instant::now() < *ask_at) {
+            return Ok(());
+        }
+        if is_full && *pause > PAUSES.0 {
+            // The last answer made no room.
+            until_moment(*ask_at).await;
         }
         let shown = link.gate.ask().await?;
         let mut moved = queue.release(&shown, progress, out);
         let (file, offset) = link.reader.place();
         moved |= queue.part(&shown, (number(file.as_bytes()), offset), progress, out);
-        if moved {
-            self.pause = PAUSES.0;
-        } else {
-            sleep(self.pause).await;
-            self.pause = (self.pause * 2).min(PAUSES.1);
-        }
+        let wait = if moved { link.gate.rest() } else { *pause };
+        *pause = if moved { PAUSES.0 } else { (*pause * 2).min(PAUSES.1) };
+        *ask_at = Instant::now() + wait;
         Ok(())
     }
 
@@ -228,5 +230,12 @@ impl<K: Take> Source<K> {
             out.push(Event::Current { moment, place: progress.place().clone() });
         }
         Ok(())
+    }
+}
+
+/// Without a timer if the moment has passed.
+async fn until_moment(moment: Instant) {
+    if moment > Instant::now() {
+        sleep_until(moment.into()).await;
     }
 }

@@ -61,7 +61,7 @@ pub struct Read {
 ///
 /// # Errors
 /// `DATA_LOSS` `CHANGES_LOST`, as [`ChangeLog::follow`](crate::ChangeLog::follow).
-pub fn follow_counted<L: CountedLog>(log: Arc<L>, since: Since) -> Result<Box<dyn ChangeStream>, Error> {
+pub fn follow<L: CountedLog>(log: Arc<L>, since: Since) -> Result<Box<dyn ChangeStream>, Error> {
     let (id, shown) = (log.id(), log.shown());
     let at = match since {
         Since::Now => shown,
@@ -89,7 +89,7 @@ fn lost(message: &'static str) -> Error {
 }
 
 /// The place behind a commit of a counted log.
-pub fn counted_place(id: &Arc<[u8]>, number: u64) -> Place {
+pub fn place(id: &Arc<[u8]>, number: u64) -> Place {
     Place { base: Arc::clone(id), point: Point { source: 0, number } }
 }
 
@@ -130,7 +130,7 @@ impl<L: CountedLog> Follower<L> {
 
     fn begin(&mut self) -> Vec<Told> {
         self.state = State::Current(None);
-        let (place, contained) = (counted_place(&self.id, self.at), self.at);
+        let (place, contained) = (place(&self.id, self.at), self.at);
         let contains = Arc::new(move |point: Point| point.source == 0 && point.number <= contained);
         vec![Told::Begin(Begin { place, contains })]
     }
@@ -145,7 +145,7 @@ impl<L: CountedLog> Follower<L> {
         self.at = until;
         let is_due = last.is_none_or(|last| moment.duration_since(last) >= CURRENT);
         if until == shown && (is_due || !told.is_empty()) {
-            told.push(Told::Current { moment, place: counted_place(&self.id, until) });
+            told.push(Told::Current { moment, place: place(&self.id, until) });
             self.state = State::Current(Some(moment));
         }
         Ok(told)

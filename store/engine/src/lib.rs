@@ -7,7 +7,7 @@ mod clock;
 mod commit;
 #[cfg(feature = "conformance")]
 pub mod conformance;
-mod counted;
+pub mod counted;
 mod engine;
 mod errors;
 mod ids;
@@ -29,7 +29,6 @@ pub use api::*;
 pub use capabilities::*;
 pub use changes::*;
 pub use clock::{Clock, ManualClock, SystemClock};
-pub use counted::{CountedLog, Read, counted_place, follow_counted, forgotten};
 pub use engine::{Engine, EngineOptions};
 pub use ids::{MAX_INSTANCE, SNOWFLAKE_EPOCH_MILLIS};
 pub use memory::MemoryRows;

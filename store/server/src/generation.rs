@@ -21,7 +21,7 @@ use crate::config::ServerConfig;
 use crate::grpc::Paths;
 use crate::observe::request_metrics;
 use crate::rest::{Rest, Site, Templates};
-use crate::storage::{Migration, Storage};
+use crate::storage::{Migration, Storage, StorageOptions};
 use crate::store_metrics;
 use crate::watching;
 use crate::worker::Shared;
@@ -94,8 +94,13 @@ impl Generation {
     pub(crate) fn open(base: &Base, schema: &Arc<Schema>) -> Result<Self, Error> {
         let templates = base.templates(schema)?;
         let config = &base.config;
-        let (place, allow, cache) = (config.place()?, base.allow(), config.cache.options());
-        let storage = Storage::open_cached(schema, &place, &allow, &config.pages, &config.watch, cache)?;
+        let options = StorageOptions {
+            allow: &base.allow(),
+            pages: &config.pages,
+            watch: &config.watch,
+            cache: config.cache.options(),
+        };
+        let storage = Storage::open(schema, &config.place()?, &options)?;
         let api = Arc::new(Api::new(storage.engine.clone()));
         let registry = Registry::new();
         let shared = Shared {
@@ -128,10 +133,10 @@ impl Generation {
     /// Makes it the one that health and metrics tell of.
     pub(crate) fn show(&self, base: &Base, net: Arc<NetStats>) {
         store_metrics::declare(&self.shared.registry, &self.storage.store, net);
+        watching::declare(&self.shared.registry, &self.storage.engine);
         if let Some(cache) = &self.storage.cache {
             store_metrics::declare_cache(&self.shared.registry, cache);
         }
-        watching::declare(&self.shared.registry, &self.storage.engine);
         base.registry.replace(&self.shared.registry);
         base.health.set_services(self.schema().methods.iter().map(|method| method.service.as_str()));
     }

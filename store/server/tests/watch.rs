@@ -13,8 +13,9 @@ use rowkeep_schema::Schema;
 use serde_json::{Value, json};
 use support::grpc::{Client, reason};
 use support::http::{ask, get};
-use support::watching::{Events, GrpcWatch};
+use support::watching::GrpcWatch;
 use support::{Shop, shop_schema};
+use testkit::Events;
 use tonic::{Code, Status};
 
 const WATCH: &str = "shop.v1.UserService/WatchUsers";
@@ -38,6 +39,12 @@ fn watch(shop: &Shop, request: &Value) -> GrpcWatch {
 
 fn try_watch(shop: &Shop, request: &Value) -> Result<GrpcWatch, Status> {
     GrpcWatch::begin(shop.address, &shop_schema(), WATCH, request, |_| {})
+}
+
+/// The next event's name and data.
+fn next(events: &mut Events) -> (String, Value) {
+    let event = events.next().unwrap();
+    (event.name, serde_json::from_str(&event.data).unwrap())
 }
 
 fn text(value: &Value) -> String {
@@ -79,23 +86,23 @@ fn server_sent_events_carry_the_token_as_their_id_and_resume_by_it() {
     assert_eq!(events.status(), 200);
     let head = events.head.to_ascii_lowercase();
     assert!(head.contains("content-type: text/event-stream") && head.contains("cache-control: no-store"), "{head}");
-    let first = events.next().unwrap();
-    assert_eq!((first.name.as_str(), first.id), ("changed", None));
-    assert_eq!(first.data, json!({"changed": {"name": "ann"}}));
-    let complete = events.next().unwrap();
-    assert_eq!((complete.name.as_str(), complete.data), ("snapshot_complete", json!({"snapshotComplete": true})));
+    let (name, data) = next(&mut events);
+    assert_eq!((name.as_str(), data), ("changed", json!({"changed": {"name": "ann"}})));
+    assert_eq!(events.last_id, None, "the snapshot is not complete");
+    let (name, data) = next(&mut events);
+    assert_eq!((name.as_str(), data), ("snapshot_complete", json!({"snapshotComplete": true})));
     create(&shop, "bob");
     delete(&shop, "1");
     let bob = events.next().unwrap();
     let gone = events.next().unwrap();
-    assert_eq!((gone.name.as_str(), &gone.data), ("deleted", &json!({"deleted": {"id": "1"}})));
+    assert_eq!((gone.name.as_str(), gone.data.as_str()), ("deleted", r#"{"deleted":{"id":"1"}}"#));
     drop(events);
     create(&shop, "cid");
     // As an EventSource reconnects: the same address, and the id.
     let again = [("last-event-id", bob.id.as_deref().unwrap()), ("accept", "text/event-stream")];
     let mut resumed = Events::open(shop.address, "/v1/users:watch?snapshot=true&fields=name", &again);
     assert_eq!(resumed.next().unwrap(), gone);
-    assert_eq!(resumed.next().unwrap().data, json!({"changed": {"name": "cid"}}));
+    assert_eq!(next(&mut resumed).1, json!({"changed": {"name": "cid"}}));
 }
 
 #[test]
@@ -105,14 +112,13 @@ fn rows_that_come_to_match_and_cease_to_are_told_by_the_filter() {
     let request = json!({"filter": "name = \"wanted\""});
     let mut stream = watch(&shop, &request);
     let mut events = Events::open(shop.address, "/v1/users:watch?filter=name%20%3D%20%22wanted%22", &[]);
-    events.comments = 0;
     create(&shop, "bob");
     rename(&shop, "1", "wanted");
     rename(&shop, "1", "other");
     assert_eq!(stream.next()["changed"]["id"], "1");
     assert_eq!(stream.next()["deleted"], json!({"id": "1"}));
-    assert_eq!(events.next().unwrap().data["changed"]["id"], "1");
-    assert_eq!(events.next().unwrap().data["deleted"], json!({"id": "1"}));
+    assert_eq!(next(&mut events).1["changed"]["id"], "1");
+    assert_eq!(next(&mut events).1["deleted"], json!({"id": "1"}));
 }
 
 #[test]
@@ -164,7 +170,7 @@ fn heartbeats_move_the_token_on() {
     // Comments are no events: another row comes, and heartbeats have been there before.
     std::thread::sleep(Duration::from_millis(500));
     create(&shop, "ann");
-    assert_eq!(events.next().unwrap().data["changed"]["name"], "ann");
+    assert_eq!(next(&mut events).1["changed"]["name"], "ann");
     assert!(events.comments >= 3, "{} comments", events.comments);
     let mut resumed = watch(&shop, &json!({"resumeToken": beat["resumeToken"]}));
     assert_eq!(resumed.next()["changed"]["name"], "ann");
@@ -181,8 +187,8 @@ fn another_schema_ends_watches_and_so_does_the_end_of_the_server() {
     runtime.block_on(shop.reloader.reload(shop_schema())).unwrap();
     let status = stream.fails();
     assert_eq!((status.code(), reason(&status).as_str()), (Code::Unavailable, "WATCHES_ENDED"));
-    let last = events.next().unwrap();
-    assert_eq!((last.name.as_str(), &last.data["error"]["status"]), ("error", &json!("UNAVAILABLE")));
+    let (name, data) = next(&mut events);
+    assert_eq!((name.as_str(), &data["error"]["status"]), ("error", &json!("UNAVAILABLE")));
     assert_eq!(events.next(), None);
     drop(stream);
     // The same schema: the log goes on.
@@ -225,6 +231,25 @@ fn a_token_of_a_former_schema_is_refused_and_the_new_log_is_watched() {
     assert_eq!(anew.next()["snapshotComplete"], true);
     write(2);
     assert_eq!(anew.next()["changed"]["id"], "2");
+}
+
+#[test]
+fn a_place_that_the_log_does_not_reach_is_refused_with_a_status_that_ends_reconnecting() {
+    let shop = Shop::start_with(|config| config.watch.log_size = ByteSize::kib(16));
+    let mut stream = watch(&shop, &json!({}));
+    create(&shop, "first");
+    let token = text(&stream.next()["resumeToken"]);
+    for at in 0..300 {
+        create(&shop, &format!("{at}-{}", "x".repeat(60)));
+    }
+    drop(stream);
+    // What the last watch was told is remembered for a while; nobody else may know of it.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(shop.reloader.reload(shop_schema())).unwrap();
+    let refused = try_watch(&shop, &json!({"resumeToken": token})).err().expect("it is gone");
+    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::Aborted, "CHANGES_LOST"));
+    let answer = get(shop.address, &format!("/v1/users:watch?resume_token={token}")).expect(410);
+    assert_eq!(answer.json()["error"]["status"], "ABORTED");
 }
 
 #[test]
@@ -291,7 +316,7 @@ fn a_copy_is_right_however_often_the_stream_breaks_while_others_write() {
 fn whoever_does_not_read_holds_up_nobody_and_finds_everything_later() {
     let shop = Shop::start_with(|config| config.watch.kept = ByteSize::kib(64));
     let mut slow = Events::open(shop.address, "/v1/users:watch", &[]);
-    let mut fast = watch(&shop, &json!({}));
+    let (mut slow_grpc, mut fast) = (watch(&shop, &json!({})), watch(&shop, &json!({})));
     create(&shop, "ann");
     fast.next();
     let filler = "x".repeat(60);
@@ -309,16 +334,18 @@ fn whoever_does_not_read_holds_up_nobody_and_finds_everything_later() {
             fast.next();
         }
     }
-    assert_eq!(slow.next().unwrap().data["changed"]["name"], "ann");
+    assert_eq!(next(&mut slow).1["changed"]["name"], "ann");
+    assert_eq!(slow_grpc.next()["changed"]["name"], "ann");
     for at in 0..count {
         for n in 0..100 {
-            let event = slow.next().unwrap();
-            assert_eq!(event.data["changed"]["email"], format!("{at}-{n}@example.com"));
+            let email = format!("{at}-{n}@example.com");
+            assert_eq!(next(&mut slow).1["changed"]["email"], email);
+            assert_eq!(slow_grpc.next()["changed"]["email"], email);
         }
     }
     let metrics = get(shop.admin, "/metrics").expect(200).text();
-    assert!(metrics.contains("rowkeep_watch_fell_behind_total 1"), "{metrics}");
-    assert!(metrics.contains("rowkeep_watch_followers 1") && metrics.contains("rowkeep_watchers 2"), "{metrics}");
+    assert!(metrics.contains("rowkeep_watch_fell_behind_total 2"), "{metrics}");
+    assert!(metrics.contains("rowkeep_watch_followers 1") && metrics.contains("rowkeep_watchers 3"), "{metrics}");
 }
 
 #[test]

@@ -18,6 +18,7 @@ use testkit::{DatabaseServer, FaultProxy, Product};
 testkit::on_both_products! {
     a_serializable_commit_runs_at_that_level_of_the_server
     a_commit_that_may_have_happened_is_not_said_to_have_come_too_late
+    a_commit_locks_many_rows_with_long_keys_and_texts
 }
 
 fn a_serializable_commit_runs_at_that_level_of_the_server(product: Product) {
@@ -68,6 +69,25 @@ fn a_commit_that_may_have_happened_is_not_said_to_have_come_too_late(product: Pr
     proxy.heal();
     let subject = Subject::new(surface);
     assert_eq!(subject.list("Note", json!({})).len(), 2, "it happened");
+}
+
+/// More than is sent before an answer is received, and more than lies in a socket on its way back.
+fn a_commit_locks_many_rows_with_long_keys_and_texts(product: Product) {
+    let (store, database) = support::servers::store(product);
+    let subject = &Subject::over(store, database);
+    let row = |at: usize, text: &str| {
+        let name = format!("{at:03}{}", "\u{1f511}".repeat(180));
+        json!({ "@type": "type.googleapis.com/conformance.v1.Draft", "name": name, "text": text })
+    };
+    for start in (0..120).step_by(20) {
+        let create = |at| json!({ "create": row(at, &"t".repeat(60_000)) });
+        subject.commit((start..start + 20).map(create).collect());
+    }
+    let update = |at| json!({ "update": { "row": row(at, &at.to_string()) } });
+    subject.commit((0..120).map(update).collect());
+    let texts = subject.list("Draft", json!({ "pageSize": 200 }));
+    let texts: Vec<&str> = texts.iter().map(|row| row["text"].as_str().unwrap()).collect();
+    assert_eq!(texts, (0..120).map(|at| at.to_string()).collect::<Vec<_>>());
 }
 
 /// A commit with a request id, and that many seconds and a third of time.

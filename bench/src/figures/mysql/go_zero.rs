@@ -17,7 +17,7 @@ const REQUESTS: u64 = 25_000;
 pub(crate) fn run() -> Result<Vec<Line>> {
     let database = MariaDb::start_with(&["--innodb-buffer-pool-size=256M"]);
     host::pin(database.id(), LOAD_CORE)?;
-    fill(&database.url())?;
+    fill(&database.url(), ROWS)?;
     let redis = go_zero::redis()?;
     let ours = Server::rowkeep_on(&database.url())?;
     let peer = go_zero::start(&database.url(), &redis, ROWS)?;

@@ -2,7 +2,7 @@
 
 use testkit::{Cluster, DatabaseServer, Product};
 
-use super::{call, compare, count, fill};
+use super::{ROWS, call, compare, count, fill};
 use crate::{
     Result,
     host::{self, LOAD_CORE},
@@ -19,7 +19,7 @@ pub(crate) fn run() -> Result<Vec<Line>> {
     for server in [primary, replica] {
         host::pin(server.id(), LOAD_CORE)?;
     }
-    fill(&cluster.url())?;
+    fill(&cluster.url(), ROWS)?;
     let server = Server::rowkeep_with_replica(&primary.url(), &replica.url())?;
     // The token of a write, so that the replica must have been found to contain it.
     let token = token_of_create(&server)?;

@@ -10,7 +10,7 @@ use shop_client::rowkeep::v1::{CommitRequest, Precondition, Transform, Update, W
 use shop_client::shop::v1::user_service_client::UserServiceClient;
 use shop_client::shop::v1::{
     BatchCreateUsersRequest, BatchGetUsersRequest, CreateUserRequest, DeleteUserRequest, GetUserRequest,
-    ListUsersRequest, Product, UpdateUserRequest, User,
+    ListUsersRequest, Product, UpdateUserRequest, User, WatchUsersRequest, watch_users_response::Event,
 };
 use testkit::Rowkeep;
 use tonic::transport::Channel;
@@ -66,6 +66,24 @@ async fn rows_are_created_read_changed_and_deleted() {
     users.delete_user(delete).await.unwrap();
     let gone = users.get_user(by_id).await.unwrap_err();
     assert_eq!((gone.code(), reason_of(&gone).as_str()), (Code::NotFound, "NOT_FOUND"));
+}
+
+#[tokio::test]
+async fn rows_are_watched() {
+    let server = Rowkeep::start(SHOP, &[]);
+    let mut users = UserServiceClient::new(channel(&server).await);
+    let ann = users.create_user(new_user("ann")).await.unwrap().into_inner();
+    let request = WatchUsersRequest { snapshot: true, ..WatchUsersRequest::default() };
+    let mut stream = users.watch_users(request).await.unwrap().into_inner();
+    assert_eq!(stream.message().await.unwrap().unwrap().event, Some(Event::Changed(ann.clone())));
+    let complete = stream.message().await.unwrap().unwrap();
+    assert_eq!(complete.event, Some(Event::SnapshotComplete(true)));
+    users.delete_user(DeleteUserRequest { id: ann.id, ..DeleteUserRequest::default() }).await.unwrap();
+    let gone = Some(Event::Deleted(User { id: ann.id, ..User::default() }));
+    assert_eq!(stream.message().await.unwrap().unwrap().event, gone);
+    let request = WatchUsersRequest { resume_token: complete.resume_token, ..WatchUsersRequest::default() };
+    let mut resumed = users.watch_users(request).await.unwrap().into_inner();
+    assert_eq!(resumed.message().await.unwrap().unwrap().event, gone);
 }
 
 #[tokio::test]

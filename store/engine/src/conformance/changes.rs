@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 fn log(lab: &Lab) -> Option<Arc<dyn ChangeLog>> {
     let log = lab.rows().changes();
     let is_declared = lab.rows().capabilities().changes == Changes::Log;
-    assert!(is_declared || log.is_none(), "a log that is not declared");
+    assert_eq!(log.is_some(), is_declared, "there is a log exactly where the record says so");
     log
 }
 

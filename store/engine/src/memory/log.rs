@@ -8,10 +8,8 @@ use kit_core::{Error, Reply};
 use rowkeep_schema::EntityId;
 use tokio::sync::Notify;
 
-use crate::{
-    ChangeLog, ChangeStream, Clock, Committed, CountedLog, Read, RowChange, Since, SystemClock, Told, counted_place,
-    follow_counted, forgotten,
-};
+use crate::counted::{self, CountedLog, Read};
+use crate::{ChangeLog, ChangeStream, Clock, Committed, RowChange, Since, SystemClock, Told};
 
 /// Commits that are kept.
 const KEPT: usize = 10_000;
@@ -71,7 +69,7 @@ impl Log {
     }
 
     fn told(&self, number: u64, written: Written) -> Option<Told> {
-        let place = counted_place(&self.id, number);
+        let place = counted::place(&self.id, number);
         match written {
             Written::Rows(changes) if changes.is_empty() => None,
             Written::Rows(changes) => {
@@ -107,7 +105,7 @@ impl CountedLog for Log {
     fn read(&self, after: u64, until: u64) -> Result<Read, Error> {
         let kept = self.kept();
         if after < kept.forgotten {
-            return Err(forgotten());
+            return Err(counted::forgotten());
         }
         let from = kept.entries.partition_point(|entry| entry.number <= after);
         let behind = kept.entries.range(from..).take_while(|entry| entry.number <= until);
@@ -119,6 +117,6 @@ impl CountedLog for Log {
 
 impl ChangeLog for Arc<Log> {
     fn follow(&self, since: Since) -> Reply<'static, Result<Box<dyn ChangeStream>, Error>> {
-        Reply::ready(follow_counted(Self::clone(self), since))
+        Reply::ready(counted::follow(Self::clone(self), since))
     }
 }

@@ -71,6 +71,8 @@ impl Feed {
     ) -> Result<Self, Error> {
         let (from, reached, behind) = match &*share.run.state() {
             State::Following(ring) => match resume {
+                // Its first parts are told: how many of its changes are behind the place could not be said.
+                None if ring.reached.is_inside => Self::waiting(&ring.reached.place),
                 None => (From::Ring(ring.end()), ring.reached.clone(), None),
                 Some(resume) => match ring.find(&resume.place) {
                     Some(at) => (From::Ring(at), at_place(&resume.place), None),
@@ -86,6 +88,18 @@ impl Feed {
     fn waiting(place: &Place) -> (From, Reached, Option<Behind>) {
         let behind = Behind { since: Instant::now(), age: None };
         (From::Waiting(place.clone()), at_place(place), Some(behind))
+    }
+
+    /// Opens the log where the ring does not reach back, so that a place that is lost is known at the beginning; unless it
+    /// takes longer than that to have a turn.
+    ///
+    /// # Errors
+    /// `ABORTED` `CHANGES_LOST`; what the log says.
+    pub(super) async fn begin(&mut self, until: Instant) -> Result<(), Error> {
+        if matches!(self.from, From::Waiting(_)) {
+            self.next(until, true).await?;
+        }
+        Ok(())
     }
 
     /// Goes on behind a place by a reading of its own.

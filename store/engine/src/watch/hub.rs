@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kit_core::{Code, Error};
 use rowkeep_schema::EntityId;
@@ -16,6 +16,8 @@ use crate::ChangeLog;
 
 /// Watchers who read the log by themselves at the same time; others wait for their turn.
 const READERS: usize = 16;
+/// How long a watcher waits for its turn before it is told that it watches.
+const BEGINNING: Duration = Duration::from_secs(2);
 
 /// See the [module](self).
 pub(crate) struct Hub {
@@ -95,7 +97,10 @@ impl Hub {
         let seat = self.seat()?;
         let share = self.share(&log)?;
         share.run.begun().await?;
-        Feed::new(share, seat, Arc::clone(&self.closing), log, Arc::clone(&self.readers), entity, resume)
+        let readers = Arc::clone(&self.readers);
+        let mut feed = Feed::new(share, seat, Arc::clone(&self.closing), log, readers, entity, resume)?;
+        feed.begin(Instant::now() + BEGINNING).await?;
+        Ok(feed)
     }
 
     fn seat(&self) -> Result<Seat, Error> {

@@ -28,32 +28,46 @@ pub(super) fn encode(file: &File) -> Vec<u8> {
 }
 
 fn message(message: &Message) -> DescriptorProto {
-    let mut descriptor = DescriptorProto { name: Some(message.name.clone()), ..DescriptorProto::default() };
-    // Real ones come before those that protoc makes.
-    let mut oneofs: Vec<&str> = Vec::new();
-    for spec in &message.fields {
-        if let Label::OneOf(name) = spec.label
-            && !oneofs.contains(&name)
-        {
-            oneofs.push(name);
-        }
-    }
-    let declared = |name: &str| OneofDescriptorProto { name: Some(name.to_owned()), ..OneofDescriptorProto::default() };
-    descriptor.oneof_decl.extend(oneofs.iter().copied().map(declared));
+    let oneofs = oneofs(message);
+    let mut descriptor = DescriptorProto {
+        name: Some(message.name.clone()),
+        oneof_decl: oneofs.iter().copied().map(oneof).collect(),
+        ..DescriptorProto::default()
+    };
     for spec in &message.fields {
         let mut encoded = field(spec);
-        if let Label::OneOf(name) = spec.label {
-            encoded.oneof_index = oneofs.iter().position(|oneof| *oneof == name).and_then(|at| i32::try_from(at).ok());
-        }
-        if spec.label == Label::Optional {
-            // proto3 `optional` is a oneof of one, by protoc's naming.
-            encoded.oneof_index = i32::try_from(descriptor.oneof_decl.len()).ok();
-            encoded.proto3_optional = Some(true);
-            descriptor.oneof_decl.push(declared(&format!("_{}", spec.name)));
+        match spec.label {
+            Label::OneOf(name) => {
+                let place = oneofs.iter().position(|other| *other == name);
+                encoded.oneof_index = place.and_then(|place| i32::try_from(place).ok());
+            }
+            Label::Optional => {
+                // proto3 `optional` is a oneof of one, by protoc's naming.
+                encoded.oneof_index = i32::try_from(descriptor.oneof_decl.len()).ok();
+                encoded.proto3_optional = Some(true);
+                descriptor.oneof_decl.push(oneof(&format!("_{}", spec.name)));
+            }
+            Label::Singular | Label::Repeated => {}
         }
         descriptor.field.push(encoded);
     }
     descriptor
+}
+
+/// The oneofs that are no `optional`, in order: they come before those.
+fn oneofs(message: &Message) -> Vec<&'static str> {
+    let mut oneofs = Vec::new();
+    for field in &message.fields {
+        match field.label {
+            Label::OneOf(name) if !oneofs.contains(&name) => oneofs.push(name),
+            _ => {}
+        }
+    }
+    oneofs
+}
+
+fn oneof(name: &str) -> OneofDescriptorProto {
+    OneofDescriptorProto { name: Some(name.to_owned()), ..OneofDescriptorProto::default() }
 }
 
 fn field(field: &Field) -> FieldDescriptorProto {

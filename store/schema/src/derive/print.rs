@@ -84,25 +84,26 @@ impl Printer<'_> {
         self.line(&format!("message {} {{", message.name));
         let mut open = None;
         for field in &message.fields {
-            let oneof = match field.label {
-                Label::OneOf(name) => Some(name),
-                _ => None,
-            };
-            if open != oneof {
-                if open.is_some() {
-                    self.line("  }");
-                }
-                if let Some(name) = oneof {
-                    self.line(&format!("  oneof {name} {{"));
-                }
-                open = oneof;
-            }
+            let oneof = if let Label::OneOf(name) = field.label { Some(name) } else { None };
+            self.oneof(&mut open, oneof);
             self.field(field, if oneof.is_some() { "    " } else { "  " });
+        }
+        self.oneof(&mut open, None);
+        self.line("}");
+    }
+
+    /// Goes from one oneof, or none, to another.
+    fn oneof(&mut self, open: &mut Option<&'static str>, next: Option<&'static str>) {
+        if *open == next {
+            return;
         }
         if open.is_some() {
             self.line("  }");
         }
-        self.line("}");
+        if let Some(name) = next {
+            self.line(&format!("  oneof {name} {{"));
+        }
+        *open = next;
     }
 
     fn field(&mut self, field: &Field, indent: &str) {

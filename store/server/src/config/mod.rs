@@ -153,9 +153,8 @@ impl ServerConfig {
         };
         let replicas = self.replicas.iter().map(|url| url.replica_of(&address)).collect::<Result<_, _>>();
         let replicas = replicas.map_err(|why| refused(format!("replicas: {why}")))?;
-        // Another process may keep in its cache what a session of this one has seen the change of.
-        let tells_sessions = self.cache.options().is_some();
-        Ok(Place::Server(Box::new(mysql::Options { replicas, tells_sessions, ..mysql::Options::new(address) })))
+        let reports = self.cache.options().is_some();
+        Ok(Place::Server(Box::new(mysql::Options { replicas, reports, ..mysql::Options::new(address) })))
     }
 
     /// Where metrics and health are served, if anywhere.

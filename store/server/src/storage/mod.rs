@@ -35,6 +35,19 @@ pub struct Migration {
     pub plan: Plan,
 }
 
+/// How data is opened.
+#[derive(Debug, Clone, Copy)]
+pub struct StorageOptions<'a> {
+    /// Steps of a migration that are done though they may lose data or block.
+    pub allow: &'a Allow,
+    /// Rows of a list.
+    pub pages: &'a PageConfig,
+    /// What is kept for those who watch.
+    pub watch: &'a WatchConfig,
+    /// The cache before it, if there is to be one. The storage is then opened within a runtime that lives as long as it.
+    pub cache: Option<CacheOptions>,
+}
+
 /// Open data and the engine over it.
 pub struct Storage {
     /// The engine.
@@ -138,53 +151,20 @@ impl Storage {
     /// `FAILED_PRECONDITION` if the data is in use, is somebody else's, cannot be reached, or does not take the schema
     /// without flags that were not given; `DATA_LOSS` if it is corrupt. It is then as it was, or, on a server whose
     /// migration failed half way, as the error says.
-    pub fn open(
-        schema: &Arc<Schema>,
-        data: &Place,
-        allow: &Allow,
-        pages: &PageConfig,
-        watch: &WatchConfig,
-    ) -> Result<Self, Error> {
-        Self::open_with(schema, data.open(false)?, allow, pages, watch, None)
-    }
-
-    /// The same with a cache before it, if there is to be one. Must run within a runtime that lives as long as the storage.
-    ///
-    /// # Errors
-    /// As [`open`](Self::open); `FAILED_PRECONDITION` `NO_CHANGE_LOG` if a cache could not be kept right.
-    pub fn open_cached(
-        schema: &Arc<Schema>,
-        data: &Place,
-        allow: &Allow,
-        pages: &PageConfig,
-        watch: &WatchConfig,
-        cache: Option<CacheOptions>,
-    ) -> Result<Self, Error> {
-        Self::open_with(schema, data.open(false)?, allow, pages, watch, cache)
+    pub fn open(schema: &Arc<Schema>, data: &Place, options: &StorageOptions<'_>) -> Result<Self, Error> {
+        Self::open_with(schema, data.open(false)?, options)
     }
 
     /// The same for a load, which may be one that was broken off: what that one put off stays put off.
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn open_to_load(
-        schema: &Arc<Schema>,
-        data: &Place,
-        allow: &Allow,
-        pages: &PageConfig,
-        watch: &WatchConfig,
-    ) -> Result<Self, Error> {
-        Self::open_with(schema, data.open(true)?, allow, pages, watch, None)
+    pub fn open_to_load(schema: &Arc<Schema>, data: &Place, options: &StorageOptions<'_>) -> Result<Self, Error> {
+        Self::open_with(schema, data.open(true)?, options)
     }
 
-    fn open_with(
-        schema: &Arc<Schema>,
-        database: Database,
-        allow: &Allow,
-        pages: &PageConfig,
-        watch: &WatchConfig,
-        cache: Option<CacheOptions>,
-    ) -> Result<Self, Error> {
+    fn open_with(schema: &Arc<Schema>, database: Database, asked: &StorageOptions<'_>) -> Result<Self, Error> {
+        let StorageOptions { allow, pages, watch, cache } = *asked;
         let (database, migration) = migrate(schema, database, allow)?;
         let secret = database.secret()?;
         let store = database.serve(schema)?;

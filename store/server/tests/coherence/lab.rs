@@ -43,7 +43,7 @@ impl Instance {
         let mut addresses: Vec<_> =
             (0..=cluster.replicas().len()).map(|number| cluster.server(number).url().parse().unwrap()).collect();
         let address = addresses.remove(0);
-        let options = Options { replicas: addresses, tells_sessions: true, ..Options::new(address) };
+        let options = Options { replicas: addresses, reports: true, ..Options::new(address) };
         let (schema, database) = (schema(), Database::open(&options).unwrap());
         database.apply(&database.plan(&schema).unwrap(), &schema, &schema.snapshot(), &Allow::default()).unwrap();
         let codecs = Codecs::new(&schema);

@@ -30,14 +30,15 @@ pub struct Options {
     pub replicas: Vec<Address>,
     /// Connections for transactions.
     pub write_connections: u32,
-    /// Reads tell sessions how far they have seen, though there is one server: somebody keeps what was read.
-    pub tells_sessions: bool,
+    /// Sessions are told where they were answered from although there is one server only: it is enough for them to be
+    /// answered by it, but not by somebody who keeps what it answered.
+    pub reports: bool,
 }
 
 impl Options {
     /// With the defaults.
     pub fn new(address: Address) -> Self {
-        Self { address, replicas: Vec::new(), write_connections: WRITE_CONNECTIONS, tells_sessions: false }
+        Self { address, replicas: Vec::new(), write_connections: WRITE_CONNECTIONS, reports: false }
     }
 }
 
@@ -51,7 +52,7 @@ pub struct Database {
     pub(super) election: Election,
     pub(super) background: Background,
     pub(super) write_connections: u32,
-    pub(super) tells_sessions: bool,
+    pub(super) reports: bool,
     /// Holds the lock.
     pub(super) control: Mutex<Connection>,
     name: String,
@@ -115,7 +116,7 @@ impl Database {
             election,
             background,
             write_connections: options.write_connections,
-            tells_sessions: options.tells_sessions,
+            reports: options.reports,
             control: Mutex::new(control),
             name,
         })

@@ -164,7 +164,7 @@ async fn together(
     match patiently(connection.command("COMMIT")).await {
         Ok(done) => {
             shared.commits.fetch_add(1, Ordering::Relaxed);
-            let place = place(server, connection, done).await;
+            let place = place(shared, server, connection, done).await;
             for outcome in results.iter_mut().flatten() {
                 outcome.position.clone_from(&place);
             }

@@ -157,9 +157,9 @@ impl MySqlStore {
     /// What the server says.
     pub fn start(database: Database, schema: Arc<Schema>, codecs: Arc<Codecs>) -> Result<Arc<Self>, Error> {
         let floor = database.floor()?;
-        let Database { connectors, election, connector, background, write_connections, tells_sessions, .. } = database;
+        let Database { connectors, election, connector, background, write_connections, reports, .. } = database;
         let runtime = background.handle().clone();
-        let servers = Servers::start(&runtime, connectors, election, write_connections, tells_sessions);
+        let servers = Servers::start(&runtime, connectors, election, write_connections, reports);
         let entity = |entity: &Entity| EntityParts {
             sql: EntitySql::new(connector.dialect, entity, codecs.row(entity.id)),
             counted: crate::ddl::counted(entity),

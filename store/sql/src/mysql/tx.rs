@@ -180,19 +180,12 @@ impl<'a> MySqlTx<'a> {
     async fn hold(&mut self, needs: Needs) -> Result<(), Failed> {
         let shared = self.shared;
         let needs: Vec<_> = needs.into_iter().filter(|((entity, _), _)| shared.sql(*entity).versioned).collect();
-        for together in needs.chunks(TOGETHER) {
-            let mut statements = Vec::with_capacity(together.len());
-            for ((entity, _), writes) in together {
-                let sql = shared.sql(*entity);
-                statements.push(self.train.statement(if *writes { &sql.get_stored } else { &sql.get_shared }).await?);
-            }
-            self.begin();
-            for (((entity, key), _), statement) in together.iter().zip(statements) {
-                let params: Vec<Param<'_>> = key_params(shared.schema.entity(*entity), key).collect();
-                self.train.send(statement, &params)?;
-            }
+        let mut needs = needs.as_slice();
+        while !needs.is_empty() {
+            let sent = self.ask_for(&needs[..needs.len().min(TOGETHER)]).await?;
             self.train.settle().await?;
-            for (id, _) in together {
+            let (asked, rest) = needs.split_at(sent);
+            for (id, _) in asked {
                 let mut row = None;
                 let read = |columns: &mut Row<'_>| {
                     row = Some(stored(shared, id.0, columns)?);
@@ -201,8 +194,30 @@ impl<'a> MySqlTx<'a> {
                 self.train.receive(read).await?;
                 self.held.keep(id.clone(), row);
             }
+            needs = rest;
         }
         Ok(())
+    }
+
+    /// Queues reads that lock, and says how many: at least one, and no more than can be sent before an answer is received.
+    async fn ask_for(&mut self, needs: &[((EntityId, Key), bool)]) -> Result<usize, Failed> {
+        let shared = self.shared;
+        let mut statements = Vec::with_capacity(needs.len());
+        for ((entity, _), writes) in needs {
+            let sql = shared.sql(*entity);
+            statements.push(self.train.statement(if *writes { &sql.get_stored } else { &sql.get_shared }).await?);
+        }
+        self.begin();
+        let mut sent = 0;
+        for (((entity, key), _), statement) in needs.iter().zip(statements) {
+            if sent > 0 && self.train.is_full() {
+                break;
+            }
+            let params: Vec<Param<'_>> = key_params(shared.schema.entity(*entity), key).collect();
+            self.train.send(statement, &params)?;
+            sent += 1;
+        }
+        Ok(sent)
     }
 
     pub(super) async fn rows(&mut self, id: EntityId, sql: &str, params: &[Param<'_>]) -> Result<Vec<Stored>, Error> {
@@ -301,6 +316,8 @@ impl<'a> MySqlTx<'a> {
         let text = if self.recalls_settled { meta::RECALL_SETTLED } else { meta::RECALL };
         let statement = self.train.statement(text).await?;
         self.train.send(statement, &[Param::Bytes(request_id.as_bytes())])?;
+        // With `autocommit` off it is in a transaction all the same, whose view is not for the next on this connection.
+        self.begun = !self.is_gateway;
         self.train.settle().await?;
         self.train
             .receive(|row| {
@@ -311,6 +328,7 @@ impl<'a> MySqlTx<'a> {
         if !self.is_gateway {
             // What was seen then is no snapshot for what follows.
             self.train.command("ROLLBACK");
+            self.begun = false;
         }
         self.recalled = found.as_ref().map(|found| found.forget_at);
         Ok(found)

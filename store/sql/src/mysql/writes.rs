@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use kit_core::{Applied, Code, Error};
 use rowkeep_engine::{Atomicity, Isolation, Outcome, Position, Program};
-use rowkeep_mysql::{Connection, Done, Error as DriverError, Param};
+use rowkeep_mysql::{Connection, Done, Param};
 
 use super::errors::{Fate, classify, fate as fate_of, is_undone};
 use super::meta;
@@ -34,8 +34,8 @@ enum Run {
     Failed(Error, Fate),
     /// A write failed that the program was told was made. It did not happen.
     Void,
-    /// Nobody knows whether it happened.
-    Unknown(DriverError),
+    /// Nobody knows whether it happened, or it did and cannot be answered.
+    Unknown(Error),
 }
 
 /// How a program is run.
@@ -173,12 +173,12 @@ async fn run_on(shared: &Arc<Shared>, server: &Server, program: &mut Program, wa
         }
         if let Ok(outcome) = &mut result
             && outcome.replayed
-            && server.progress.reports()
+            && shared.servers.reports()
         {
             // What was written then must be seen by whoever reads next.
             match seen_place(server, connection).await {
                 Ok(place) => outcome.position = Some(place),
-                Err(error) => return Run::Failed(error, Fate::Lost),
+                Err(error) => return Run::Unknown(error),
             }
         }
         return Run::Answer(result);
@@ -200,7 +200,7 @@ async fn run_on(shared: &Arc<Shared>, server: &Server, program: &mut Program, wa
         Ok(done) => {
             shared.commits.fetch_add(1, Ordering::Relaxed);
             if let Ok(outcome) = &mut result {
-                outcome.position = place(server, connection, done).await;
+                outcome.position = place(shared, server, connection, done).await;
             }
             Run::Answer(result)
         }
@@ -215,7 +215,7 @@ async fn run_on(shared: &Arc<Shared>, server: &Server, program: &mut Program, wa
         Err(error) => {
             // What the server still knows of it is not for the next.
             roll_back(connection).await;
-            Run::Unknown(error)
+            Run::Unknown(classify(error))
         }
     }
 }
@@ -237,12 +237,17 @@ async fn seen_place(server: &Server, connection: &mut Connection) -> Result<Posi
 
 /// Where a session has got that made this commit. One that changed nothing has none of its own, and has seen what the
 /// server shows.
-pub(super) async fn place(server: &Server, connection: &mut Connection, done: Done) -> Option<Position> {
+pub(super) async fn place(
+    shared: &Shared,
+    server: &Server,
+    connection: &mut Connection,
+    done: Done,
+) -> Option<Position> {
     let dialect = server.connector.dialect;
     if let Some(point) = done.gtid.and_then(|gtid| servers::written(dialect, &gtid)) {
         return Some(point.into());
     }
-    if !server.progress.reports() {
+    if !shared.servers.reports() {
         return None;
     }
     seen_place(server, connection).await.ok()

@@ -3,7 +3,7 @@
 use rowkeep_engine::Rows as _;
 use testkit::{DatabaseServer, Product};
 
-use super::lab;
+use super::lab::{self, Writer};
 
 testkit::on_both_products! {
     a_user_without_the_right_has_no_log
@@ -18,7 +18,10 @@ fn a_user_without_the_right_has_no_log(product: Product) {
     let server = DatabaseServer::start(product);
     assert!(!is_followed(&server.least_url_of("test")));
     server.admin("GRANT REPLICATION SLAVE ON *.* TO least@'127.0.0.1'");
-    assert!(is_followed(&server.least_url_of("test")));
+    let store = lab::store_at(vec![server.least_url_of("test").parse().unwrap()]);
+    let mut mirror = lab::mirror(&store);
+    (0..3).for_each(|id| Writer::new(&server).add(id).unwrap());
+    assert_eq!(mirror.check(), 3);
 }
 
 fn a_server_that_logs_too_little_has_no_log(product: Product) {

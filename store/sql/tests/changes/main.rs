@@ -11,5 +11,6 @@ mod lab;
 mod resume;
 mod seen;
 mod sessions;
+mod speed;
 mod statements;
 mod values;

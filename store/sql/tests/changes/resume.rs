@@ -15,6 +15,7 @@ use crate::support::mirror::Mirror;
 
 testkit::on_both_products! {
     any_place_is_one_to_go_on_from
+    a_follower_that_dies_again_and_again_misses_nothing
     a_server_that_is_killed_is_followed_on
     a_network_that_is_cut_loses_and_repeats_nothing
     what_was_purged_is_lost_and_not_passed_over
@@ -98,6 +99,28 @@ impl Drop for Rows<'_> {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
     }
+}
+
+fn a_follower_that_dies_again_and_again_misses_nothing(product: Product) {
+    let server = lab::server(product, &["--max-binlog-size=65536"]);
+    let store = lab::store(&[&server]);
+    let mut mirror = lab::mirror(&store);
+    let rows = Rows::new(&server);
+    std::thread::scope(|scope| {
+        (0..3).for_each(|_| drop(scope.spawn(|| rows.write())));
+        mirror.more().unwrap();
+        for round in 0..100 {
+            (0..round % 4).for_each(|_| mirror.more().unwrap());
+            mirror.follow_again();
+        }
+        rows.stop.store(true, Ordering::Release);
+    });
+    let count = mirror.check();
+    let mut told = added(&mirror);
+    told.sort_unstable();
+    told.dedup();
+    assert_eq!((told.len(), added(&mirror).len()), (count, count));
+    assert_eq!(rows.count(), count);
 }
 
 fn a_server_that_is_killed_is_followed_on(product: Product) {

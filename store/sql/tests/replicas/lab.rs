@@ -89,6 +89,10 @@ impl Lab {
         let cluster = Cluster::start(product, 2);
         let lab = Self::over(&cluster);
         lab.settle(&[Role::Primary, Role::Replica, Role::Replica]);
+        // One whose age is not known is not read from, whatever a read asks for.
+        testkit::wait_until("the age of every server to be known", || {
+            lab.store.servers().iter().all(|server| server.staleness.is_some())
+        });
         (cluster, lab)
     }
 

@@ -47,3 +47,31 @@ async fn said(address: &Address, error: Error) -> String {
         None => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use testkit::DatabaseServer;
+
+    use super::*;
+
+    testkit::on_both_products! { async
+        what_is_missing_is_said_with_what_to_do
+    }
+
+    async fn what_is_missing_is_said_with_what_to_do(product: testkit::Product) {
+        let server = DatabaseServer::start(product);
+        let address: Address = server.least_url_of("test").parse().unwrap();
+        let said = refusal(&address).await.unwrap();
+        let grant = "GRANT REPLICATION SLAVE ON *.* TO `least`@`127.0.0.1`";
+        assert!(said.contains(grant), "{said}");
+        server.admin(grant);
+        assert_eq!(refusal(&address).await, None);
+        server.admin("SET GLOBAL binlog_row_metadata = MINIMAL, GLOBAL binlog_row_image = NOBLOB");
+        let said = refusal(&address).await.unwrap();
+        for setting in ["SET GLOBAL binlog_row_metadata=FULL", "SET GLOBAL binlog_row_image=FULL"] {
+            assert!(said.contains(setting), "{said}");
+        }
+        server.kill9();
+        assert_eq!(refusal(&address).await, None, "one that does not answer may be followed later");
+    }
+}

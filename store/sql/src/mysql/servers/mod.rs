@@ -60,17 +60,17 @@ struct State {
 }
 
 impl Servers {
-    /// Begins to watch. `election`: who was found to be the primary.
-    /// `tells`: how far reads have seen is asked of a single server, too.
+    /// Begins to watch. `election`: who was found to be the primary. `reports`: sessions are told where they were answered from
+    /// even if there is only one server.
     pub(super) fn start(
         runtime: &Handle,
         connectors: Vec<Connector>,
         election: Election,
         writers: u32,
-        tells: bool,
+        reports: bool,
     ) -> Arc<Self> {
         let (changed, epoch, lost) = (tokio::sync::watch::Sender::new(0), Instant::now(), Arc::<AtomicU64>::default());
-        let reports = connectors.len() > 1 || tells;
+        let reports = reports || connectors.len() > 1;
         let server = |(number, connector): (usize, Connector)| {
             let progress = Progress::new(connector.dialect, reports, epoch, changed.clone(), Arc::clone(&lost));
             Arc::new(Server::new(runtime, number, connector, writers, progress))
@@ -110,6 +110,11 @@ impl Servers {
     /// Whether there is only one: it is as fresh as anybody can ask.
     pub(super) fn is_single(&self) -> bool {
         self.servers.len() == 1
+    }
+
+    /// Whether sessions are told where they were answered from.
+    pub(super) fn reports(&self) -> bool {
+        self.server(0).progress.reports()
     }
 
     /// Who takes writes, if anybody does.

@@ -36,10 +36,12 @@ pub(in crate::mysql) fn ask<'a>(
 ) -> Reply<'a, Result<Found, Error>> {
     let read = Arc::new(read);
     if shared.servers.is_single() {
-        return send(shared.servers.server(0), kind, &read).map(|answer| {
-            let answer = answer?;
-            answer.tell(session, true);
-            Ok(answer.found)
+        let answer = send(shared.servers.server(0), kind, &read);
+        return answer.map(|answer| {
+            answer.map(|answer| {
+                answer.tell(session, true);
+                answer.found
+            })
         });
     }
     Reply::later(routed(Arc::clone(shared), kind, read, session))

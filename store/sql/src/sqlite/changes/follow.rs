@@ -3,10 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use kit_core::{Code, Error, Reply};
-use rowkeep_engine::{
-    ChangeLog, ChangeStream, Committed, CountedLog, Place, Read, RowChange, Since, Told, counted_place, follow_counted,
-    forgotten,
-};
+use rowkeep_engine::counted::{self, CountedLog, Read};
+use rowkeep_engine::{ChangeLog, ChangeStream, Committed, Place, RowChange, Since, Told};
 use tokio::sync::Notify;
 
 use super::encoding::{Item, Items};
@@ -33,7 +31,7 @@ impl SqliteChanges {
 
 impl ChangeLog for SqliteChanges {
     fn follow(&self, since: Since) -> Reply<'static, Result<Box<dyn ChangeStream>, Error>> {
-        Reply::ready(Reading::open(&self.shared).and_then(|reading| follow_counted(Arc::new(reading), since)))
+        Reply::ready(Reading::open(&self.shared).and_then(|reading| counted::follow(Arc::new(reading), since)))
     }
 }
 
@@ -90,7 +88,7 @@ impl CountedLog for Reading {
         walked.map_err(Failure::into_error)?;
         // What was removed before the rows were read was said to be by now.
         if after < self.forgotten() {
-            return Err(forgotten());
+            return Err(counted::forgotten());
         }
         let until = if piece.is_full() { piece.until } else { until };
         Ok(Read { told: piece.told, until })
@@ -132,7 +130,7 @@ impl Piece<'_> {
 
     /// Adds a transaction. Answers whether there is room for another.
     fn take(&mut self, number: u64, at: i64, changes: &[u8]) -> Result<bool, Error> {
-        let place = counted_place(&self.shared.changes.id, number);
+        let place = counted::place(&self.shared.changes.id, number);
         let columns = |entity: rowkeep_schema::EntityId| {
             self.shared.schema.entities.get(entity.index()).map(|entity| entity.columns.len())
         };

@@ -14,7 +14,7 @@ use crate::sqlite::meta;
 /// The log grows past its bounds by a part of so many before it is cut.
 const STRIDE: u64 = 16;
 /// Rows removed by one transaction.
-const BATCH: u32 = 2000;
+const BATCH: u32 = 256;
 
 /// What is known of the log's size.
 #[derive(Debug)]

@@ -43,6 +43,10 @@ func (l *GetItemLogic) GetItem(in *pb.GetItemRequest) (*pb.Item, error) {
 	if err != nil {
 		return nil, err
 	}
+	return message(item), nil
+}
+
+func message(item *model.Items) *pb.Item {
 	return &pb.Item{
 		Id:          item.Id,
 		Name:        item.Name,
@@ -54,5 +58,5 @@ func (l *GetItemLogic) GetItem(in *pb.GetItemRequest) (*pb.Item, error) {
 		Active:      item.Active != 0,
 		CreatedAt:   timestamppb.New(item.CreatedAt),
 		Description: item.Description,
-	}, nil
+	}
 }
