@@ -124,6 +124,11 @@ impl EntityPolicy {
         if let Some(key) = values_of(&self.key, row) {
             self.row_keys(&key, found);
         }
+        self.index_keys(row, found);
+    }
+
+    /// What lookups by its unique values are kept under.
+    pub(crate) fn index_keys(&self, row: &Stored, found: &mut impl FnMut(RowKey)) {
         for (at, columns) in (0..).zip(&self.indexes) {
             if let Some(key) = columns.as_ref().and_then(|columns| values_of(columns, row)) {
                 found(RowKey { entity: self.id, part: Part::Index(at), key });

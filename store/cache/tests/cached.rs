@@ -264,12 +264,15 @@ async fn memory_is_bounded() {
     assert!(stats.evictions > 3000 && stats.entries > 50, "{stats:?}");
 }
 
-/// A log that a test tells what to say.
+/// What a stream answers next.
+type Said = Result<Vec<Told>, Error>;
+
+/// A log that a test tells what to say. The flag: it is asked for more.
 #[derive(Clone, Default)]
-struct Script(Arc<Mutex<Vec<Result<Vec<Told>, Error>>>>, Arc<AtomicBool>);
+struct Script(Arc<Mutex<Vec<Said>>>, Arc<AtomicBool>);
 
 impl Script {
-    fn say(&self, told: Result<Vec<Told>, Error>) {
+    fn say(&self, told: Said) {
         self.0.lock().unwrap().push(told);
     }
 

@@ -44,6 +44,25 @@ fn what_the_cache_does_is_counted() {
 }
 
 #[test]
+fn another_schema_begins_with_an_empty_cache() {
+    let shop = Shop::start_with(|config| config.cache.kind = "memory".to_owned());
+    let entries = || metric(&shop, "rowkeep_cache_entries");
+    let ask = || support::http::get(shop.address, "/v1/users/1").expect(404);
+    testkit::wait_until("something is kept", || {
+        ask();
+        entries() >= 1.0
+    });
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    runtime.block_on(shop.reloader.reload(support::shop_schema())).unwrap();
+    assert_eq!(entries(), 0.0);
+    let before = metric(&shop, "rowkeep_cache_hits_total");
+    testkit::wait_until("the new one answers", || {
+        ask();
+        metric(&shop, "rowkeep_cache_hits_total") > before
+    });
+}
+
+#[test]
 fn a_cache_that_is_not_there_yet_is_refused_with_what_to_write_instead() {
     let mut config = config(std::path::Path::new("nowhere"));
     config.cache.kind = "redis://127.0.0.1:6379".to_owned();

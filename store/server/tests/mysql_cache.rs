@@ -12,17 +12,14 @@ use std::sync::Once;
 use rowkeep_engine::conformance::Subject;
 use rowkeep_mysql as _;
 use servers::{Home, Lease, cluster};
-use support::config;
+use support::{config, following};
 use testkit::Product;
 
 /// Lets the store's user follow the log, whichever server is the primary.
 fn allow() {
     static ALLOWED: Once = Once::new();
     ALLOWED.call_once(|| {
-        for number in 0..3 {
-            let grant = "SET sql_log_bin = 0; GRANT REPLICATION SLAVE ON *.* TO least@'127.0.0.1'";
-            cluster(Product::MySql).server(number).admin(grant);
-        }
+        (0..3).for_each(|number| following::allow(cluster(Product::MySql).server(number), "least"));
     });
 }
 

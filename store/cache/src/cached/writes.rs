@@ -24,10 +24,10 @@ impl Notes for Written {
         let Some(policy) = self.shared.policy.of(entity) else { return };
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         let mut put = |key| keys.push(key);
-        match row {
-            Some(row) => policy.keys(row, &mut put),
-            // Lookups that lead to it find that it is not there.
-            None => policy.row_keys(key, &mut put),
+        policy.row_keys(key, &mut put);
+        // Lookups that led to the row as it was find that it is another, or not there.
+        if let Some(row) = row {
+            policy.index_keys(row, &mut put);
         }
     }
 }

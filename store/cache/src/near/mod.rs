@@ -170,6 +170,11 @@ impl Near {
         self.rewritten[entity.index()].fetch_max(number, Ordering::AcqRel);
     }
 
+    /// Puts an entry in.
+    fn put(&self, key: RowKey, kept: Kept) {
+        self.entries.insert_with_lifecycle(key.clone(), kept, &mut PutIn(Some(key)));
+    }
+
     /// How many entries there are, the useless ones included.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
@@ -207,10 +212,16 @@ const fn at(number: u64) -> Version {
 #[derive(Debug, Clone)]
 struct Evictions(Arc<AtomicU64>);
 
-impl Lifecycle<RowKey, Kept> for Evictions {
-    type RequestState = ();
+/// What is put in. An entry of the same key makes room for nobody.
+#[derive(Debug, Default)]
+struct PutIn(Option<RowKey>);
 
-    fn on_evict(&self, (): &mut (), _: RowKey, _: Kept) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+impl Lifecycle<RowKey, Kept> for Evictions {
+    type RequestState = PutIn;
+
+    fn on_evict(&self, put_in: &mut PutIn, key: RowKey, _: Kept) {
+        if put_in.0.as_ref() != Some(&key) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }

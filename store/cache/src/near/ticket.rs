@@ -46,7 +46,7 @@ impl Ticket {
         if version < near.least(self.key.entity) {
             return Err(Refused::Changed);
         }
-        near.entries.insert(self.key.clone(), Kept { held, version, fresh });
+        near.put(self.key.clone(), Kept { held, version, fresh });
         Ok(())
     }
 

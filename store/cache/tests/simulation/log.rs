@@ -1,6 +1,7 @@
 //! The log of the simulated database: commits in order, each once the primary shows it, late and in portions.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use kit_core::{Code, Error, Reply};
 use rand::Rng;
@@ -15,6 +16,10 @@ struct Stream {
     database: Arc<Database>,
     /// Of which primary, and how far: none before the beginning was told.
     at: Option<(usize, usize)>,
+    /// The end of a commit whose beginning was told.
+    rest: Option<Told>,
+    /// Much is shown that was not told.
+    slow: bool,
 }
 
 impl ChangeLog for Log {
@@ -22,7 +27,8 @@ impl ChangeLog for Log {
         let database = Arc::clone(&self.0);
         Reply::later(async move {
             pause(&database.world).await;
-            Ok(Box::new(Stream { database, at: None }) as Box<dyn ChangeStream>)
+            let slow = database.world().random.random_bool(0.5);
+            Ok(Box::new(Stream { database, at: None, rest: None, slow }) as Box<dyn ChangeStream>)
         })
     }
 }
@@ -35,6 +41,9 @@ impl ChangeStream for Stream {
     fn next(&mut self) -> Reply<'_, Result<Vec<Told>, Error>> {
         Reply::later(async move {
             pause(&self.database.world).await;
+            if self.slow && self.at.is_some() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
             let database = Arc::clone(&self.database);
             let mut world = database.world();
             if database.plan.faults && world.random.random_ratio(1, 20) {
@@ -53,6 +62,7 @@ impl Stream {
     fn begin(&mut self, world: &mut World) -> Told {
         let at = world.shown;
         self.at = Some((world.epoch, at));
+        self.rest = None;
         world.told_epoch = Some(world.epoch);
         let points: Vec<Point> = world.commits[1..=at].iter().map(|commit| commit.point).collect();
         let contains = Arc::new(move |point: Point| points.contains(&point));
@@ -62,7 +72,7 @@ impl Stream {
     /// The next commits, some of them in parts, and that these were all.
     fn go_on(&mut self, world: &mut World, told: usize) -> Vec<Told> {
         let to = world.shown.min(told + world.random.random_range(0..3));
-        let mut items = Vec::new();
+        let mut items: Vec<Told> = self.rest.take().into_iter().collect();
         for at in told + 1..=to {
             let rewritten = world.random.random_ratio(1, 30);
             let in_parts = world.random.random_ratio(1, 5);
@@ -75,11 +85,13 @@ impl Stream {
             }
             let part = |more, changes| Told::Commit(Arc::new(Committed { place: place.clone(), more, at: 0, changes }));
             if in_parts {
+                // Some time passes before the rest is told.
                 items.push(part(true, commit.changes.clone()));
-                items.push(part(false, Vec::new()));
-            } else {
-                items.push(part(false, commit.changes.clone()));
+                self.rest = Some(part(false, Vec::new()));
+                self.at = Some((world.epoch, at));
+                return items;
             }
+            items.push(part(false, commit.changes.clone()));
         }
         self.at = Some((world.epoch, to));
         if to == world.shown {

@@ -150,5 +150,5 @@ fn a_log_that_ends_and_begins_again() {
 
 #[test]
 fn a_memory_that_is_too_small() {
-    schedules(1500, Plan { replicas: true, failovers: true, memory: 2000, ..PLAN });
+    schedules(1500, Plan { replicas: true, failovers: true, memory: 800, ..PLAN });
 }

@@ -10,7 +10,7 @@ use rowkeep_record::{Codecs, Key, Record, Value};
 use rowkeep_schema::{EntityId, Schema, compile_str};
 use rowkeep_sql::Allow;
 use rowkeep_sql::mysql::{Database, MySqlStore, Options};
-use testkit::{Cluster, DatabaseServer, Product};
+use testkit::{Cluster, DatabaseServer};
 use tokio::runtime::Handle;
 
 pub(crate) const ITEM: EntityId = EntityId(0);
@@ -31,22 +31,6 @@ fn schema() -> Arc<Schema> {
     Arc::new(compile_str(&[("coherence/v1/item.proto", SCHEMA)]).unwrap())
 }
 
-/// Lets the usual user follow a server's log. A replica takes no grants without being made to.
-pub(crate) fn allow(server: &DatabaseServer) {
-    let is_mysql = server.product() == Product::MySql;
-    let was = server.admin("SELECT @@global.read_only");
-    let set = |on: &str| match is_mysql {
-        true if on == "OFF" => server.admin("SET GLOBAL super_read_only = OFF, GLOBAL read_only = OFF"),
-        true => server.admin("SET GLOBAL super_read_only = ON"),
-        false => server.admin(&format!("SET GLOBAL read_only = {on}")),
-    };
-    set("OFF");
-    server.admin("SET sql_log_bin = 0; GRANT REPLICATION SLAVE ON *.* TO app@'127.0.0.1'");
-    if was == "1" {
-        set("ON");
-    }
-}
-
 /// One process.
 pub(crate) struct Instance {
     pub(crate) cached: Arc<Cached>,
@@ -59,7 +43,7 @@ impl Instance {
         let mut addresses: Vec<_> =
             (0..=cluster.replicas().len()).map(|number| cluster.server(number).url().parse().unwrap()).collect();
         let address = addresses.remove(0);
-        let options = Options { replicas: addresses, ..Options::new(address) };
+        let options = Options { replicas: addresses, reports: true, ..Options::new(address) };
         let (schema, database) = (schema(), Database::open(&options).unwrap());
         database.apply(&database.plan(&schema).unwrap(), &schema, &schema.snapshot(), &Allow::default()).unwrap();
         let codecs = Codecs::new(&schema);

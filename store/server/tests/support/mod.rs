@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "clippy knows tests only by their attribute")]
 
+pub mod following;
 pub mod grpc;
 pub mod http;
 pub mod surface;
