@@ -59,7 +59,7 @@ impl Default for CacheOptions {
     }
 }
 
-/// The port [`Rows`] with a cache in this process. See the [module](self).
+/// The port [`Rows`] with a cache in this process; what it promises is said by the [protocol](crate).
 pub struct Cached {
     shared: Arc<Shared>,
     capabilities: Capabilities,

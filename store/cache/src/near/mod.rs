@@ -6,8 +6,8 @@
 //!
 //! ## Where the protocol is
 //! A [`Slot`](crate::Slot) is in two places. Its value is in a table that gives room to what is used, under locks of the
-//! table's own, so that a hit takes nothing else. What it remembers for those who bring rows ([`Fills`]) is in a shard, and
-//! only while somebody has a lease: when the lease ends, or the row changes, it is [forgotten](Fills::forget). That is free,
+//! table's own, so that a hit takes nothing else. What it remembers for those who bring rows ([`Fills`](crate::Fills)) is in a shard, and
+//! only while somebody has a lease: when the lease ends, or the row changes, it is [forgotten](crate::Fills::forget). That is free,
 //! because in the process leases ask for a change ([`Near::announce`]) before slots are told of it ([`Near::invalidate`]).
 //! A change that is told while a row is brought therefore ends the lease, and who asks from then on begins anew.
 //!
