@@ -32,6 +32,11 @@ pub(crate) const BENCHMARKS: &[Benchmark] = &[
     Benchmark { name: "mysql", what: "reads and creates on MariaDB beside tonic and sqlx", run: mysql::run },
     Benchmark { name: "mysql-session", what: "session beside eventual reads on a replica", run: mysql::session },
     Benchmark { name: "mysql-gozero", what: "Get on MariaDB beside go-zero's model on a miss", run: mysql::go_zero },
+    Benchmark {
+        name: "mysql-cached",
+        what: "Get from the cache beside constant bytes and go-zero's hit",
+        run: mysql::cached,
+    },
     Benchmark { name: "mysql-commit", what: "Commit beside the same transaction in SQL", run: mysql::commit },
     Benchmark {
         name: "coherence",

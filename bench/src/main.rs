@@ -20,6 +20,9 @@ use std::process::ExitCode;
 /// What went wrong, ready to print.
 type Result<T> = std::result::Result<T, String>;
 
+/// Lets the usual user follow the database's log.
+const FOLLOW: &str = "GRANT REPLICATION SLAVE ON *.* TO app@'127.0.0.1'";
+
 /// Measurements per figure; the median counts.
 const ROUNDS: usize = 3;
 

@@ -63,6 +63,7 @@ fn show(name: &str, tally: &Tally) {
 
 fn measure(name: &str, service: Service) -> Result<Tally> {
     let database = MariaDb::start_with(&["--innodb-buffer-pool-size=256M"]);
+    database.admin(crate::FOLLOW);
     figures::fill_items(&database.url(), ROWS)?;
     let redis = (service == Service::GoZero).then(Redis::start);
     let instances = (0..INSTANCES).map(|_| instance(service, &database, redis.as_ref()));

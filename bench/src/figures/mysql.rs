@@ -1,10 +1,12 @@
 //! Reads and creates with the data in MariaDB, beside the same service written by hand on tonic and sqlx. The database
 //! shares the load generator's core.
 
+mod cached;
 mod commit;
 mod go_zero;
 mod session;
 
+pub(crate) use cached::run as cached;
 pub(crate) use commit::run as commit;
 pub(crate) use go_zero::run as go_zero;
 pub(crate) use session::run as session;

@@ -1,0 +1,55 @@
+//! Reads that are answered from the cache in the process, beside a server that sends a constant, and beside go-zero's
+//! generated model when Redis has the row.
+
+use testkit::MariaDb;
+
+use super::{ROWS, call, compare, count, fill};
+use crate::{
+    Result, go_zero,
+    host::{self, LOAD_CORE},
+    load::Load,
+    results::Line,
+    server::Server,
+};
+
+pub(crate) fn run() -> Result<Vec<Line>> {
+    let database = MariaDb::start_with(&["--innodb-buffer-pool-size=256M"]);
+    host::pin(database.id(), LOAD_CORE)?;
+    database.admin(crate::FOLLOW);
+    fill(&database.url(), ROWS)?;
+    let redis = go_zero::redis()?;
+    let ours = Server::rowkeep_cached_on(&database.url())?;
+    let (limit, peer) = (Server::hyper_const()?, go_zero::start(&database.url(), &redis, 0)?);
+    let load = |server| call(server, "GetItem", &[0x08, 42]);
+    let runs = [(&ours, load(&ours)), (&limit, load(&limit)), (&peer, load(&peer).requests(50_000))];
+    let [hit, constant, theirs] = compare(&runs)?[..] else { return Err(count()) };
+    let rest = Load::get(vec![format!("{}/v1/items/42", ours.url)]);
+    let [rest] = compare(&[(&ours, rest)])?[..] else { return Err(count()) };
+    let (over, less) = (hit.cpu / constant.cpu, theirs.cpu / hit.cpu);
+    Ok(vec![
+        Line {
+            figure: "near-cache hit, gRPC Get by id, c=8 m=16",
+            value: format!("{:.1} us, {:.0}/s", hit.cpu, hit.rate),
+            beside: format!("hyper with constant bytes: {:.1} us", constant.cpu),
+            ratio: format!("{over:.2}x"),
+            bar: "<= 6 us and <= 1.6x",
+            met: hit.cpu <= 6.0 && over <= 1.6,
+        },
+        Line {
+            figure: "near-cache hit, gRPC Get by id beside go-zero's generated model",
+            value: format!("{:.1} us", hit.cpu),
+            beside: format!("goctl's cached model on a Redis hit, default middleware: {:.1} us", theirs.cpu),
+            ratio: format!("{less:.1}x less"),
+            bar: ">= 8x less",
+            met: less >= 8.0,
+        },
+        Line {
+            figure: "near-cache hit, REST Get by id",
+            value: format!("{:.1} us", rest.cpu),
+            beside: "-".to_owned(),
+            ratio: "-".to_owned(),
+            bar: "<= 9 us",
+            met: rest.cpu <= 9.0,
+        },
+    ])
+}
