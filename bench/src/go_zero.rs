@@ -6,6 +6,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
+    time::SystemTime,
 };
 
 use percent_encoding::percent_decode_str;
@@ -61,14 +62,14 @@ fn source(database: &str) -> Result<String> {
     Ok(format!("{user}@tcp({host})/{name}?parseTime=true&interpolateParams=true"))
 }
 
-/// Generates and builds it, once.
+/// Generates and builds it, once, and again when what it is made of has changed.
 fn binary() -> Result<PathBuf> {
     let cache = host::cache().map_err(|error| error.to_string())?;
     let binary = cache.join("go-zero");
-    if binary.is_file() {
+    let peer = host::directory().join("peers/go-zero");
+    if changed(&binary).is_some_and(|built| newest(&peer).is_some_and(|source| source < built)) {
         return Ok(binary);
     }
-    let peer = host::directory().join("peers/go-zero");
     let tools = cache.join("go-zero-tools");
     let mut build = Command::new("go");
     // With a slash at its end it is a directory for several programs.
@@ -90,6 +91,17 @@ fn binary() -> Result<PathBuf> {
     run(Command::new("cp").arg("-r").arg(peer.join("service/internal")).arg(source))?;
     run(Command::new("go").args(["build", "-o"]).arg(&binary).arg(".").current_dir(source))?;
     Ok(binary)
+}
+
+/// When a file was last changed; `None` if it is not there.
+fn changed(file: &Path) -> Option<SystemTime> {
+    file.metadata().and_then(|file| file.modified()).ok()
+}
+
+/// When a file below a directory was last changed.
+fn newest(directory: &Path) -> Option<SystemTime> {
+    let entries = fs::read_dir(directory).ok()?.flatten().map(|entry| entry.path());
+    entries.filter_map(|path| if path.is_dir() { newest(&path) } else { changed(&path) }).max()
 }
 
 fn run(command: &mut Command) -> Result<()> {

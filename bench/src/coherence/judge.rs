@@ -18,6 +18,11 @@ impl History {
         self.lock().push((number, Instant::now()));
     }
 
+    /// Writes that were answered.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
     /// How long what a read shows had been replaced when the read began.
     pub(crate) fn staleness(&self, shown: u64, began: Instant) -> Duration {
         let writes = self.lock();

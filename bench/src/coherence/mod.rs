@@ -22,6 +22,8 @@ const ROWS: u64 = 1000;
 const INSTANCES: usize = 2;
 const READERS: usize = 16;
 const WRITERS: usize = 4;
+/// Writes that have to be answered for a result to be one. One in ten goes past the service.
+const WRITES: usize = 5_000;
 /// Each service is read and written, and broken, for as long.
 const LENGTH: Duration = Duration::from_secs(30);
 
@@ -81,6 +83,10 @@ fn measure(name: &str, service: Service) -> Result<Tally> {
     });
     faults::run(&instances, &workload, LENGTH);
     let tally = runtime.block_on(running).map_err(|error| error.to_string())??;
+    let writes = workload.writes();
+    if writes < WRITES || tally.reads < WRITES as u64 {
+        return Err(format!("{name}: {} reads and {writes} writes were answered: too few to tell", tally.reads));
+    }
     show(name, &tally);
     Ok(tally)
 }

@@ -56,6 +56,11 @@ impl Workload {
         Ok(tally)
     }
 
+    /// Writes that were answered.
+    pub(crate) fn writes(&self) -> usize {
+        self.histories.iter().map(History::len).sum()
+    }
+
     fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Acquire)
     }
