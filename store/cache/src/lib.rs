@@ -35,6 +35,7 @@ mod heard;
 mod horizon;
 mod near;
 mod policy;
+pub mod remote;
 #[cfg(test)]
 mod search;
 mod slot;

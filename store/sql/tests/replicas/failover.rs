@@ -126,6 +126,9 @@ fn writes_move_with_a_planned_switch_and_never_reach_the_old_primary(product: Pr
             let mut roles = [Role::Replica; 3];
             roles[new] = Role::Primary;
             lab.settle(&roles);
+            for _ in 0..20 {
+                writers.next_answer();
+            }
         }
     });
     // A write to an old primary would have made it a server with a history of its own.
