@@ -7,7 +7,7 @@ use crate::remote::{Heard, Horizon, Leased, Looked, Telling};
 
 pub fn a_shard_that_nobody_has_begun_answers_nothing(stage: &Stage) {
     let row = name("1");
-    assert_eq!(stage.one.get(&[row.clone()]), Looked { horizon: None, entries: vec![None] });
+    assert_eq!(stage.one.get(std::slice::from_ref(&row)), Looked { horizon: None, entries: vec![None] });
     assert_eq!(stage.one.lease(&row, 1), Leased::Untold);
     assert_eq!(stage.one.begin(&place(5), None), None);
     assert_eq!(stage.one.tell(&telling(1, 0, 5, &[&row])), Heard::Other);

@@ -9,7 +9,7 @@ use crate::remote::{Heard, Name};
 /// Names that are easily taken for each other, or for something else.
 fn unlike() -> Vec<Name> {
     let long = "n".repeat(200);
-    let texts = ["", " ", "1", "01", "1\0", "\0001", "{1}", "}", "{", "*", "a:b", "a/b", "\r\n", "\u{fc}", &long];
+    let texts = ["", " ", "1", "01", "1\0", "\x001", "{1}", "}", "{", "*", "a:b", "a/b", "\r\n", "\u{fc}", &long];
     let mut names: Vec<_> = texts.iter().map(|text| name(text)).collect();
     for length in [31, 32, 33, 63, 64, 65, 255, 256, 70_000] {
         names.push(name(&"n".repeat(length)));

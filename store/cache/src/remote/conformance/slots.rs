@@ -18,7 +18,7 @@ pub fn what_was_brought_is_found_by_everybody(stage: &Stage) {
     let brought = entry(&horizon, &row, b"value");
     assert!(stage.one.fill(&row, 1, &brought));
     for client in [&stage.one, &stage.other] {
-        let looked = client.get(&[row.clone()]);
+        let looked = client.get(std::slice::from_ref(&row));
         assert_eq!(looked.horizon.as_ref(), Some(&horizon));
         assert_eq!(looked.entries, [Some(brought.clone())]);
     }
