@@ -48,3 +48,15 @@ pub(crate) fn stage(address: Address) -> Stage {
     let connect = || async { connect(&address, &namespace, PATIENT).await as Arc<dyn Remote> };
     Stage::new(connect, ())
 }
+
+/// Servers with Sentinels that all tests of a program use.
+pub(crate) fn sentinels() -> Address {
+    static SERVERS: OnceLock<testkit::RedisSentinels> = OnceLock::new();
+    address(&SERVERS.get_or_init(|| testkit::RedisSentinels::start(0)).url())
+}
+
+/// A cluster that all tests of a program use.
+pub(crate) fn cluster() -> Address {
+    static CLUSTER: OnceLock<testkit::RedisCluster> = OnceLock::new();
+    address(&CLUSTER.get_or_init(|| testkit::RedisCluster::start(3, 0)).url())
+}
