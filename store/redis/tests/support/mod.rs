@@ -44,9 +44,13 @@ pub(crate) async fn connect(address: &Address, namespace: &str, options: RedisOp
 
 /// Two clients in a namespace that nobody has used.
 pub(crate) fn stage(address: Address) -> Stage {
-    let namespace = namespace();
-    let connect = || async { connect(&address, &namespace, PATIENT).await as Arc<dyn Remote> };
-    Stage::new(connect, ())
+    stage_in(&address, &namespace(), ())
+}
+
+/// Two clients in a namespace.
+pub(crate) fn stage_in(address: &Address, namespace: &str, data: impl Send + Sync + 'static) -> Stage {
+    let connect = || async { connect(address, namespace, PATIENT).await as Arc<dyn Remote> };
+    Stage::new(connect, data)
 }
 
 /// Servers with Sentinels that all tests of a program use.
@@ -59,4 +63,13 @@ pub(crate) fn sentinels() -> Address {
 pub(crate) fn cluster() -> Address {
     static CLUSTER: OnceLock<testkit::RedisCluster> = OnceLock::new();
     address(&CLUSTER.get_or_init(|| testkit::RedisCluster::start(3, 0)).url())
+}
+
+/// An answer that is there at once, without waiting for anything.
+pub(crate) fn at_once<T>(reply: impl Future<Output = T>) -> Option<T> {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match std::pin::pin!(reply).poll(&mut context) {
+        std::task::Poll::Ready(answer) => Some(answer),
+        std::task::Poll::Pending => None,
+    }
 }
