@@ -46,7 +46,14 @@ pub trait Remote: Send + Sync + 'static {
     fn lease(&self, shard: usize, name: Bytes, token: u128, time: Duration) -> Reply<'_, Result<Leased, Failed>>;
 
     /// Puts an entry in the place of its lease, for at most this long. Answers whether the lease was still there.
-    fn fill(&self, shard: usize, name: Bytes, token: u128, entry: Entry, time: Duration) -> Reply<'_, Result<bool, Failed>>;
+    fn fill(
+        &self,
+        shard: usize,
+        name: Bytes,
+        token: u128,
+        entry: Entry,
+        time: Duration,
+    ) -> Reply<'_, Result<bool, Failed>>;
 
     /// Empties slots, leases included.
     fn retract(&self, shard: usize, names: Vec<Bytes>) -> Reply<'_, Result<(), Failed>>;
