@@ -50,11 +50,6 @@ impl Policy {
     pub(crate) fn len(&self) -> usize {
         self.entities.len()
     }
-
-    /// An entity that is cached, if any is.
-    pub(crate) fn any(&self) -> Option<&EntityPolicy> {
-        self.entities.iter().find(|policy| policy.cached)
-    }
 }
 
 impl EntityPolicy {
@@ -78,10 +73,6 @@ impl EntityPolicy {
             ttl: entity.cache.ttl.unwrap_or(TTL),
             codec,
         }
-    }
-
-    pub(crate) fn id(&self) -> EntityId {
-        self.id
     }
 
     /// Where a row is kept that is looked for with this view.

@@ -282,7 +282,8 @@ impl Script {
 
     fn begin(&self) {
         let contains = Arc::new(|point: Point| point.number <= 100);
-        self.say(Ok(vec![Told::Begin(Begin { place: Self::place(100), contains })]));
+        let place = Self::place(100);
+        self.say(Ok(vec![Told::Begin(Begin { position: place.point.into(), place, history: 1, contains })]));
         self.current();
     }
 

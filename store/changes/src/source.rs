@@ -154,7 +154,7 @@ impl<K: Take> Source<K> {
         };
         if self.identity.as_ref() != Some(&link.identity) {
             self.identity = Some(link.identity.clone());
-            self.out.push(Event::Begin { place: progress.place().clone(), told });
+            self.out.push(Event::Begin { place: progress.place().clone(), told, server: link.identity.clone() });
         }
         (self.progress, self.link, self.behind, self.retry) = (Some(progress), Some(link), None, RETRIES.0);
         self.due = Instant::now();

@@ -11,7 +11,7 @@ use std::time::Instant;
 use kit_core::{Error, Reply};
 use rowkeep_schema::EntityId;
 
-use crate::{Point, Stored};
+use crate::{Point, Position, Stored};
 
 /// Where reading a log goes on: behind one commit. Read only by the log that it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +82,12 @@ pub enum Told {
 pub struct Begin {
     /// Behind all that the history contains at its beginning.
     pub place: Place,
+    /// The same as points: who contains each of them contains the beginning. Of each source the last one; of a source whose
+    /// numbers have holes, the last one before every hole as well.
+    pub position: Position,
+    /// Who commits, as the log names it: the same for every process that follows the same primary, and another one for another
+    /// primary, or for a log that was begun anew.
+    pub history: u128,
     /// Whether the history contained a point at its beginning. Points of commits that are told later add to it: one that was
     /// told contains all before it of its source.
     pub contains: Arc<dyn Fn(Point) -> bool + Send + Sync>,
@@ -89,7 +95,9 @@ pub struct Begin {
 
 impl std::fmt::Debug for Begin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Begin").field("place", &self.place).finish_non_exhaustive()
+        let Self { place, position, history, contains: _ } = self;
+        let mut shown = f.debug_struct("Begin");
+        shown.field("place", place).field("position", position).field("history", history).finish_non_exhaustive()
     }
 }
 

@@ -39,24 +39,35 @@ pub trait Remote: Send + Sync + 'static {
     fn tell(&self, shard: usize, telling: Telling) -> Reply<'_, Result<Heard, Failed>>;
 
     /// What slots hold, and the horizon, of one moment. A lease counts as nothing; so does an entry of another incarnation or
-    /// generation, or one that cannot be read, which is dropped.
-    fn get(&self, shard: usize, names: Vec<Bytes>) -> Reply<'_, Result<Looked, Failed>>;
+    /// generation than the horizon's, or one that cannot be read, which is dropped.
+    fn get(&self, shard: usize, names: Vec<Name>) -> Reply<'_, Result<Looked, Failed>>;
 
-    /// Gives a lease on a slot that holds nothing, for at most this long. `token` is never used twice, by anybody.
-    fn lease(&self, shard: usize, name: Bytes, token: u128, time: Duration) -> Reply<'_, Result<Leased, Failed>>;
+    /// Gives a lease on a slot that holds nothing, for at most this long. `token` is of one wish, and never used for another by anybody:
+    /// who asks with it again has the lease still, or is given it.
+    fn lease(&self, shard: usize, name: Name, token: u128, time: Duration) -> Reply<'_, Result<Leased, Failed>>;
 
-    /// Puts an entry in the place of its lease, for at most this long. Answers whether the lease was still there.
+    /// Puts an entry in the place of its lease, for at most this long. Answers whether the lease was still there, which it is not
+    /// once the shard is of another incarnation, or the entity of another generation, than the entry.
     fn fill(
         &self,
         shard: usize,
-        name: Bytes,
+        name: Name,
         token: u128,
         entry: Entry,
         time: Duration,
     ) -> Reply<'_, Result<bool, Failed>>;
 
     /// Empties slots, leases included.
-    fn retract(&self, shard: usize, names: Vec<Bytes>) -> Reply<'_, Result<(), Failed>>;
+    fn retract(&self, shard: usize, names: Vec<Name>) -> Reply<'_, Result<(), Failed>>;
+}
+
+/// What a slot is found by, in the shard that is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Name {
+    /// Whose rows the slot is about: what drops all slots of an entity in one step has to know it.
+    pub entity: EntityId,
+    /// Any bytes, of any length. Slots of two entities are two, though they have the same bytes.
+    pub bytes: Bytes,
 }
 
 /// What a shard knows that is not of one slot. Without it (it was lost, or nobody has begun) the shard answers nothing.
@@ -95,8 +106,8 @@ pub struct Telling {
     /// The last commit of each source that is told of now.
     pub to: Position,
     /// Slots of the rows that changed. Dropped, with their leases, unless the shard was told all of `to` already.
-    pub names: Vec<Bytes>,
-    /// Entities whose entries are dropped in one step, unless the shard was told all of `to` already.
+    pub names: Vec<Name>,
+    /// Entities whose slots are all dropped in one step, with their leases, unless the shard was told all of `to` already.
     pub rewritten: Vec<EntityId>,
     /// Further parts of the last commit follow: leases ask for it from now on, and `told` stays.
     pub more: bool,
@@ -161,7 +172,27 @@ pub enum Failed {
     Refused(String),
 }
 
-/// A point of each source of `position` that the other contains as well, or a later one.
+/// Whether a place contains a commit: it has that one of its source, or a later one.
 pub fn covers(position: &Position, point: Point) -> bool {
     position.points().iter().any(|known| known.source == point.source && known.number >= point.number)
+}
+
+/// Whether a place contains all that another does.
+pub fn covers_all(position: &Position, other: &Position) -> bool {
+    other.points().iter().all(|point| covers(position, *point))
+}
+
+/// The place that contains what either does, and nothing else.
+pub fn advanced(position: &Position, to: &Position) -> Position {
+    if covers_all(position, to) {
+        return position.clone();
+    }
+    let mut points = position.points().to_vec();
+    for point in to.points() {
+        match points.iter_mut().find(|known| known.source == point.source) {
+            Some(known) => known.number = known.number.max(point.number),
+            None => points.push(*point),
+        }
+    }
+    Position::of(&points)
 }
