@@ -5,11 +5,9 @@
 //! kept, when and for how long is said by the [protocol](crate); this is who follows its rules:
 //!
 //! - `follower` is the sender of changes. It tells leases first, then slots, then readers.
-//! - `admission` decides which sessions may be answered from memory.
 //! - `bring` reads what is not there, once for all who ask, in a task of its own: who asked first may give up.
 //! - `writes` forgets what this process writes before the writer is answered.
 
-mod admission;
 mod bring;
 mod follower;
 mod lookup;
@@ -71,7 +69,7 @@ struct Shared {
     rows: Arc<dyn Rows>,
     near: Arc<Near>,
     heard: Heard,
-    policy: Policy,
+    policy: Arc<Policy>,
     options: CacheOptions,
     counts: Counts,
 }
@@ -90,7 +88,19 @@ impl Cached {
         runtime: &Handle,
     ) -> Result<Arc<Self>, Error> {
         let log = rows.changes().ok_or_else(no_log)?;
-        let policy = Policy::new(schema, codecs);
+        Ok(Self::follow(rows, log, schema, codecs, options, runtime))
+    }
+
+    /// The same by a log that is told once `rows` contain what it tells.
+    pub fn follow(
+        rows: Arc<dyn Rows>,
+        log: Arc<dyn ChangeLog>,
+        schema: &Schema,
+        codecs: &Codecs,
+        options: CacheOptions,
+        runtime: &Handle,
+    ) -> Arc<Self> {
+        let policy = Arc::new(Policy::new(schema, codecs));
         // Of several rows each may be of another moment.
         let capabilities = Capabilities { reads_one_moment: false, ..rows.capabilities().clone() };
         let shared = Arc::new(Shared {
@@ -102,7 +112,7 @@ impl Cached {
             counts: Counts::default(),
         });
         let follower = runtime.spawn(follower::run(Arc::clone(&shared), log));
-        Ok(Arc::new(Self { shared, capabilities, follower }))
+        Arc::new(Self { shared, capabilities, follower })
     }
 
     /// Stops following the log. Nothing is answered from memory soon after.
@@ -134,7 +144,7 @@ impl Cached {
     }
 }
 
-fn no_log() -> Error {
+pub(crate) fn no_log() -> Error {
     let message = "the storage has no log of changes that a cache could follow, so it would leave rows stale; serve without \
                    a cache, or see what the storage says about its log";
     Error::new(Code::FailedPrecondition, "NO_CHANGE_LOG", message)
@@ -149,13 +159,17 @@ impl Drop for Cached {
 impl Shared {
     /// What is kept, if it is what a reader with this view would be shown.
     fn kept(&self, probe: &Probe<'_>, view: View, now: Instant) -> Option<Kept> {
-        self.near.get(probe).filter(|kept| kept.fresh.suits(view) && now < kept.fresh.until)
+        self.near.get(probe).filter(|kept| kept.fresh.suits(view) && now < kept.until)
+    }
+
+    fn admits(&self, session: &Session, now: Instant) -> bool {
+        self.heard.admits(session, self.options.max_lag, now)
     }
 
     /// An answer from memory.
     fn hit(&self, record: Option<Record>, fresh: &Fresh, session: &Session) -> Option<Record> {
         self.counts.add(if record.is_some() { Count::Hit } else { Count::NegativeHit });
-        self.saw(session, &fresh.seen);
+        self.heard.saw(session, &fresh.seen);
         record
     }
 

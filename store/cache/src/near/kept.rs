@@ -15,6 +15,8 @@ pub(crate) struct Kept {
     /// All changes up to this one are in it: the number of its lease.
     pub(crate) version: u64,
     pub(crate) fresh: Fresh,
+    /// It is read again then, whatever the log says.
+    pub(crate) until: Instant,
 }
 
 /// What somebody found.
@@ -37,8 +39,6 @@ pub(crate) struct Fresh {
     pub(crate) since: i64,
     /// From this time on the row does not exist.
     pub(crate) expires: i64,
-    /// It is read again then, whatever the log says.
-    pub(crate) until: Instant,
 }
 
 impl Fresh {
