@@ -21,6 +21,7 @@ pub mod database;
 mod events;
 pub mod http;
 pub mod log;
+mod port;
 pub mod process;
 pub mod proxy;
 mod redis;
@@ -30,6 +31,7 @@ pub mod table;
 pub use database::{Cluster, DatabaseServer, Group, MariaDb, MySql, Product, Vitess};
 pub use events::{Event, Events};
 pub use log::Log;
+pub use port::free_port;
 pub use process::Process;
 pub use proxy::FaultProxy;
 pub use redis::{Answer, Redis, RedisCluster, RedisSentinels};
@@ -38,19 +40,12 @@ pub use rustix::process::Signal;
 pub use table::Table;
 
 use std::{
-    net::{Ipv4Addr, TcpListener},
     path::PathBuf,
     time::{Duration, Instant},
 };
 
 /// How long anything in here waits before it fails the test: far above what is needed, below a test runner's patience.
 pub const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A port nobody listened on a moment ago, for servers that cannot take port 0 and report what they got.
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port on loopback");
-    listener.local_addr().expect("the address of a bound socket").port()
-}
 
 /// The repository's root, for fixtures.
 pub fn workspace_root() -> PathBuf {

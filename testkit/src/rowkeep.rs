@@ -101,7 +101,8 @@ impl Builder {
         let data = self.data.unwrap_or_else(|| scratch.path().join("data"));
         let launch = Launch { schema: self.schema, data, args: self.args, env: self.env };
         let log = Log::default();
-        let running = launch.start("127.0.0.1:0", &log);
+        // Its own: a port of the system's choice could be somebody else's when the server starts again.
+        let running = launch.start(&format!("127.0.0.1:{}", crate::free_port()), &log);
         Rowkeep { launch, running: Mutex::new(running), log, _scratch: Some(scratch) }
     }
 }

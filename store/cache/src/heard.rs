@@ -25,7 +25,8 @@ pub(crate) struct Heard {
     sources: Box<[Source]>,
     /// There were more.
     overflown: AtomicBool,
-    history: Mutex<History>,
+    /// The beginning of the history that is told.
+    history: Mutex<Option<Begin>>,
 }
 
 /// The commits of one source, since the history began.
@@ -38,14 +39,6 @@ struct Source {
     last: AtomicU64,
     /// The last that a copy of the storage is asked for. Ahead of `last` while slots are told.
     asked: AtomicU64,
-}
-
-/// The history that is told.
-#[derive(Default)]
-struct History {
-    begin: Option<Begin>,
-    /// What a copy of the storage contains that contains all of the beginning.
-    base: Position,
 }
 
 impl Default for Heard {
@@ -69,13 +62,12 @@ impl Heard {
             source.last.store(0, Ordering::Release);
             source.asked.store(0, Ordering::Release);
         }
-        *self.history() = History::default();
+        *self.history() = None;
     }
 
-    /// A history begins, after the one before was [forgotten](Self::forget). `base`: what has to be asked of a copy of the
-    /// storage for it to contain all that the history contains now; empty if there are no copies.
-    pub(crate) fn begin(&self, begin: Begin, base: Position) {
-        *self.history() = History { begin: Some(begin), base };
+    /// A history begins, after the one before was [forgotten](Self::forget).
+    pub(crate) fn begin(&self, begin: Begin) {
+        *self.history() = Some(begin);
     }
 
     /// Copies of the storage are asked for this commit from now on. Before slots are told of it.
@@ -120,7 +112,7 @@ impl Heard {
         if self.overflown.load(Ordering::Acquire) {
             return None;
         }
-        let base = self.history().base.clone();
+        let base = self.history().as_ref()?.position.clone();
         let told = self.sources().iter().filter_map(Source::asked);
         let points: Vec<Point> = told.chain(base.points().iter().copied()).collect();
         Some(Position::of(&points))
@@ -147,7 +139,7 @@ impl Heard {
     }
 
     fn is_of_the_beginning(&self, point: Point) -> bool {
-        let contains = self.history().begin.as_ref().map(|begin| begin.contains.clone());
+        let contains = self.history().as_ref().map(|begin| begin.contains.clone());
         contains.is_some_and(|contains| contains(point))
     }
 
@@ -173,7 +165,7 @@ impl Heard {
         Some(source)
     }
 
-    fn history(&self) -> MutexGuard<'_, History> {
+    fn history(&self) -> MutexGuard<'_, Option<Begin>> {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -220,7 +212,7 @@ mod tests {
         let heard = Heard::default();
         let place = Place { base: [].into(), point: at(1, 100) };
         let contains = Arc::new(|point: Point| point.source == 1 && point.number <= 100);
-        heard.begin(Begin { place, contains }, at(1, 100).into());
+        heard.begin(Begin { position: place.point.into(), place, history: 1, contains });
         heard
     }
 

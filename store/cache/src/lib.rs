@@ -28,12 +28,14 @@
 //! The tests of `search` try every order of events there is, at a small size, and find the order that goes wrong once any of the
 //! rules is left out.
 
+mod admission;
 mod cached;
 mod counts;
 mod fills;
 mod heard;
 mod horizon;
 mod near;
+mod noted;
 mod policy;
 pub mod remote;
 #[cfg(test)]

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rowkeep_engine::{Stored, View};
-use rowkeep_record::{Codecs, Key, RowCodec, Value};
+use rowkeep_record::{Codecs, Key, Record, RowCodec, Value};
 use rowkeep_schema::{Column, ColumnId, Entity, EntityId, Generated, Schema, Storage};
 
-use crate::near::{Part, RowKey};
+use crate::near::{Held, Part, RowKey};
 
 /// Of a whole schema.
 pub(crate) struct Policy {
@@ -21,6 +21,7 @@ pub(crate) struct Policy {
 /// Of an entity.
 pub(crate) struct EntityPolicy {
     id: EntityId,
+    name: String,
     cached: bool,
     /// Where rows are that are not soft-deleted.
     live: Part,
@@ -50,11 +51,6 @@ impl Policy {
     pub(crate) fn len(&self) -> usize {
         self.entities.len()
     }
-
-    /// An entity that is cached, if any is.
-    pub(crate) fn any(&self) -> Option<&EntityPolicy> {
-        self.entities.iter().find(|policy| policy.cached)
-    }
 }
 
 impl EntityPolicy {
@@ -70,6 +66,7 @@ impl EntityPolicy {
         let is_readable = expire.is_none_or(|column| !column.secret);
         Self {
             id: entity.id,
+            name: entity.name.clone(),
             cached: !entity.cache.disabled && is_told && is_readable && bytewise(&entity.primary_key),
             live: if entity.soft_delete.is_some() { Part::Live } else { Part::Row },
             key: entity.primary_key.clone(),
@@ -80,8 +77,8 @@ impl EntityPolicy {
         }
     }
 
-    pub(crate) fn id(&self) -> EntityId {
-        self.id
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Where a row is kept that is looked for with this view.
@@ -96,7 +93,7 @@ impl EntityPolicy {
     }
 
     /// When a row expires that has these values; `i64::MAX` if it does not.
-    pub(crate) fn expires(&self, values: &[Value]) -> i64 {
+    fn expires(&self, values: &[Value]) -> i64 {
         let Some((column, nullable)) = self.expire else { return i64::MAX };
         match values.get(column.index()) {
             // The zero of a column that cannot be NULL stands for none.
@@ -105,9 +102,20 @@ impl EntityPolicy {
         }
     }
 
-    /// Whether rows have to be looked into for [`Self::expires`].
-    pub(crate) fn has_expiry(&self) -> bool {
-        self.expire.is_some()
+    /// What is kept of what was read under a key with this part, and when it expires; `None` if a row cannot be read as its
+    /// schema says.
+    pub(crate) fn held(&self, part: Part, found: Option<&Record>) -> Option<(Held, i64)> {
+        let Some(record) = found else { return Some((Held::Absent, i64::MAX)) };
+        let is_pointer = matches!(part, Part::Index(_));
+        if !is_pointer && self.expire.is_none() {
+            return Some((Held::Row(record.clone()), i64::MAX));
+        }
+        let row = self.codec.decode(record.wire()).ok()?;
+        let held = match is_pointer {
+            true => Held::Pointer(Arc::new(self.codec.key_of(&row.values)), record.version()),
+            false => Held::Row(record.clone()),
+        };
+        Some((held, self.expires(&row.values)))
     }
 
     /// What is kept of the row with this key.

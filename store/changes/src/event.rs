@@ -15,6 +15,8 @@ pub enum Event<T, R> {
         place: Place,
         /// The history, as far as it was told.
         told: Gtids,
+        /// The server, as it names itself: the same to whoever follows it.
+        server: String,
     },
     /// Rows were changed, and reads show it.
     Commit {

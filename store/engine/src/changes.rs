@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use kit_core::{Error, Reply};
+use rowkeep_record::Value;
 use rowkeep_schema::EntityId;
 
-use crate::{Point, Stored};
+use crate::{Point, Position, Stored};
 
 /// Where reading a log goes on: behind one commit. Read only by the log that it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,11 +78,36 @@ pub enum Told {
     },
 }
 
+impl Told {
+    /// The place behind it, unless more of the same commit follows.
+    pub(crate) fn end(&self) -> Option<&Place> {
+        match self {
+            Self::Commit(commit) if commit.more => None,
+            Self::Commit(commit) => Some(&commit.place),
+            Self::Begin(Begin { place, .. }) | Self::Rewritten { place, .. } | Self::Current { place, .. } => {
+                Some(place)
+            }
+        }
+    }
+
+    /// About the memory that it takes.
+    pub(crate) fn weight(&self) -> usize {
+        let outside = if let Self::Commit(commit) = self { commit.weight() } else { 0 };
+        outside + size_of::<Self>()
+    }
+}
+
 /// A history begins.
 #[derive(Clone)]
 pub struct Begin {
     /// Behind all that the history contains at its beginning.
     pub place: Place,
+    /// The same as points: who contains each of them contains the beginning. Of each source the last one; of a source whose
+    /// numbers have holes, the last one before every hole as well.
+    pub position: Position,
+    /// Who commits, as the log names it: the same for every process that follows the same primary, and another one for another
+    /// primary, or for a log that was begun anew.
+    pub history: u128,
     /// Whether the history contained a point at its beginning. Points of commits that are told later add to it: one that was
     /// told contains all before it of its source.
     pub contains: Arc<dyn Fn(Point) -> bool + Send + Sync>,
@@ -89,7 +115,9 @@ pub struct Begin {
 
 impl std::fmt::Debug for Begin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Begin").field("place", &self.place).finish_non_exhaustive()
+        let Self { place, position, history, contains: _ } = self;
+        let mut shown = f.debug_struct("Begin");
+        shown.field("place", place).field("position", position).field("history", history).finish_non_exhaustive()
     }
 }
 
@@ -106,6 +134,13 @@ pub struct Committed {
     pub changes: Vec<RowChange>,
 }
 
+impl Committed {
+    /// About the memory that it takes.
+    pub(crate) fn weight(&self) -> usize {
+        self.changes.iter().map(RowChange::weight).sum::<usize>() + size_of::<Self>()
+    }
+}
+
 /// One row before and after.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RowChange {
@@ -115,4 +150,20 @@ pub struct RowChange {
     pub before: Option<Stored>,
     /// As it is; `None` if it was deleted. A changed key is one change with two keys.
     pub after: Option<Stored>,
+}
+
+impl RowChange {
+    fn weight(&self) -> usize {
+        let rows = self.before.iter().chain(&self.after);
+        rows.flat_map(|row| &row.values).map(value_weight).sum::<usize>() + size_of::<Self>()
+    }
+}
+
+fn value_weight(value: &Value) -> usize {
+    let outside = match value {
+        Value::Text(text) => text.len(),
+        Value::Blob(bytes) => bytes.len(),
+        _ => 0,
+    };
+    outside + size_of::<Value>()
 }

@@ -21,7 +21,7 @@ const CURRENT: Duration = Duration::from_secs(1);
 
 /// A log whose commits are counted.
 pub trait CountedLog: Send + Sync + 'static {
-    /// What tells this log from every other one.
+    /// What tells this log from every other one: 16 bytes.
     fn id(&self) -> Arc<[u8]>;
 
     /// The last commit that every read begun now shows.
@@ -93,6 +93,11 @@ pub fn place(id: &Arc<[u8]>, number: u64) -> Place {
     Place { base: Arc::clone(id), point: Point { source: 0, number } }
 }
 
+/// A log's name as a number.
+fn number(id: &[u8]) -> u128 {
+    id.iter().fold(0, |number, byte| number.rotate_left(8) ^ u128::from(*byte))
+}
+
 struct Follower<L> {
     log: Arc<L>,
     id: Arc<[u8]>,
@@ -132,7 +137,8 @@ impl<L: CountedLog> Follower<L> {
         self.state = State::Current(None);
         let (place, contained) = (place(&self.id, self.at), self.at);
         let contains = Arc::new(move |point: Point| point.source == 0 && point.number <= contained);
-        vec![Told::Begin(Begin { place, contains })]
+        let (position, history) = (place.point.into(), number(&self.id));
+        vec![Told::Begin(Begin { place, position, history, contains })]
     }
 
     /// What is new; at its end that it was all, if that was not said for a while.

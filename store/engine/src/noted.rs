@@ -18,18 +18,22 @@ pub trait Notes: Send + Sync {
 /// See the [module](self).
 pub(crate) struct NotingTx<'t> {
     pub(crate) tx: &'t mut dyn Tx,
-    pub(crate) notes: Arc<dyn Notes>,
+    pub(crate) notes: Vec<Arc<dyn Notes>>,
     pub(crate) schema: Arc<Schema>,
 }
 
 impl NotingTx<'_> {
+    fn note(&self, entity: EntityId, key: &Key, row: Option<&Stored>) {
+        self.notes.iter().for_each(|notes| notes.wrote(entity, key, row));
+    }
+
     /// Notes a row once its number is known, if the storage gives it one.
     fn note_added(
         &self,
         entity: EntityId,
         row: &Stored,
     ) -> impl FnOnce(&Result<Option<i64>, WriteError>) + Send + 'static {
-        let (notes, schema, mut row) = (Arc::clone(&self.notes), Arc::clone(&self.schema), row.clone());
+        let (notes, schema, mut row) = (self.notes.clone(), Arc::clone(&self.schema), row.clone());
         move |added| {
             let Ok(given) = added else { return };
             let entity = schema.entity(entity);
@@ -40,7 +44,7 @@ impl NotingTx<'_> {
                 }
             }
             let key = entity.primary_key.iter().map(|id| row.values[id.index()].clone()).collect();
-            notes.wrote(entity.id, &key, Some(&row));
+            notes.iter().for_each(|notes| notes.wrote(entity.id, &key, Some(&row)));
         }
     }
 }
@@ -75,12 +79,12 @@ impl Tx for NotingTx<'_> {
         changed: &'a [ColumnId],
         row: &'a Stored,
     ) -> Reply<'a, Result<(), WriteError>> {
-        self.notes.wrote(entity, key, Some(row));
+        self.note(entity, key, Some(row));
         self.tx.update(entity, key, changed, row)
     }
 
     fn delete<'a>(&'a mut self, entity: EntityId, key: &'a Key) -> Reply<'a, Result<bool, Error>> {
-        self.notes.wrote(entity, key, None);
+        self.note(entity, key, None);
         self.tx.delete(entity, key)
     }
 

@@ -22,7 +22,7 @@ pub struct Program {
     pub(crate) deadline: Option<Instant>,
     /// Of an earlier run.
     pub(crate) version: Option<u64>,
-    pub(crate) notes: Option<Arc<dyn Notes>>,
+    pub(crate) notes: Vec<Arc<dyn Notes>>,
 }
 
 /// What a commit is remembered by.
@@ -84,14 +84,16 @@ impl Program {
     /// # Errors
     /// Anything that must undo what the program wrote.
     pub async fn run(&mut self, tx: &mut dyn Tx) -> Result<Outcome, Error> {
-        let Some(notes) = self.notes.clone() else { return self.execute(tx).await };
-        let schema = Arc::clone(&self.shared.schema);
+        if self.notes.is_empty() {
+            return self.execute(tx).await;
+        }
+        let (notes, schema) = (self.notes.clone(), Arc::clone(&self.shared.schema));
         self.execute(&mut NotingTx { tx, notes, schema }).await
     }
 
-    /// Tells somebody which rows it writes, each time it is run.
+    /// Tells somebody which rows it writes, each time it is run. Several may be told.
     pub fn note(&mut self, notes: Arc<dyn Notes>) {
-        self.notes = Some(notes);
+        self.notes.push(notes);
     }
 }
 

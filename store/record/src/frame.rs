@@ -23,6 +23,14 @@ impl Record {
         Self { framed: buffer.into(), version }
     }
 
+    /// Takes a row as [`framed`](Self::framed) gave it, without copying it; `None` if the prefix does not fit the bytes.
+    pub fn from_framed(framed: Bytes, version: u64) -> Option<Self> {
+        let (prefix, wire) = framed.split_first_chunk::<PREFIX>()?;
+        let [flag, length @ ..] = *prefix;
+        let fits = flag == 0 && usize::try_from(u32::from_be_bytes(length)) == Ok(wire.len());
+        fits.then_some(Self { framed, version })
+    }
+
     /// An empty buffer with the prefix reserved.
     pub fn reserve(capacity: usize) -> Vec<u8> {
         let mut buffer = Vec::with_capacity(PREFIX + capacity);
@@ -132,6 +140,20 @@ impl RecordBatch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_framed_row_is_taken_as_it_is_if_its_prefix_fits() {
+        let mut buffer = Record::reserve(5);
+        buffer.extend_from_slice(b"a row");
+        let record = Record::from_reserved(buffer, 7);
+        let taken = Record::from_framed(record.framed().clone(), 7).unwrap();
+        assert_eq!((&taken, taken.framed().as_ptr()), (&record, record.framed().as_ptr()));
+        let whole = record.framed();
+        for wrong in [whole.slice(..9), whole.slice(1..), whole.slice(..4), Bytes::new(), Bytes::from_static(&[1; 10])]
+        {
+            assert_eq!(Record::from_framed(wrong, 7), None);
+        }
+    }
 
     #[test]
     fn a_row_that_is_kept_does_not_keep_those_it_was_read_with() {

@@ -4,11 +4,7 @@
 //! A member that starts is read-only until the group says otherwise; one that was writable before it has joined would take
 //! writes that the group does not know.
 
-use std::{
-    io,
-    net::{Ipv4Addr, TcpListener},
-    sync::atomic::{AtomicU32, Ordering},
-};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::{DatabaseServer, PASSWORD, Product};
 use crate::wait_until;
@@ -189,11 +185,9 @@ fn name() -> String {
     format!("{:08x}-0000-4000-8000-{number:012x}", std::process::id())
 }
 
-/// Where the members talk to each other. Bound together, or the second may be the first again.
+/// Where the members talk to each other.
 fn ports() -> Vec<u16> {
-    let listeners: Vec<_> = (0..MEMBERS).map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).collect();
-    let port = |listener: io::Result<TcpListener>| listener.and_then(|bound| Ok(bound.local_addr()?.port()));
-    listeners.into_iter().map(|listener| port(listener).expect("a free port on loopback")).collect()
+    (0..MEMBERS).map(|_| crate::free_port()).collect()
 }
 
 fn options(number: usize, name: &str, ports: &[u16]) -> Vec<String> {

@@ -13,12 +13,12 @@ use tokio::runtime::Handle;
 
 use super::Shared;
 use crate::counts::Count;
-use crate::near::{Flight, Fresh, Held, Landed, Part, RowKey, Ticket, Way};
+use crate::near::{Flight, Fresh, Landed, RowKey, Ticket, Way};
 use crate::now;
 
 /// How a row is read.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Read {
+pub(crate) enum Read {
     /// By primary key.
     Row,
     /// By the unique index at this place.
@@ -79,7 +79,7 @@ impl Shared {
     fn take(&self, landed: &Landed, view: View, session: &Session) -> Option<Result<Option<Record>, Error>> {
         match landed {
             Landed::Found(record, fresh) if fresh.suits(view) => {
-                self.saw(session, &fresh.seen);
+                self.heard.saw(session, &fresh.seen);
                 Some(Ok(record.clone()))
             }
             Landed::Failed(failed) => Some(Err(failed.clone().into())),
@@ -105,38 +105,18 @@ impl Shared {
     /// Keeps what was read, if it may be kept, and answers those who wait.
     pub(super) fn keep(&self, ticket: Ticket, found: Option<Record>, view: View, session: &Session) {
         let found = found.map(|record| record.compact());
-        let (held, fresh) = self.entry(&ticket, found.as_ref(), view, session);
-        if let Some(held) = held
-            && ticket.keep(held, fresh.clone()).is_err()
-        {
-            self.counts.add(Count::Refused);
+        let seen = self.rows.position().unwrap_or_else(|| session.seen());
+        let mut fresh = Fresh { seen, since: view.now, expires: i64::MAX };
+        let key = ticket.key();
+        let policy = self.policy.of(key.entity);
+        if let Some((policy, (held, expires))) = policy.and_then(|it| Some((it, it.held(key.part, found.as_ref())?))) {
+            fresh.expires = expires;
+            let until = now() + jittered(policy.ttl, ticket.token());
+            if ticket.keep(held, fresh.clone(), until).is_err() {
+                self.counts.add(Count::Refused);
+            }
         }
         ticket.land(Landed::Found(found, fresh));
-    }
-
-    /// What is kept of what was read, and for whom it will do. Nothing is, if a row cannot be read as its schema says.
-    fn entry(&self, ticket: &Ticket, found: Option<&Record>, view: View, session: &Session) -> (Option<Held>, Fresh) {
-        let key = ticket.key();
-        let mut fresh = Fresh {
-            seen: self.rows.position().unwrap_or_else(|| session.seen()),
-            since: view.now,
-            expires: i64::MAX,
-            until: now(),
-        };
-        let Some(policy) = self.policy.of(key.entity) else { return (None, fresh) };
-        fresh.until += jittered(policy.ttl, ticket.token());
-        let Some(record) = found else { return (Some(Held::Absent), fresh) };
-        let is_pointer = matches!(key.part, Part::Index(_));
-        if !is_pointer && !policy.has_expiry() {
-            return (Some(Held::Row(record.clone())), fresh);
-        }
-        let Ok(row) = policy.codec.decode(record.wire()) else { return (None, fresh) };
-        fresh.expires = policy.expires(&row.values);
-        let held = match is_pointer {
-            true => Held::Pointer(Arc::new(policy.codec.key_of(&row.values)), record.version()),
-            false => Held::Row(record.clone()),
-        };
-        (Some(held), fresh)
     }
 
     /// The session of a read whose answer is kept: from the primary, or from a copy that contains what slots were told of.
@@ -164,7 +144,7 @@ impl Shared {
 }
 
 /// Runs what its caller may give up on: to its end at once, if nothing has to be waited for, else in a task of its own.
-pub(super) fn start(work: impl Future<Output = ()> + Send + 'static) {
+pub(crate) fn start(work: impl Future<Output = ()> + Send + 'static) {
     let mut work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(work);
     // Whoever polls it next leaves a waker of their own.
     if work.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
@@ -177,7 +157,7 @@ pub(super) fn start(work: impl Future<Output = ()> + Send + 'static) {
 }
 
 /// Up to a tenth less, so that what came together does not go together.
-fn jittered(ttl: Duration, token: u64) -> Duration {
+pub(crate) fn jittered(ttl: Duration, token: u64) -> Duration {
     const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
     let tenth = ttl / 10;
     let share = (token.wrapping_mul(GOLDEN) >> 32) as u32;

@@ -4,12 +4,11 @@
 //! they bring contains it; slots are told of its rows, which drops what lacks it and ends the leases that were given before;
 //! readers are told, and whoever has seen the commit may be answered from memory.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kit_core::Error;
-use rowkeep_engine::{Begin, ChangeLog, ChangeStream, Committed, Position, Session, Since, Told, View};
+use rowkeep_engine::{Begin, ChangeLog, ChangeStream, Committed, Since, Told};
 use tokio::time::sleep;
 
 use super::Shared;
@@ -53,7 +52,7 @@ impl Follower {
     async fn take(&mut self, stream: &mut dyn ChangeStream) -> Result<(), Error> {
         for told in stream.next().await? {
             match told {
-                Told::Begin(begin) => self.begin(begin).await,
+                Told::Begin(begin) => self.begin(begin),
                 Told::Commit(committed) => self.commit(&committed),
                 Told::Rewritten { entity, place } => {
                     let number = self.next();
@@ -88,10 +87,9 @@ impl Follower {
     }
 
     /// Everything that was kept goes, and what comes is of the new history.
-    async fn begin(&mut self, begin: Begin) {
+    fn begin(&mut self, begin: Begin) {
         self.lose();
-        let base = self.base().await;
-        self.shared.heard.begin(begin, base);
+        self.shared.heard.begin(begin);
         let number = self.next();
         self.shared.near.begin(number);
     }
@@ -100,36 +98,6 @@ impl Follower {
         self.shared.heard.forget();
         let number = self.next();
         self.shared.near.lose(number);
-    }
-
-    /// What a copy of the storage has to contain to contain all of the beginning: how far the primary is, now that it has
-    /// begun. A place of the log is one commit, and what else is behind it only the log can tell.
-    async fn base(&self) -> Position {
-        let mut pause = FIRST_PAUSE;
-        loop {
-            match self.ask_primary().await {
-                ControlFlow::Break(base) => return base,
-                ControlFlow::Continue(error) => {
-                    tracing::warn!(%error, "the primary does not say how far it is; the cache is passed by meanwhile");
-                }
-            }
-            sleep(pause).await;
-            pause = (pause * 2).min(LAST_PAUSE);
-        }
-    }
-
-    async fn ask_primary(&self) -> ControlFlow<Position, Error> {
-        let rows = &self.shared.rows;
-        let Some(policy) = self.shared.policy.any().filter(|_| rows.capabilities().replicas) else {
-            return ControlFlow::Break(Position::default());
-        };
-        let (session, view) = (Session::strong(), View { now: 0, deleted: true });
-        // Whether there is such a row does not matter.
-        let key = policy.codec.key_of(&policy.codec.empty());
-        match rows.get(policy.id(), &key, view, &session).await {
-            Ok(_) => ControlFlow::Break(session.seen()),
-            Err(error) => ControlFlow::Continue(error),
-        }
     }
 
     fn next(&mut self) -> u64 {

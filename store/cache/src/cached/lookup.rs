@@ -39,7 +39,7 @@ impl Shared {
         let row = Probe { entity, part: policy.part(view), key: &key };
         match self.kept(&row, view, now) {
             Some(Kept { held: Held::Row(record), fresh: of_row, .. }) if record.version() == version => {
-                self.saw(session, &of_row.seen);
+                self.heard.saw(session, &of_row.seen);
                 Reply::ready(Ok(self.hit(Some(record), &fresh, session)))
             }
             // It is on its way to where the next lookup finds it.
@@ -83,7 +83,7 @@ impl Shared {
     ) -> Option<Result<Option<Record>, Error>> {
         match found {
             Ok(Some(record)) if record.version() == version => {
-                self.saw(session, &fresh.seen);
+                self.heard.saw(session, &fresh.seen);
                 Some(Ok(Some(record)))
             }
             Ok(_) => None,

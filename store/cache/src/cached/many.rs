@@ -53,7 +53,7 @@ impl Shared {
         start(Arc::clone(self).fly_many(entity, keys, tickets, view, answer));
         let put = move |found: Found| {
             let (found, seen) = found?;
-            self.saw(session, &seen);
+            self.heard.saw(session, &seen);
             places.into_iter().zip(found).for_each(|(at, record)| rows[at] = record);
             Ok(rows)
         };

@@ -5,11 +5,11 @@
 //! kept, when and for how long is said by the [protocol](crate); this is who follows its rules:
 //!
 //! - `follower` is the sender of changes. It tells leases first, then slots, then readers.
-//! - `admission` decides which sessions may be answered from memory.
 //! - `bring` reads what is not there, once for all who ask, in a task of its own: who asked first may give up.
+//! - `audit` holds what is answered against the storage, a few times a second.
 //! - `writes` forgets what this process writes before the writer is answered.
 
-mod admission;
+mod audit;
 mod bring;
 mod follower;
 mod lookup;
@@ -44,6 +44,8 @@ pub struct CacheOptions {
     pub max_lag: Duration,
     /// Rows that are on their way into the cache at a time; further ones are read past it.
     pub max_fills: usize,
+    /// How often an entry that is used is held against the storage, by a strong read; never, if `None`.
+    pub audit: Option<Duration>,
     /// How long a reader waits for a row that another reader brings, before it reads for itself.
     pub patience: Duration,
 }
@@ -54,6 +56,7 @@ impl Default for CacheOptions {
             memory: 64 << 20,
             max_lag: Duration::from_secs(10),
             max_fills: 1024,
+            audit: None,
             patience: Duration::from_millis(500),
         }
     }
@@ -64,6 +67,7 @@ pub struct Cached {
     shared: Arc<Shared>,
     capabilities: Capabilities,
     follower: JoinHandle<()>,
+    auditor: Option<JoinHandle<()>>,
 }
 
 /// What readers, the follower and those who bring rows share.
@@ -71,9 +75,10 @@ struct Shared {
     rows: Arc<dyn Rows>,
     near: Arc<Near>,
     heard: Heard,
-    policy: Policy,
+    policy: Arc<Policy>,
     options: CacheOptions,
     counts: Counts,
+    sampler: audit::Sampler,
 }
 
 impl Cached {
@@ -90,7 +95,19 @@ impl Cached {
         runtime: &Handle,
     ) -> Result<Arc<Self>, Error> {
         let log = rows.changes().ok_or_else(no_log)?;
-        let policy = Policy::new(schema, codecs);
+        Ok(Self::follow(rows, log, schema, codecs, options, runtime))
+    }
+
+    /// The same by a log that is told once `rows` contain what it tells.
+    pub fn follow(
+        rows: Arc<dyn Rows>,
+        log: Arc<dyn ChangeLog>,
+        schema: &Schema,
+        codecs: &Codecs,
+        options: CacheOptions,
+        runtime: &Handle,
+    ) -> Arc<Self> {
+        let policy = Arc::new(Policy::new(schema, codecs));
         // Of several rows each may be of another moment.
         let capabilities = Capabilities { reads_one_moment: false, ..rows.capabilities().clone() };
         let shared = Arc::new(Shared {
@@ -100,14 +117,19 @@ impl Cached {
             policy,
             options,
             counts: Counts::default(),
+            sampler: audit::Sampler::default(),
         });
+        let auditor = options.audit.map(|every| runtime.spawn(audit::run(Arc::clone(&shared), every)));
         let follower = runtime.spawn(follower::run(Arc::clone(&shared), log));
-        Ok(Arc::new(Self { shared, capabilities, follower }))
+        Arc::new(Self { shared, capabilities, follower, auditor })
     }
 
     /// Stops following the log. Nothing is answered from memory soon after.
     pub fn stop(&self) {
         self.follower.abort();
+        if let Some(auditor) = &self.auditor {
+            auditor.abort();
+        }
         self.shared.heard.forget();
     }
 
@@ -129,12 +151,15 @@ impl Cached {
             evictions: near.evicted(),
             entries: near.len() as u64,
             bytes: near.bytes(),
+            audited_right: counts.sum(Count::AuditedRight),
+            audited_stale: counts.sum(Count::AuditedStale),
+            audited_undecided: counts.sum(Count::AuditedUndecided),
             lag: self.shared.heard.lag(now()),
         }
     }
 }
 
-fn no_log() -> Error {
+pub(crate) fn no_log() -> Error {
     let message = "the storage has no log of changes that a cache could follow, so it would leave rows stale; serve without \
                    a cache, or see what the storage says about its log";
     Error::new(Code::FailedPrecondition, "NO_CHANGE_LOG", message)
@@ -149,13 +174,19 @@ impl Drop for Cached {
 impl Shared {
     /// What is kept, if it is what a reader with this view would be shown.
     fn kept(&self, probe: &Probe<'_>, view: View, now: Instant) -> Option<Kept> {
-        self.near.get(probe).filter(|kept| kept.fresh.suits(view) && now < kept.fresh.until)
+        let kept = self.near.get(probe).filter(|kept| kept.fresh.suits(view) && now < kept.until)?;
+        self.sampler.offer(probe);
+        Some(kept)
+    }
+
+    fn admits(&self, session: &Session, now: Instant) -> bool {
+        self.heard.admits(session, self.options.max_lag, now)
     }
 
     /// An answer from memory.
     fn hit(&self, record: Option<Record>, fresh: &Fresh, session: &Session) -> Option<Record> {
         self.counts.add(if record.is_some() { Count::Hit } else { Count::NegativeHit });
-        self.saw(session, &fresh.seen);
+        self.heard.saw(session, &fresh.seen);
         record
     }
 

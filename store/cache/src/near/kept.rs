@@ -15,6 +15,8 @@ pub(crate) struct Kept {
     /// All changes up to this one are in it: the number of its lease.
     pub(crate) version: u64,
     pub(crate) fresh: Fresh,
+    /// It is read again then, whatever the log says.
+    pub(crate) until: Instant,
 }
 
 /// What somebody found.
@@ -37,8 +39,14 @@ pub(crate) struct Fresh {
     pub(crate) since: i64,
     /// From this time on the row does not exist.
     pub(crate) expires: i64,
-    /// It is read again then, whatever the log says.
-    pub(crate) until: Instant,
+}
+
+impl Kept {
+    /// Whether it is the same entry, and not another one of the same row.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        // Of two that were brought for leases with one number, each has a time of its own.
+        self.version == other.version && self.until == other.until
+    }
 }
 
 impl Fresh {

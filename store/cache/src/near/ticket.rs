@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::{Flight, Fresh, Held, Kept, Landed, Near, RowKey};
 use crate::{Lease, Refused};
@@ -34,11 +35,11 @@ impl Ticket {
         self.lease.token
     }
 
-    /// The row was read, after the lease was given. Kept, if it may be.
+    /// The row was read, after the lease was given. Kept until then, if it may be.
     ///
     /// # Errors
     /// Why it is not kept.
-    pub(crate) fn keep(&self, held: Held, fresh: Fresh) -> Result<(), Refused> {
+    pub(crate) fn keep(&self, held: Held, fresh: Fresh, until: Instant) -> Result<(), Refused> {
         let near = &self.near;
         let mut shard = near.shards.lock(&self.key.probe());
         near.sync(&mut shard);
@@ -46,7 +47,7 @@ impl Ticket {
         if version < near.least(self.key.entity) {
             return Err(Refused::Changed);
         }
-        near.put(self.key.clone(), Kept { held, version, fresh });
+        near.put(self.key.clone(), Kept { held, version, fresh, until });
         Ok(())
     }
 

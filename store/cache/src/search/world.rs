@@ -1,6 +1,7 @@
 //! What happens around a cache, step by step.
 
 use super::reader::{Reader, Source};
+use super::{State, Step};
 use crate::{Answer, Entry, Horizon, Slot, Version};
 
 /// What keeps the cache right, each to be left out.
@@ -104,8 +105,13 @@ pub(super) struct World {
 /// What a step does, or what is wrong then.
 pub(super) type Change<'a> = &'a dyn Fn(&mut World) -> Result<(), String>;
 
-/// A step's name, and where it leads or what is wrong there.
-pub(super) type Step = (String, Result<World, String>);
+impl State for World {
+    type Rule = Rule;
+
+    fn steps(&self, without: Option<Rule>) -> Vec<Step<Self>> {
+        self.all_steps(without)
+    }
+}
 
 impl World {
     pub(super) fn new(size: Size) -> Self {
@@ -129,8 +135,7 @@ impl World {
         }
     }
 
-    /// Everything that can happen next.
-    pub(super) fn steps(&self, without: Option<Rule>) -> Vec<Step> {
+    fn all_steps(&self, without: Option<Rule>) -> Vec<Step<Self>> {
         let mut steps = Vec::new();
         let mut step = |name: String, change: &dyn Fn(&mut Self) -> Result<(), String>| {
             let mut next = self.clone();

@@ -66,7 +66,8 @@ impl Stream {
         world.told_epoch = Some(world.epoch);
         let points: Vec<Point> = world.commits[1..=at].iter().map(|commit| commit.point).collect();
         let contains = Arc::new(move |point: Point| points.contains(&point));
-        Told::Begin(Begin { place: place(world.commits[at].point), contains })
+        let (position, history) = (world.place(at), world.epoch as u128);
+        Told::Begin(Begin { place: place(world.commits[at].point), position, history, contains })
     }
 
     /// The next commits, some of them in parts, and that these were all.

@@ -405,6 +405,11 @@ pub fn a_history_contains_what_was_seen_before_it_began_and_not_what_comes(lab: 
     let mut stream = lab.wait(log.follow(Since::Now)).unwrap();
     let first = lab.wait(stream.next()).unwrap();
     let [Told::Begin(begin)] = first.as_slice() else { panic!("{first:?}") };
+    let beginning = begin.position.points();
+    assert!(
+        beginning.contains(&begin.place.point) && beginning.iter().all(|point| (begin.contains)(*point)),
+        "{begin:?}"
+    );
     let mut follower = Follower { lab, stream };
     let seen = |text: &str| {
         let session = Session::strong();
@@ -418,4 +423,18 @@ pub fn a_history_contains_what_was_seen_before_it_began_and_not_what_comes(lab: 
     let place = &commits.last().unwrap().place;
     assert!(!(begin.contains)(place.point), "it was told afterwards");
     assert!(after.points().iter().any(|point| !(begin.contains)(*point)));
+}
+
+pub fn whoever_follows_knows_the_history_by_the_same_number(lab: &Lab) {
+    let Some(log) = log(lab) else { return };
+    let history = |since| {
+        let mut stream = lab.wait(log.follow(since)).unwrap();
+        match lab.wait(stream.next()).unwrap().as_slice() {
+            [Told::Begin(begin)] => (begin.history, begin.place.clone()),
+            other => panic!("{other:?}"),
+        }
+    };
+    let (one, place) = history(Since::Now);
+    write_line(&lab.api(), 1, "x");
+    assert_eq!((history(Since::Now).0, history(Since::Place(place)).0), (one, one));
 }

@@ -298,7 +298,8 @@ macro_rules! change_log_conformance {
                 that_all_was_told_is_said_every_second_although_nothing_changes,
                 nothing_is_told_before_it_can_be_read,
                 several_followers_are_told_the_same,
-                a_history_contains_what_was_seen_before_it_began_and_not_what_comes;
+                a_history_contains_what_was_seen_before_it_began_and_not_what_comes,
+                whoever_follows_knows_the_history_by_the_same_number;
             watches:
                 who_watches_is_told_of_every_change_from_then_on,
                 a_snapshot_is_every_row_there_is_and_then_the_changes,

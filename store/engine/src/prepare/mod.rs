@@ -99,7 +99,7 @@ pub(crate) fn program(shared: &Arc<Shared>, request: CommitRequest) -> Result<Pr
         isolation: request.isolation,
         deadline: request.deadline,
         version: None,
-        notes: None,
+        notes: Vec::new(),
     })
 }
 
@@ -118,7 +118,7 @@ pub(crate) fn expiry(shared: &Arc<Shared>, entity: EntityId, key: Key) -> Progra
         isolation,
         deadline: None,
         version: None,
-        notes: None,
+        notes: Vec::new(),
     }
 }
 

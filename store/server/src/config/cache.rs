@@ -1,5 +1,7 @@
 //! What is kept in memory so that the database need not be asked.
 
+use std::time::Duration;
+
 use kit_core::config::{ByteSize, HumanDuration};
 use rowkeep_cache::CacheOptions;
 use serde::{Deserialize, Serialize};
@@ -14,6 +16,8 @@ pub struct CacheConfig {
     pub memory: ByteSize,
     /// Nothing is answered from the cache while the storage's log of changes is silent for longer.
     pub max_lag: HumanDuration,
+    /// How often an answer from the cache is held against the database, by one strong read; 0 for never.
+    pub audit: HumanDuration,
     /// Rows on their way into the cache at a time; further ones are read past it.
     pub max_fills: u32,
 }
@@ -26,7 +30,13 @@ const LEAST: ByteSize = ByteSize::mib(1);
 
 impl Default for CacheConfig {
     fn default() -> Self {
-        Self { kind: NONE.to_owned(), memory: ByteSize::mib(64), max_lag: HumanDuration::secs(10), max_fills: 1024 }
+        Self {
+            kind: NONE.to_owned(),
+            memory: ByteSize::mib(64),
+            max_lag: HumanDuration::secs(10),
+            audit: HumanDuration(Duration::from_millis(100)),
+            max_fills: 1024,
+        }
     }
 }
 
@@ -36,6 +46,7 @@ impl CacheConfig {
         (self.kind == MEMORY).then(|| CacheOptions {
             memory: self.memory.0,
             max_lag: *self.max_lag,
+            audit: Some(*self.audit).filter(|every| !every.is_zero()),
             max_fills: usize::try_from(self.max_fills).unwrap_or(usize::MAX),
             ..CacheOptions::default()
         })

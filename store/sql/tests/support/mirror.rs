@@ -56,7 +56,7 @@ pub(crate) struct Mirror {
     pub(crate) commits: Vec<Arc<Committed>>,
     /// Behind the last whole commit.
     pub(crate) place: Option<Place>,
-    pub(crate) begins: usize,
+    pub(crate) histories: Vec<u128>,
     current: Option<Instant>,
 }
 
@@ -77,7 +77,7 @@ impl Mirror {
             rewritten: Vec::new(),
             commits: Vec::new(),
             place: None,
-            begins: 0,
+            histories: Vec::new(),
             current: None,
         })
     }
@@ -101,7 +101,7 @@ impl Mirror {
     fn take(&mut self, told: Told) {
         match told {
             Told::Begin(begin) => {
-                self.begins += 1;
+                self.histories.push(begin.history);
                 self.place = Some(begin.place);
             }
             Told::Commit(commit) => {

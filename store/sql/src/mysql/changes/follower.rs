@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use super::points::{History, place};
 use super::tables::Tables;
-use crate::mysql::servers::Servers;
+use crate::mysql::servers::{Servers, hashed};
 
 /// News, or why there are no more.
 type News = Result<Vec<Told>, Error>;
@@ -64,9 +64,11 @@ async fn run(servers: Arc<Servers>, mut promotions: u64, mut source: Source<Tabl
 
 fn told(event: Event<EntityId, RowChange>) -> Told {
     match event {
-        Event::Begin { place: at, told } => {
-            let history = History::of(&told);
-            Told::Begin(Begin { place: place(&at), contains: Arc::new(move |point| history.contains(point)) })
+        Event::Begin { place: at, told, server } => {
+            let contained = History::of(&told);
+            let (position, history) = (contained.position(), hashed(&server));
+            let contains = Arc::new(move |point| contained.contains(point));
+            Told::Begin(Begin { place: place(&at), position, history, contains })
         }
         Event::Commit { place: at, more, at: time, rows } => {
             Told::Commit(Arc::new(Committed { place: place(&at), more, at: time, changes: rows }))

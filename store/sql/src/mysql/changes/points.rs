@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use rowkeep_binlog::{Gtid, Gtids};
 use rowkeep_changes::{Place as LogPlace, Progress, resume};
-use rowkeep_engine::{Place, Point};
+use rowkeep_engine::{Place, Point, Position};
 
-use crate::mysql::servers::tag;
+use crate::mysql::servers::hashed;
 
 /// Before the first commit of all: no server, tag or domain has it.
 const NOTHING: Point = Point { source: 0, number: 0 };
@@ -20,7 +20,7 @@ pub(super) fn point(gtid: &Gtid) -> Point {
 }
 
 fn mysql_source(source: &rowkeep_binlog::Source) -> u128 {
-    if source.tag.is_none() { source.uuid } else { source.uuid ^ tag(source.tag.as_str()) }
+    if source.tag.is_none() { source.uuid } else { source.uuid ^ hashed(source.tag.as_str()) }
 }
 
 /// A place for whoever follows.
@@ -53,6 +53,14 @@ impl History {
             // Numbers only grow within a domain: the last stands for all before it.
             Gtids::MariaDb(gtids) => gtids.iter().map(|gtid| (gtid.domain.into(), 0, gtid.number)).collect(),
         })
+    }
+
+    /// The last commits before its holes and its end. A server that contains them contains it: it applies the commits of a
+    /// source in their order.
+    pub(super) fn position(&self) -> Position {
+        let points: Vec<Point> =
+            self.0.iter().map(|(source, _, number)| Point { source: *source, number: *number }).collect();
+        Position::of(&points)
     }
 
     pub(super) fn contains(&self, point: Point) -> bool {
@@ -88,9 +96,11 @@ mod tests {
             let point = written(Dialect::MySql, &text).unwrap();
             assert_eq!(history.contains(point), reached.contains(point), "{text}");
         }
+        assert_eq!(history.position(), reached.place);
         let history = History::of(&Gtids::MariaDb("0-1-9,4-1-2".parse().unwrap()));
         let at = |source, number| Point { source, number };
         assert!(history.contains(at(0, 9)) && history.contains(at(4, 1)));
+        assert_eq!(history.position().points(), [at(0, 9), at(4, 2)]);
         assert!(!history.contains(at(0, 10)) && !history.contains(at(1, 1)));
     }
 

@@ -19,7 +19,7 @@ use tokio::time::timeout_at;
 
 use election::Change;
 pub(super) use election::{Election, Seen};
-pub(super) use reached::{Reached, question, tag, written};
+pub(super) use reached::{Reached, hashed, question, written};
 pub(super) use routes::{Kind, ask};
 pub(super) use server::{Progress, Server, ask as ask_position};
 pub use status::{Role, ServerStatus};

@@ -126,7 +126,7 @@ fn runs(set: &str) -> Vec<Run> {
             match (first.parse(), last.parse()) {
                 (Ok(first), Ok(last)) => runs.push(Run { source, first, last }),
                 // A tag: its commits are a stream of their own.
-                _ => source = uuid ^ tag(field),
+                _ => source = uuid ^ hashed(field),
             }
         }
     }
@@ -157,8 +157,8 @@ fn uuid(text: &str) -> Option<u128> {
     (digits.len() == 32).then(|| u128::from_str_radix(&digits, 16).ok()).flatten()
 }
 
-/// Tells tags apart (FNV-1a); they have 32 characters at most.
-pub(in crate::mysql) fn tag(text: &str) -> u128 {
+/// Tells names of tags and of servers apart (FNV-1a).
+pub(in crate::mysql) fn hashed(text: &str) -> u128 {
     const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
     const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
     text.bytes().fold(OFFSET, |hash, byte| (hash ^ u128::from(byte)).wrapping_mul(PRIME))
