@@ -12,8 +12,8 @@ use crate::link::Request;
 use crate::scripts::{self, Script};
 use crate::values::{self, Held};
 
-/// Slots that are dropped in one step. A telling of more takes several, in which leases ask for it from the first on: a server does
-/// nothing else meanwhile.
+/// Slots that are dropped in one step, during which a server does nothing else. A telling of more takes several, in which leases
+/// ask for it from the first on.
 const DROPPED_TOGETHER: usize = 5000;
 
 impl Inner {
