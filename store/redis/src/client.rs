@@ -17,7 +17,7 @@ use crate::link::Way;
 use crate::options::RedisOptions;
 use crate::topology::Topology;
 
-/// The shared cache on Redis. See the [crate](crate).
+/// The shared cache on Redis. See the [crate].
 #[derive(Debug)]
 pub struct RedisRemote {
     inner: Arc<Inner>,
