@@ -43,7 +43,7 @@ mod search;
 mod slot;
 mod version;
 
-pub use cached::{CacheOptions, Cached};
+pub use cached::{CacheOptions, Cached, InspectedEntry};
 pub use counts::CacheStats;
 pub use fills::{Fills, Lease, Refused};
 pub use horizon::Horizon;

@@ -12,6 +12,7 @@
 mod audit;
 mod bring;
 mod follower;
+mod inspect;
 mod lookup;
 mod many;
 mod writes;
@@ -34,6 +35,7 @@ use crate::near::{Fresh, Held, Kept, Near, Probe};
 use crate::now;
 use crate::policy::Policy;
 use bring::Read;
+pub use inspect::InspectedEntry;
 
 /// How much a cache keeps, and for whom.
 #[derive(Debug, Clone, Copy)]
