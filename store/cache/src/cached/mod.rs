@@ -31,7 +31,7 @@ use crate::heard::Heard;
 use crate::near::{Fresh, Held, Kept, Near, Probe};
 use crate::now;
 use crate::policy::Policy;
-use bring::Read;
+pub(crate) use bring::{Read, jittered, start};
 
 /// How much a cache keeps, and for whom.
 #[derive(Debug, Clone, Copy)]
