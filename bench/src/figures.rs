@@ -43,6 +43,16 @@ pub(crate) const BENCHMARKS: &[Benchmark] = &[
         what: "stale reads per million under writes and faults",
         run: crate::coherence::run,
     },
+    Benchmark {
+        name: "mixed",
+        what: "reads and updates, 95 to 5, beside go-zero's cached model",
+        run: crate::coherence::mixed,
+    },
+    Benchmark {
+        name: "seen",
+        what: "how soon a change is seen everywhere; who reads a row that all want",
+        run: crate::coherence::seen,
+    },
     Benchmark { name: "load", what: "rowkeep load of the flights", run: load::flights },
     Benchmark { name: "binlog", what: "decoding the binary log beside mariadb-binlog", run: binlog::run },
     Benchmark { name: "scale", what: "10 million rows instead of 100 thousand", run: scale::run },

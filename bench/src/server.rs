@@ -76,6 +76,14 @@ impl Server {
         Self::rowkeep_over(&schema(), &[("ROWKEEP_DATABASE", database), ("ROWKEEP_CACHE_KIND", "memory")])
     }
 
+    /// With so many bytes for its cache, and its metrics on this port.
+    pub(crate) fn rowkeep_with_room(database: &str, bytes: usize, admin: u16) -> Result<Self> {
+        let (bytes, admin) = (bytes.to_string(), format!("127.0.0.1:{admin}"));
+        let cache = [("ROWKEEP_CACHE_KIND", "memory"), ("ROWKEEP_CACHE_MEMORY", &bytes)];
+        let env = [&[("ROWKEEP_DATABASE", database), ("ROWKEEP_ADMIN_LISTEN", &admin)][..], &cache].concat();
+        Self::rowkeep_over(&schema(), &env)
+    }
+
     /// With a replica.
     pub(crate) fn rowkeep_with_replica(database: &str, replica: &str) -> Result<Self> {
         Self::rowkeep_over(&schema(), &[("ROWKEEP_DATABASE", database), ("ROWKEEP_REPLICAS", replica)])

@@ -34,7 +34,7 @@ pub use log::Log;
 pub use port::free_port;
 pub use process::Process;
 pub use proxy::FaultProxy;
-pub use redis::Redis;
+pub use redis::{Answer, Redis, RedisCluster, RedisSentinels};
 pub use rowkeep::{Builder, Rowkeep, binary, command, listening_address};
 pub use rustix::process::Signal;
 pub use table::Table;

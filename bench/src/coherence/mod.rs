@@ -7,7 +7,13 @@
 mod client;
 mod faults;
 mod judge;
+mod mixed;
+mod seen;
 mod workload;
+mod zipf;
+
+pub(crate) use mixed::run as mixed;
+pub(crate) use seen::run as seen;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 

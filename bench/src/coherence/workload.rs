@@ -116,7 +116,7 @@ fn id(row: usize) -> i64 {
 }
 
 /// A write as somebody makes it who knows of no service.
-async fn update(connection: &mut Connection, id: i64, number: u64) -> bool {
+pub(crate) async fn update(connection: &mut Connection, id: i64, number: u64) -> bool {
     let name = format!("v{number}");
     let Ok(statement) = connection.prepare("UPDATE items SET name = ? WHERE id = ?").await else { return false };
     let params = [Param::Text(&name), Param::Int(id)];

@@ -5,9 +5,8 @@
 //! the handler is caught: the client gets an error, the connection and the worker live on.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -17,6 +16,7 @@ use http::header::{CONNECTION, CONTENT_TYPE, HOST, TRANSFER_ENCODING};
 use http::{HeaderValue, StatusCode, Version};
 use http_body::{Frame, SizeHint};
 use kit_core::BoxError;
+use pin_project_lite::pin_project;
 
 use crate::admission::NetStats;
 use crate::io::Tap;
@@ -32,6 +32,51 @@ pub(crate) struct Guard<H> {
 }
 
 type Answer = Result<http::Response<Tracked>, Infallible>;
+
+pin_project! {
+    /// A request that is answered. Written out, because an `async` block holds the future that it is given twice, which is the
+    /// greater part of what a request takes, and is moved more than once.
+    pub(crate) struct Answering<F> {
+        #[pin]
+        work: Work<F>,
+        ticket: Option<Ticket>,
+        stats: Arc<NetStats>,
+        is_grpc: bool,
+    }
+}
+
+pin_project! {
+    #[project = Working]
+    enum Work<F> {
+        Refused { response: Option<Response> },
+        Handled { #[pin] answer: F },
+    }
+}
+
+impl<F: Future<Output = Response>> Future for Answering<F> {
+    type Output = Answer;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Answer> {
+        let me = self.project();
+        let response = match me.work.project() {
+            Working::Refused { response } => response.take(),
+            Working::Handled { answer } => match catch_unwind(AssertUnwindSafe(|| answer.poll(context))) {
+                Ok(Poll::Ready(response)) => Some(response),
+                Ok(Poll::Pending) => return Poll::Pending,
+                Err(_) => {
+                    me.stats.count_panic();
+                    tracing::error!("a request handler panicked");
+                    Some(internal_error(*me.is_grpc))
+                }
+            },
+        };
+        match (response, me.ticket.take()) {
+            (Some(response), Some(ticket)) => Poll::Ready(Ok(response.map(|body| Tracked::new(body, ticket)))),
+            // Answered before.
+            _ => Poll::Pending,
+        }
+    }
+}
 
 impl<H: Handler> Guard<H> {
     /// Answers a request of an HTTP/1.1 connection.
@@ -53,33 +98,15 @@ impl<H: Handler> Guard<H> {
         self.call(request, None)
     }
 
-    fn call(&self, request: Request, refused: Option<Response>) -> impl Future<Output = Answer> + use<H> {
-        let ticket = self.vitals.request_started();
-        let handler = Rc::clone(&self.handler);
-        let stats = Arc::clone(&self.stats);
-        let peer = self.peer;
-        async move {
-            let response = match refused {
-                Some(refused) => refused,
-                None => caught(handler, request, peer, &stats).await,
-            };
-            Ok(response.map(|body| Tracked::new(body, ticket)))
-        }
+    fn call(&self, request: Request, refused: Option<Response>) -> Answering<impl Future<Output = Response> + use<H>> {
+        let ticket = Some(self.vitals.request_started());
+        let is_grpc = is_grpc(&request);
+        let work = match refused {
+            Some(refused) => Work::Refused { response: Some(refused) },
+            None => Work::Handled { answer: Rc::clone(&self.handler).handle(request, self.peer) },
+        };
+        Answering { work, ticket, stats: Arc::clone(&self.stats), is_grpc }
     }
-}
-
-async fn caught<H: Handler>(handler: Rc<H>, request: Request, peer: Peer, stats: &NetStats) -> Response {
-    let is_grpc = is_grpc(&request);
-    let mut work = pin!(handler.handle(request, peer));
-    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
-        Ok(poll) => poll,
-        Err(_) => {
-            stats.count_panic();
-            tracing::error!("a request handler panicked");
-            Poll::Ready(internal_error(is_grpc))
-        }
-    })
-    .await
 }
 
 fn is_grpc(request: &Request) -> bool {

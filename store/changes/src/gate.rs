@@ -100,6 +100,11 @@ impl Gate {
         self.done_before = self.done_before.max(file);
     }
 
+    /// The name of the file in which the last answer lay.
+    pub(crate) fn file(&self) -> std::borrow::Cow<'_, str> {
+        String::from_utf8_lossy(&self.name)
+    }
+
     /// How long to leave the server alone between two questions. One takes a hundredth of a millisecond of MySQL, and a tenth
     /// of MariaDB, which goes through all that it counts.
     pub(crate) fn rest(&self) -> Duration {
@@ -144,7 +149,7 @@ impl Gate {
         }
         for _ in 0..ATTEMPTS {
             let Shown::Upto { offset, .. } = self.ask().await? else { continue };
-            let name = String::from_utf8_lossy(&self.name).replace('\\', "\\\\").replace('\'', "\\'");
+            let name = self.file().replace('\\', "\\\\").replace('\'', "\\'");
             let rows = patiently(self.connection.query(&format!("SELECT BINLOG_GTID_POS('{name}', {offset})"))).await?;
             // NULL: the file was purged meanwhile.
             if let Some(text) = rows.into_iter().flatten().flatten().next() {

@@ -1,15 +1,18 @@
 //! The two connections to one server: its log, and the gate beside it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rowkeep_binlog::{Error, Gtid, Gtids, Item, Options, Reader, Start};
 use rowkeep_mysql::Address;
 
-use crate::Take;
-use crate::gate::{Gate, number};
+use crate::gate::{Gate, Shown, number};
+use crate::{Take, done};
 
 /// Period of the server's signs of life. Twice as long without one, and the connection is held for lost.
 const HEARTBEAT: Duration = Duration::from_secs(2);
+
+/// Between two looks ahead.
+const LOOKS: Duration = Duration::from_millis(100);
 
 /// How a source reads: its number among the readers of a server stays, so that its next connection ends its last one.
 pub(crate) fn options() -> Options {
@@ -27,6 +30,8 @@ pub(crate) struct Link {
     pub(crate) file: u64,
     /// How long it was waited for something that did not come.
     silence: Duration,
+    /// When the log was last looked into ahead of what is read.
+    looked: Option<Instant>,
 }
 
 impl Link {
@@ -55,7 +60,7 @@ impl Link {
             Item::Rotate(position) => number(position.file.as_bytes()),
             _ => return Err(Error::Malformed("a log that does not begin with the name of its file")),
         };
-        Ok(Ok((Self { reader, gate, identity, file, silence: Duration::ZERO }, told)))
+        Ok(Ok((Self { reader, gate, identity, file, silence: Duration::ZERO, looked: None }, told)))
     }
 
     /// Has whoever takes the rows ask what it wants to know.
@@ -71,6 +76,27 @@ impl Link {
         self.silence = in_vain.map_or(Duration::ZERO, |time| self.silence + time);
         let patience = HEARTBEAT * 2;
         if self.silence > patience { Err(Error::Silent(patience)) } else { Ok(()) }
+    }
+
+    /// Nothing more is read before something of this file can be seen, and a snapshot lies in a later one: looks there whether
+    /// the file is done with.
+    pub(crate) async fn look_ahead(
+        &mut self,
+        address: &Address,
+        options: &Options,
+        shown: &Shown,
+        held: u64,
+    ) -> Result<(), Error> {
+        let Shown::Upto { file, offset, .. } = *shown else { return Ok(()) };
+        if held >= file || self.looked.is_some_and(|looked| looked.elapsed() < LOOKS) {
+            return Ok(());
+        }
+        let name = self.gate.file().into_owned();
+        let snapshot = done::Snapshot { name: &name, offset };
+        let done = done::before(address, options, snapshot, held).await?;
+        self.gate.checkpoint(done);
+        self.looked = Some(Instant::now());
+        Ok(())
     }
 
     /// The commit by which to name a place behind these: the server's own last one, or any if it has written none.

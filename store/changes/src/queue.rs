@@ -91,6 +91,11 @@ impl<T: Copy + Ord, R> Queue<T, R> {
         self.waiting.is_empty()
     }
 
+    /// The file of the first transaction that waits.
+    pub(crate) fn held_in(&self) -> Option<u64> {
+        self.waiting.front().map(|waiting| waiting.mark.file)
+    }
+
     /// Nothing more may be read.
     pub(crate) fn is_full(&self) -> bool {
         let (rows, bytes) = self.held();

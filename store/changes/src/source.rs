@@ -199,7 +199,8 @@ impl<K: Take> Source<K> {
 
     /// Tells what can be seen of what was read.
     async fn release(&mut self) -> Result<(), Error> {
-        let Self { link: Some(link), queue, progress: Some(progress), out, ask_at, pause, .. } = self else {
+        let Self { address, options, link: Some(link), queue, progress: Some(progress), out, ask_at, pause, .. } = self
+        else {
             return Ok(());
         };
         let is_full = queue.is_full();
@@ -213,7 +214,11 @@ impl<K: Take> Source<K> {
         let shown = link.gate.ask().await?;
         let mut moved = queue.release(&shown, progress, out);
         let (file, offset) = link.reader.place();
-        moved |= queue.part(&shown, (number(file.as_bytes()), offset), progress, out);
+        let at = (number(file.as_bytes()), offset);
+        moved |= queue.part(&shown, at, progress, out);
+        if is_full && !moved {
+            link.look_ahead(address, options, &shown, queue.held_in().unwrap_or(at.0)).await?;
+        }
         let wait = if moved { link.gate.rest() } else { *pause };
         *pause = if moved { PAUSES.0 } else { (*pause * 2).min(PAUSES.1) };
         *ask_at = Instant::now() + wait;

@@ -18,6 +18,8 @@ testkit::on_both_products! {
     an_xa_transaction_is_not_forgotten_with_the_connection
     a_server_without_what_was_told_is_not_followed
     a_silent_network_is_noticed_and_a_slow_follower_is_none
+    what_lies_in_files_that_end_before_they_are_read_is_told
+    a_transaction_that_ends_a_file_is_told_however_large_it_is
 }
 
 async fn a_transaction_that_was_told_in_part_goes_on_behind_that_part(product: Product) {
@@ -141,4 +143,51 @@ async fn a_server_without_what_was_told_is_not_followed(product: Product) {
     };
     assert!(matches!(error, Error::Diverged(_)), "{error}");
     assert_eq!(follower.told.iter().filter(|told| **told == Told::Begin).count(), 1);
+}
+
+/// More than is held at a time, in files behind which the server has gone on, and is quiet or writes.
+async fn what_lies_in_files_that_end_before_they_are_read_is_told(product: Product) {
+    const COMMITS: i64 = 5_000;
+    let server = server(product, &["--sync-binlog=0", "--innodb-flush-log-at-trx-commit=2"]).await;
+    let mut writer = writer(&server).await;
+    for is_busy in [false, true] {
+        run(&mut writer, &["TRUNCATE a", "INSERT INTO b VALUES (0, 0, '')"]).await;
+        let mut follower = Follower::now(address(&server)).await;
+        run(&mut writer, &["DELETE FROM b"]).await;
+        while follower.first.is_none() {
+            follower.more().await.unwrap();
+        }
+        let place = follower.first.clone();
+        drop(follower);
+        for id in 0..COMMITS {
+            run(&mut writer, &[&format!("INSERT INTO a VALUES ({id}, 0, '')")]).await;
+        }
+        server.admin("FLUSH BINARY LOGS");
+        if is_busy {
+            run(&mut writer, &["INSERT INTO a VALUES (-1, 0, '')"]).await;
+        }
+        let mut follower = Follower::from(address(&server), place.as_ref()).await.unwrap();
+        let expected: Vec<i64> = (0..COMMITS).chain(is_busy.then_some(-1)).collect();
+        while follower.added().len() < expected.len() {
+            follower.more().await.unwrap();
+        }
+        assert_eq!(follower.added(), expected);
+    }
+}
+
+async fn a_transaction_that_ends_a_file_is_told_however_large_it_is(product: Product) {
+    const ROWS: i64 = 12_000;
+    let server = server(product, &["--max-binlog-size=1M"]).await;
+    let mut follower = Follower::now(address(&server)).await;
+    let mut writer = writer(&server).await;
+    run(&mut writer, &["BEGIN"]).await;
+    for first in (0..ROWS).step_by(1000) {
+        let rows: Vec<String> = (first..first + 1000).map(|id| format!("({id}, 1, REPEAT('x', 500))")).collect();
+        run(&mut writer, &[&format!("INSERT INTO a VALUES {}", rows.join(", "))]).await;
+    }
+    run(&mut writer, &["COMMIT"]).await;
+    while follower.added().len() < ROWS as usize {
+        follower.more().await.unwrap();
+    }
+    assert_eq!(follower.added(), (0..ROWS).collect::<Vec<_>>());
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use kit_core::{Error, Reply};
+use rowkeep_record::Value;
 use rowkeep_schema::EntityId;
 
 use crate::{Point, Position, Stored};
@@ -77,6 +78,25 @@ pub enum Told {
     },
 }
 
+impl Told {
+    /// The place behind it, unless more of the same commit follows.
+    pub(crate) fn end(&self) -> Option<&Place> {
+        match self {
+            Self::Commit(commit) if commit.more => None,
+            Self::Commit(commit) => Some(&commit.place),
+            Self::Begin(Begin { place, .. }) | Self::Rewritten { place, .. } | Self::Current { place, .. } => {
+                Some(place)
+            }
+        }
+    }
+
+    /// About the memory that it takes.
+    pub(crate) fn weight(&self) -> usize {
+        let outside = if let Self::Commit(commit) = self { commit.weight() } else { 0 };
+        outside + size_of::<Self>()
+    }
+}
+
 /// A history begins.
 #[derive(Clone)]
 pub struct Begin {
@@ -114,6 +134,13 @@ pub struct Committed {
     pub changes: Vec<RowChange>,
 }
 
+impl Committed {
+    /// About the memory that it takes.
+    pub(crate) fn weight(&self) -> usize {
+        self.changes.iter().map(RowChange::weight).sum::<usize>() + size_of::<Self>()
+    }
+}
+
 /// One row before and after.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RowChange {
@@ -123,4 +150,20 @@ pub struct RowChange {
     pub before: Option<Stored>,
     /// As it is; `None` if it was deleted. A changed key is one change with two keys.
     pub after: Option<Stored>,
+}
+
+impl RowChange {
+    fn weight(&self) -> usize {
+        let rows = self.before.iter().chain(&self.after);
+        rows.flat_map(|row| &row.values).map(value_weight).sum::<usize>() + size_of::<Self>()
+    }
+}
+
+fn value_weight(value: &Value) -> usize {
+    let outside = match value {
+        Value::Text(text) => text.len(),
+        Value::Blob(bytes) => bytes.len(),
+        _ => 0,
+    };
+    outside + size_of::<Value>()
 }

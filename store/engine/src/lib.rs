@@ -22,6 +22,7 @@ mod ports;
 mod prepare;
 mod program;
 mod session;
+mod shared_log;
 mod sweep;
 mod watch;
 
@@ -37,5 +38,6 @@ pub use noted::Notes;
 pub use ports::*;
 pub use program::{Outcome, Program};
 pub use session::{Freshness, Point, Position, Session};
+pub use shared_log::SharedLog;
 pub use sweep::Sweep;
 pub use watch::{WatchEvent, WatchOptions, WatchRequest, WatchSince, WatchStats, Watched, Watcher};

@@ -32,6 +32,8 @@ const FOR_TESTS: &[Need] = &[
         package: "mariadb-server",
         reason: "one of the servers that MySQL clients talk to",
     },
+    Need { program: "redis-server", package: "redis-server", reason: "the cache that processes share; its Sentinels" },
+    Need { program: "redis-cli", package: "redis-tools", reason: "makes a cluster of servers" },
     Need { program: "strace", package: "strace", reason: "makes a database's disk slow, and fail" },
     Need { program: "setpriv", package: "util-linux", reason: "ends servers with their test" },
 ];

@@ -92,7 +92,8 @@ pub struct Beginning {
     pub history: u128,
     /// Behind all that its log told, and will not tell any more.
     pub place: Position,
-    /// The shard is made anew, as this incarnation, if it does not fit.
+    /// The shard is made anew, as this incarnation, if it does not fit. Drawn at random: slots of one that was before would count
+    /// again.
     pub anew: Option<u64>,
 }
 

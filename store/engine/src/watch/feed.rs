@@ -17,8 +17,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::for_watchers;
 use super::hub::{Closing, Seat};
 use super::ring::{Heard, Next, Reached};
-use super::run::{Share, State, copy};
+use super::run::{Share, State};
 use super::token::Resume;
+use crate::shared_log::copy;
 use crate::{ChangeLog, ChangeStream, Place, Since, Told};
 
 /// Where a watcher's changes come from.

@@ -7,10 +7,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use rowkeep_record::Value;
 use rowkeep_schema::EntityId;
 
-use crate::{Committed, Place, RowChange, Stored};
+use crate::{Committed, Place};
 
 /// What a watcher has to look at.
 #[derive(Debug, Clone)]
@@ -138,29 +137,18 @@ impl Ring {
 
 /// About the memory that it takes.
 fn weight(item: &Heard) -> usize {
-    let values = |row: &Stored| row.values.iter().map(value_bytes).sum::<usize>();
-    let rows = |change: &RowChange| {
-        change.before.as_ref().map_or(0, values) + change.after.as_ref().map_or(0, values) + size_of::<RowChange>()
-    };
     match item {
-        Heard::Commit(commit) => commit.changes.iter().map(rows).sum::<usize>() + size_of::<Committed>(),
+        Heard::Commit(commit) => commit.weight(),
         Heard::Rewritten(..) => size_of::<Heard>(),
     }
 }
 
-fn value_bytes(value: &Value) -> usize {
-    let outside = match value {
-        Value::Text(text) => text.len(),
-        Value::Blob(bytes) => bytes.len(),
-        _ => 0,
-    };
-    outside + size_of::<Value>()
-}
-
 #[cfg(test)]
 mod tests {
+    use rowkeep_record::Value;
+
     use super::*;
-    use crate::Point;
+    use crate::{Point, RowChange, Stored};
 
     fn place(number: u64) -> Place {
         Place { base: Arc::from(*b"log"), point: Point { source: 0, number } }

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 
 use super::for_watchers;
 use super::ring::{Heard, Ring};
+use crate::shared_log::copy;
 use crate::{Begin, ChangeLog, Since, Told};
 
 /// How long the follower goes on for nobody: a watcher that lost its connection finds what it missed.
@@ -216,15 +217,5 @@ impl Run {
                 }
             }
         }
-    }
-}
-
-/// The same failure for another watcher; the cause was logged.
-pub(super) fn copy(error: &Error) -> Error {
-    let same =
-        Error::new(error.code(), error.reason(), error.message().to_owned()).with_http_status(error.http_status());
-    match error.retry_after() {
-        Some(delay) => same.with_retry_after(delay),
-        None => same,
     }
 }

@@ -11,6 +11,7 @@ mod lab;
 mod resume;
 mod seen;
 mod sessions;
+mod shared;
 mod speed;
 mod statements;
 mod values;

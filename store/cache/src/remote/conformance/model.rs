@@ -15,7 +15,6 @@ use crate::remote::{Beginning, Entry, Failed, MemoryRemote, Name, Remote, Tellin
 
 const STEPS: usize = 4000;
 /// Few of each, so that steps meet.
-const INCARNATIONS: [u64; 3] = [0, 1 << 60, u64::MAX];
 const HISTORIES: [u128; 2] = [0, u128::MAX];
 const SOURCES: [u128; 2] = [1 << 64, u128::MAX];
 /// Where numbers start: some lie beyond what a float holds.
@@ -32,6 +31,7 @@ pub fn random_steps_are_answered_as_by_the_server_in_memory(stage: &Stage) {
         runtime: stage.runtime().clone(),
         random: StdRng::seed_from_u64(seed),
         shards: shards.min(2),
+        incarnations: vec![0],
         seed,
         steps: Vec::new(),
     };
@@ -46,6 +46,8 @@ struct Run<'a> {
     runtime: Handle,
     random: StdRng,
     shards: usize,
+    /// Those that were proposed: none is used twice.
+    incarnations: Vec<u64>,
     seed: u64,
     /// What was asked and answered.
     steps: Vec<String>,
@@ -74,7 +76,8 @@ impl Run<'_> {
     }
 
     fn begin(&mut self, shard: usize) {
-        let anew = self.random.random_bool(0.7).then(|| self.one(&INCARNATIONS));
+        let anew = self.random.random_bool(0.7).then(|| self.random.random());
+        self.incarnations.extend(anew);
         let beginning = Beginning { history: self.one(&HISTORIES), place: self.place(), anew };
         self.both(&format!("{beginning:?}"), |remote| remote.begin(shard, beginning.clone()));
     }
@@ -82,7 +85,7 @@ impl Run<'_> {
     fn tell(&mut self, shard: usize) {
         let known = self.twin.horizon(shard).filter(|_| self.random.random_bool(0.8));
         let telling = Telling {
-            incarnation: known.as_ref().map_or_else(|| self.one(&INCARNATIONS), |known| known.incarnation),
+            incarnation: known.as_ref().map_or_else(|| self.incarnation(), |known| known.incarnation),
             from: known.map_or_else(|| self.place(), |known| known.told),
             to: self.place(),
             names: (0..self.random.random_range(0..3)).map(|_| self.name()).collect(),
@@ -99,7 +102,7 @@ impl Run<'_> {
             known.rewritten.iter().find(|(entity, _)| *entity == name.entity).map_or(0, |(_, count)| *count)
         };
         let entry = Entry {
-            incarnation: known.as_ref().map_or_else(|| self.one(&INCARNATIONS), |known| known.incarnation),
+            incarnation: known.as_ref().map_or_else(|| self.incarnation(), |known| known.incarnation),
             generation: known.as_ref().map_or_else(|| self.random.random_range(0..3), generation),
             value: Bytes::from(self.random.random::<u64>().to_string()),
         };
@@ -121,6 +124,12 @@ impl Run<'_> {
             let last = self.steps[self.steps.len().saturating_sub(20)..].join("\n");
             panic!("answered {answered:?}\nwith TEST_SEED={}, after\n{last}", self.seed);
         }
+    }
+
+    /// One of the last.
+    fn incarnation(&mut self) -> u64 {
+        let last = &self.incarnations[self.incarnations.len().saturating_sub(3)..];
+        *last.choose(&mut self.random).unwrap()
     }
 
     fn place(&mut self) -> Position {

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use kit_core::{Error, Reply};
 use rowkeep_changes::{Progress, Source};
-use rowkeep_engine::{ChangeLog, ChangeStream, Since};
+use rowkeep_engine::{ChangeLog, ChangeStream, SharedLog, Since};
 use tokio::runtime::Handle;
 use tokio::time::sleep;
 
@@ -43,7 +43,7 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// The log, if it can be followed. If not, an operator is told why, once.
+    /// The log, if it can be followed, read once for all who follow it. If it cannot, an operator is told why, once.
     pub(super) fn open(shared: &Arc<Shared>, runtime: &Handle) -> Option<Arc<dyn ChangeLog>> {
         if shared.dialect.is_gateway() {
             return None;
@@ -55,7 +55,8 @@ impl Log {
             tracing::warn!(%server, "changes of the database cannot be followed: {why}");
             return None;
         }
-        Some(Arc::new(Self { shared: Arc::clone(shared), runtime: runtime.clone() }))
+        let log = Arc::new(Self { shared: Arc::clone(shared), runtime: runtime.clone() });
+        Some(Arc::new(SharedLog::new(log, runtime)))
     }
 }
 
