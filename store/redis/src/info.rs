@@ -82,7 +82,8 @@ mod tests {
 
     #[test]
     fn what_a_server_is_is_read_from_its_own_words() {
-        let text = "# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\n# Memory\r\nmaxmemory:1048576\r\nmaxmemory_human:1.00M\r\nmaxmemory_policy:allkeys-lru\r\n";
+        let text = "# Server\r\nredis_version:7.0.15\r\nredis_mode:standalone\r\n\
+                    # Memory\r\nmaxmemory:1048576\r\nmaxmemory_human:1.00M\r\nmaxmemory_policy:allkeys-lru\r\n";
         let read = info(text);
         assert_eq!(read.version.as_deref(), Some("7.0.15"));
         assert_eq!((read.maxmemory, read.maxmemory_policy.as_deref()), (Some(1 << 20), Some("allkeys-lru")));

@@ -2,8 +2,8 @@
 //!
 //! Requests never wait for a connection: while there is none they fail at once. A task beside them makes the next one, waits
 //! longer after each failure, and calls it one when the server has answered on it. A server that is stopped, or cannot be
-//! reached any more, is found by the first request that is not answered in time: the connection is given up for all, and whether the
-//! server answers is tried by that task alone.
+//! reached any more, is found by the first request that is not answered in time: the connection is given up for all, and
+//! whether the server answers is tried by that task alone. So is one that has become a replica.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -104,6 +104,9 @@ impl Link {
         let number = up.number;
         match timeout(limit, send(up, &self.shared.server, request, asking)).await {
             Ok(Err(Problem::Gone(why))) => Err(self.shared.lose(number, format!("{}: {why}", self.shared.server))),
+            Ok(Err(Problem::Elsewhere(why))) if self.shared.way.is_primary => {
+                Err(self.shared.lose(number, format!("{}: {why}", self.shared.server)))
+            }
             Ok(answer) => answer,
             Err(_) => Err(self.shared.lose(number, format!("{} gave no answer within {limit:?}", self.shared.server))),
         }

@@ -1,9 +1,9 @@
 //! The steps that change something, each of which the server runs as one.
 //!
-//! They run alike on every version since 6.0 and on Valkey, and write what follows from their arguments and keys alone, so that replicas
-//! may run them, too. A script is refused in its middle when no memory is left. Since version 7 it may say that it is to run nevertheless:
-//! so does what frees memory and keeps the horizon right, whose size hardly changes. An older server refuses the horizon then; the
-//! slots have been dropped before, and who tells finds that it failed.
+//! They run alike on every version since 6.0 and on Valkey, and write what follows from their arguments and keys alone, so that
+//! replicas may run them, too. A script is refused in its middle when no memory is left. Since version 7 it may say that it is to
+//! run nevertheless: so does what frees memory and keeps the horizon right, whose size hardly changes. An older server refuses
+//! the horizon then; the slots have been dropped before, and who tells finds that it failed.
 
 use std::sync::LazyLock;
 
@@ -13,12 +13,12 @@ use sha1::{Digest, Sha1};
 /// Keys: the horizon. Arguments: history, place, the incarnation or nothing. Answers the horizon, or nil.
 pub(crate) static BEGIN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/begin.lua"), true));
 
-/// Keys: the horizon, slots. Arguments: incarnation, from, to, the rewritten entities, `1` if more follows. Answers 0 if it is told,
-/// 1 if the shard is another one, 2 if it is behind.
+/// Keys: the horizon, slots. Arguments: incarnation, from, to, the rewritten entities, `1` if more follows. Answers 0 if it
+/// is told, 1 if the shard is another one, 2 if it is behind.
 pub(crate) static TELL: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/tell.lua"), true));
 
-/// Keys: the horizon, the slot. Arguments: entity, token, milliseconds. Answers 0 and the horizon if the lease is given; 1, the horizon
-/// and what the slot holds; 2 if somebody else has it; 3 if there is no horizon.
+/// Keys: the horizon, the slot. Arguments: entity, token, milliseconds. Answers 0 and the horizon if the lease is given; 1, the
+/// horizon and what the slot holds; 2 if somebody else has it; 3 if there is no horizon.
 pub(crate) static LEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/lease.lua"), false));
 
 /// Keys: the horizon, the slot. Arguments: entity, the lease, the entry, milliseconds. Answers 1 if the lease was there, else 0.

@@ -1,4 +1,4 @@
-//! Encrypted streams. The server's certificate must be signed by an authority that is trusted, and be for the host of the address.
+//! Encrypted streams. The server's certificate must be signed by an authority that is trusted, and be for the server's host.
 
 use std::io;
 use std::path::Path;

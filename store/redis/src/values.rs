@@ -2,13 +2,14 @@
 //!
 //! | value | bytes |
 //! |---|---|
-//! | horizon | `H1`, incarnation (8), history (16), asked, told, rewritten, and 16 hexadecimal digits of the SHA-1 of key and all before |
+//! | horizon | `H1`, incarnation (8), history (16), asked, told, rewritten, 16 hexadecimal digits of the SHA-1 of its key and that |
 //! | lease | `L`, incarnation (8), generation (8), token (16) |
 //! | entry | `E`, incarnation (8), generation (8), CRC-32 (4), the cache's bytes |
 //!
-//! Numbers are big-endian. Lists have a count (2) in front; points are a source (16) and a number (8), the rewritten are an entity (2) and a
-//! count (8). An entry's sum is over the shard's key, the entity, the whole name, and all else that it has: what was put under
-//! another name is no entry of this one, even if both have the same key. The horizon's sum is one that scripts have at hand.
+//! Numbers are big-endian. Lists have a count (2) in front; points are a source (16) and a number (8), the rewritten are an
+//! entity (2) and a count (8). An entry's sum is over the shard's key, the entity, the whole name, and all else that it has: what
+//! was put under another name is no entry of this one, even if both have the same key. The horizon's is one that scripts have at
+//! hand.
 
 use bytes::{Buf, Bytes};
 use rowkeep_cache::remote::{Entry, Horizon, Name};

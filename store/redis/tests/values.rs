@@ -1,5 +1,7 @@
 //! What is on the server is not what was put there.
 
+#![allow(clippy::unwrap_used, reason = "clippy knows tests only by their attribute")]
+
 mod support;
 
 use std::sync::Arc;
@@ -192,11 +194,14 @@ fn a_horizon_with_a_byte_turned_or_missing_is_none() {
     assert_eq!(scene.found(), None);
 }
 
+/// Puts something that is no text under a key.
+type Make<'a> = &'a dyn Fn(&[u8]) -> Answer;
+
 #[test]
 fn values_of_other_types_are_nothing() {
     let scene = Scene::start();
     let (slot, horizon) = (scene.slot_key(), scene.horizon_key.clone());
-    let make: [&dyn Fn(&[u8]) -> Answer; 4] = [
+    let make: [Make<'_>; 4] = [
         &|key| scene.server.ask_bytes(&[b"RPUSH", key, b"a", b"b"]),
         &|key| scene.server.ask_bytes(&[b"HSET", key, b"a", b"b"]),
         &|key| scene.server.ask_bytes(&[b"SADD", key, b"a"]),
@@ -289,7 +294,7 @@ fn a_full_server_is_told_and_takes_nothing_more() {
     assert_eq!(one.tell(&telling(11, 6, 7, &[])), Heard::Told);
     assert_eq!(one.tell(&telling(11, 7, 8, &[&scene.row])), Heard::Told);
     assert_eq!(scene.found(), None);
-    one.retract(&[leased.clone()]);
+    one.retract(std::slice::from_ref(&leased));
     assert_eq!(one.begin(&place(9), Some(12)).unwrap().incarnation, 12);
     scene.server.ask(&["CONFIG", "SET", "maxmemory", "0"]);
     one.bring(&leased, 4, b"new");

@@ -42,8 +42,8 @@ pub trait Remote: Send + Sync + 'static {
     /// generation than the horizon's, or one that cannot be read, which is dropped.
     fn get(&self, shard: usize, names: Vec<Name>) -> Reply<'_, Result<Looked, Failed>>;
 
-    /// Gives a lease on a slot that holds nothing, for at most this long. `token` is of one wish, and never used for another by anybody:
-    /// who asks with it again has the lease still, or is given it.
+    /// Gives a lease on a slot that holds nothing, for at most this long. `token` is of one wish, and never used for another by
+    /// anybody: who asks with it again has the lease still, or is given it.
     fn lease(&self, shard: usize, name: Name, token: u128, time: Duration) -> Reply<'_, Result<Leased, Failed>>;
 
     /// Puts an entry in the place of its lease, for at most this long. Answers whether the lease was still there, which it is not

@@ -71,7 +71,8 @@ local function horizon()
 end
 
 local function keep(known)
-  local body = 'H1' .. known.incarnation .. known.history .. written(known.asked) .. written(known.told) .. written(known.rewritten)
+  local places = written(known.asked) .. written(known.told)
+  local body = 'H1' .. known.incarnation .. known.history .. places .. written(known.rewritten)
   known.text = body .. check(body)
   redis.call('SET', KEYS[1], known.text)
 end

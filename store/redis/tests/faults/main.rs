@@ -1,6 +1,8 @@
 //! Whatever becomes of servers and networks: nothing that was told is shown as it was before, and the cache is used again
 //! afterwards.
 
+#![allow(clippy::unwrap_used, reason = "clippy knows tests only by their attribute")]
+
 #[path = "../support/mod.rs"]
 mod support;
 mod world;

@@ -1,8 +1,8 @@
 //! A database, processes that follow its log and share a cache, and readers who check what they are shown.
 //!
 //! Each process has the rules of one that uses the cache: it tells a shard what the log has before it counts that as told; it
-//! is off from the first failure until it has joined again; and what its readers find counts if it was on all the while, and the shard
-//! is the one it joined and knows all that it has told.
+//! is off from the first failure until it has joined again; and what its readers find counts if it was on all the while, and
+//! the shard is the one it joined and knows all that it has told.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
