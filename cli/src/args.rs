@@ -107,7 +107,7 @@ pub(crate) struct Serve {
     /// Listen beyond this machine although nobody is asked who they are
     #[arg(long)]
     pub(crate) insecure: bool,
-    /// Keep hot rows in memory: `memory`, in this process, or `none` [default: none]
+    /// Keep hot rows in memory: `memory`, in this process; `redis://HOST:PORT`, shared; or `none` [default: none]
     #[arg(long, value_name = "KIND")]
     pub(crate) cache: Option<String>,
     /// Directory with templates that replace the built-in pages

@@ -260,7 +260,7 @@ impl Attempt {
     /// Goes on until the shard is joined: its incarnation, and whether it was made anew.
     async fn join(self, must_raze: bool) -> (u64, bool) {
         let (mut until, mut pause) = (None, PAUSES.0);
-        let (mut must_raze, mut anew) = (must_raze, false);
+        let (mut must_raze, mut anew, mut has_failed) = (must_raze, false, false);
         loop {
             let joined = match must_raze {
                 true => self.within(raze(&*self.remote, self.shard)).await.map(|()| None),
@@ -276,7 +276,10 @@ impl Attempt {
                     sleep(LOOK).await;
                 }
                 Err(error) => {
-                    tracing::debug!(shard = self.shard, %error, "the cache server cannot be joined");
+                    // Once for all attempts.
+                    if !std::mem::replace(&mut has_failed, true) {
+                        tracing::warn!(shard = self.shard, %error, "the cache server cannot be joined, and is tried again");
+                    }
                     sleep(pause).await;
                     pause = (pause * 2).min(PAUSES.1);
                 }
