@@ -110,7 +110,7 @@ pub(crate) struct Serve {
     /// Listen beyond this machine although nobody is asked who they are
     #[arg(long)]
     pub(crate) insecure: bool,
-    /// Keep hot rows in memory: `memory`, in this process, or `none` [default: none]
+    /// Keep hot rows in memory: `memory`, in this process; `redis://HOST:PORT`, shared; or `none` [default: none]
     #[arg(long, value_name = "KIND")]
     pub(crate) cache: Option<String>,
     /// Directory with templates that replace the built-in pages
@@ -151,7 +151,7 @@ pub(crate) struct Status {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Cache {
-    /// Compare one row in the server's memory, on each replica and on the primary. Fails if memory has an old one
+    /// Compare one row in the server's memory, in the shared cache, on each replica and on the primary. Fails if a cache has a stale one
     Inspect(Inspect),
 }
 

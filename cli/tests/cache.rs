@@ -37,7 +37,7 @@ fn keep(server: &Rowkeep, id: u32) -> Value {
 fn what_memory_has_is_shown_and_what_was_asked_wrongly_is_said() {
     let server = Rowkeep::start(SHOP, &["--cache", "memory"]);
     post(&server, "/v1/users", &json!({"email": "a@example.com", "name": "Ann"}));
-    assert!(inspect(&server, &["User", "1"]).expect(0).stdout.contains("memory has no such entry"));
+    assert!(inspect(&server, &["User", "1"]).expect(0).stdout.contains("no cache has this row"));
     let found = keep(&server, 1);
     let layers = found["layers"].as_array().unwrap();
     assert_eq!((&found["verdict"], layers.len()), (&json!("coherent"), 2), "{found:#}");

@@ -1,4 +1,4 @@
-//! `rowkeep cache inspect`: one row in a server's cache, on each replica and on the primary.
+//! `rowkeep cache inspect`: one row in the caches, on each replica and on the primary.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -79,10 +79,10 @@ fn line(layer: &Value) {
 /// What it comes to.
 fn said(found: &Value) -> &'static str {
     match found["verdict"].as_str().unwrap_or_default() {
-        "coherent" => "coherent: memory says what the primary says, or dropped it when it was told",
+        "coherent" => "coherent: what is kept is what the primary has, or was dropped when the change was told",
         "behind" => "behind: the log has not told the primary's change yet",
-        "STALE" => "STALE: memory lacks a change that was told; please report this",
-        "not kept" => "memory has no such entry",
+        "STALE" => "STALE: a cache lacks a change that was told; please report this",
+        "not kept" => "no cache has this row",
         "not cached" => "rows of this entity are not cached",
         "no cache" => "this server has no cache",
         _ => "the primary does not answer, so nothing can be said",

@@ -1,4 +1,4 @@
-//! One row, compared wherever it is: in this process's cache, on each replica, on the primary. Of the rows only what tells them
+//! One row, compared wherever it is: in this process's cache, in the one that processes share, on each replica, on the primary. Of the rows only what tells them
 //! apart is shown: version, size and a digest.
 
 use std::sync::Arc;
@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use kit_core::{Code, Error, Reply};
 use kit_telemetry::Page;
-use rowkeep_cache::{Cached, InspectedEntry};
-use rowkeep_engine::{Clock, Position, Rows, Session, View};
+use rowkeep_cache::{Cached, InspectedEntry, InspectedSlot};
+use rowkeep_engine::{Clock, Position, Rows, Session, SystemClock, View};
 use rowkeep_record::{Key, Record, etag};
 use rowkeep_schema::{Entity, Schema};
 use rowkeep_sql::mysql::Role;
@@ -56,29 +56,52 @@ async fn inspect(generation: &Generation, path: &str) -> Result<Value, Error> {
         return Err(wrong(&format!("the key of {name} is {}", fields.join("/"))));
     }
     let key = storage.engine.codecs().row(entity.id).parse_key_segments(&segments)?;
-    let cache = storage.cache.as_deref();
-    let entry = cache.and_then(|cache| cache.inspect(entity.id, &key));
+    let (near, shared) = (storage.caches.near.as_deref(), storage.caches.shared.as_ref());
+    // Before the primary is asked: what the caches have is then not the newer.
+    let entry = near.and_then(|near| near.inspect(entity.id, &key));
+    let slot = match shared {
+        Some(shared) => Some(shared.tier.inspect(entity.id, &key, micros()).await),
+        None => None,
+    };
     let copies = copies(&storage.store, entity, &key).await?;
     let main = copies.iter().find(|copy| copy.place == PRIMARY);
-    let mut layers = Vec::new();
-    let mut verdict = "no cache";
-    if let Some(cache) = cache {
+    let (mut layers, mut verdicts) = (Vec::new(), Vec::new());
+    if let Some(near) = near {
         let agrees = entry.as_ref().zip(main).and_then(|(entry, main)| agrees(entry.record(), main));
-        verdict = match (&entry, main, agrees) {
-            (None, ..) if !cache.keeps(entity.id) => "not cached",
-            (None, ..) => "not kept",
-            (Some(_), _, Some(true)) => "coherent",
-            (Some(entry), Some(main), Some(false)) => settled(cache, entity, &key, entry, main).await,
-            (Some(_), ..) => "unknown",
-        };
-        layers.push(near(cache, entry.as_ref(), agrees));
+        verdicts.push(match (&entry, main, agrees) {
+            (None, ..) if !near.keeps(entity.id) => Verdict::NotCached,
+            (None, ..) => Verdict::NotKept,
+            (Some(_), _, Some(true)) => Verdict::Coherent,
+            (Some(entry), Some(main), Some(false)) => {
+                let is_told = told(|| near.is_told(&main.seen)).await;
+                let still = near.inspect(entity.id, &key);
+                Verdict::of(is_told, still.is_some_and(|still| still.is(entry)))
+            }
+            (Some(_), ..) => Verdict::Unknown,
+        });
+        layers.push(in_memory(near, entry.as_ref(), agrees));
+    }
+    if let (Some(shared), Some(slot)) = (shared, &slot) {
+        let kept = if let InspectedSlot::Kept(record) = slot { Some(record.as_ref()) } else { None };
+        let agrees = kept.zip(main).and_then(|(record, main)| agrees(record, main));
+        verdicts.push(match (kept, main, agrees) {
+            (None, ..) => Verdict::NotKept,
+            (Some(_), _, Some(true)) => Verdict::Coherent,
+            (Some(record), Some(main), Some(false)) => {
+                let is_told = told(|| shared.tier.is_told(&main.seen)).await;
+                let still = shared.tier.inspect(entity.id, &key, micros()).await;
+                Verdict::of(is_told, matches!(still, InspectedSlot::Kept(still) if same(still.as_ref(), record)))
+            }
+            (Some(_), ..) => Verdict::Unknown,
+        });
+        layers.push(in_shared(slot, agrees));
     }
     layers.extend(copies.iter().map(|copy| {
         let agrees = main.and_then(|main| agrees(copy.found.as_ref().ok()?.as_ref(), main));
         of_copy(copy, agrees)
     }));
-    let audits = cache.map(|cache| {
-        let stats = cache.stats();
+    let audits = near.map(|near| {
+        let stats = near.stats();
         json!({
             "right": stats.audited_right,
             "stale": stats.audited_stale,
@@ -86,16 +109,50 @@ async fn inspect(generation: &Generation, path: &str) -> Result<Value, Error> {
             "stale_per_million": stats.stale_per_million(),
         })
     });
-    Ok(
-        json!({ "entity": entity.name, "key": path[name.len() + 1..], "verdict": verdict, "layers": layers, "audits": audits }),
-    )
+    let verdict = verdicts.into_iter().max().unwrap_or(Verdict::NoCache).as_str();
+    let key = &path[name.len() + 1..];
+    Ok(json!({ "entity": entity.name, "key": key, "verdict": verdict, "layers": layers, "audits": audits }))
+}
+
+/// What it comes to; of several caches the worst counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Verdict {
+    NoCache,
+    NotCached,
+    NotKept,
+    Coherent,
+    Unknown,
+    Behind,
+    Stale,
+}
+
+impl Verdict {
+    /// Of what says something else than the primary did after it. What the log has not told yet is only behind.
+    fn of(is_told: bool, is_there: bool) -> Self {
+        match (is_told, is_there) {
+            (false, _) => Self::Behind,
+            (true, true) => Self::Stale,
+            (true, false) => Self::Coherent,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::NoCache => "no cache",
+            Self::NotCached => "not cached",
+            Self::NotKept => "not kept",
+            Self::Coherent => "coherent",
+            Self::Unknown => "unknown",
+            Self::Behind => "behind",
+            Self::Stale => "STALE",
+        }
+    }
 }
 
 const PRIMARY: &str = "primary";
 
 async fn copies(store: &Store, entity: &Entity, key: &Key) -> Result<Vec<Copy>, Error> {
-    let now = rowkeep_engine::SystemClock.now_micros();
-    let view = View { now, deleted: false };
+    let view = View { now: micros(), deleted: false };
     match store {
         Store::Sqlite(store) => {
             let session = Session::strong();
@@ -114,29 +171,27 @@ async fn copies(store: &Store, entity: &Entity, key: &Key) -> Result<Vec<Copy>, 
     }
 }
 
-/// An entry says something else than the primary: is it behind, or stale? Behind is what the log has not told yet.
-async fn settled(cache: &Cached, entity: &Entity, key: &Key, entry: &InspectedEntry, main: &Copy) -> &'static str {
+/// Waits until the log has told all that the primary had; not for ever.
+async fn told(is_told: impl Fn() -> bool) -> bool {
     let told = async {
-        while !cache.is_told(&main.seen) {
+        while !is_told() {
             tokio::time::sleep(PAUSE).await;
         }
     };
-    if tokio::time::timeout(PATIENCE, told).await.is_err() {
-        return "behind";
-    }
-    match cache.inspect(entity.id, key) {
-        Some(still) if still.is(entry) => "STALE",
-        _ => "coherent",
-    }
+    tokio::time::timeout(PATIENCE, told).await.is_ok()
 }
 
 /// Whether a row says what the primary says; `None` if the primary says nothing.
 fn agrees(record: Option<&Record>, main: &Copy) -> Option<bool> {
     let main = main.found.as_ref().ok()?.as_ref();
-    Some(record.map(|record| record.wire()) == main.map(|record| record.wire()))
+    Some(same(record, main))
 }
 
-fn near(cache: &Cached, entry: Option<&InspectedEntry>, agrees: Option<bool>) -> Value {
+fn same(one: Option<&Record>, other: Option<&Record>) -> bool {
+    one.map(Record::wire) == other.map(Record::wire)
+}
+
+fn in_memory(cache: &Cached, entry: Option<&InspectedEntry>, agrees: Option<bool>) -> Value {
     let lag = cache.lag().map(|lag| lag.as_secs_f64());
     let mut layer = match entry {
         None => json!({ "place": "memory", "state": "not kept" }),
@@ -148,6 +203,14 @@ fn near(cache: &Cached, entry: Option<&InspectedEntry>, agrees: Option<bool>) ->
     };
     layer["lag_seconds"] = json!(lag);
     layer
+}
+
+fn in_shared(slot: &InspectedSlot, agrees: Option<bool>) -> Value {
+    match slot {
+        InspectedSlot::Kept(record) => described("shared", record.as_ref(), agrees),
+        InspectedSlot::Nothing => json!({ "place": "shared", "state": "not kept" }),
+        InspectedSlot::Away => json!({ "place": "shared", "state": "passed by" }),
+    }
 }
 
 fn of_copy(copy: &Copy, agrees: Option<bool>) -> Value {
@@ -171,6 +234,11 @@ fn described(place: &str, record: Option<&Record>, agrees: Option<bool>) -> Valu
         layer["etag"] = json!(String::from_utf8_lossy(&etag::bytes(record.version())));
     }
     layer
+}
+
+/// The time, microseconds since 1970.
+fn micros() -> i64 {
+    SystemClock.now_micros()
 }
 
 fn wrong(message: &str) -> Error {

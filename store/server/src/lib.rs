@@ -23,5 +23,5 @@ pub use config::ServerConfig;
 pub use live::ReloadError;
 pub use rest::RestConfig;
 pub use server::{Reloader, Server};
-pub use storage::{Migration, Place, Storage, StorageOptions};
+pub use storage::{Caching, Migration, Place, Storage, StorageOptions};
 pub use watching::WatchConfig;

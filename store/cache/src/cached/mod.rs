@@ -34,7 +34,7 @@ use crate::heard::Heard;
 use crate::near::{Fresh, Held, Kept, Near, Probe};
 use crate::now;
 use crate::policy::Policy;
-use bring::Read;
+pub(crate) use bring::{Read, jittered, start};
 pub use inspect::InspectedEntry;
 
 /// How much a cache keeps, and for whom.
