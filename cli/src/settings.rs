@@ -47,7 +47,7 @@ pub(crate) fn allow(config: &ServerConfig) -> Allow {
 
 /// How data is opened for work on all of it: without a cache.
 pub(crate) fn storage<'a>(config: &'a ServerConfig, allow: &'a Allow) -> StorageOptions<'a> {
-    StorageOptions { allow, pages: &config.pages, watch: &config.watch, cache: None }
+    StorageOptions { allow, pages: &config.pages, watch: &config.watch, caching: None }
 }
 
 /// The flags of `serve`.

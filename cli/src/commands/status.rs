@@ -25,13 +25,18 @@ pub(crate) fn run(args: Status) -> Result<ExitCode, Failure> {
         output::line(format_args!("{:#}", servers.iter().map(to_json).collect::<serde_json::Value>()));
     } else {
         servers.iter().for_each(line);
-        if let Some(cache) = config.cache.options() {
-            output::line(format_args!(
-                "{:<8}  in each server's memory  {}, nothing that is {} behind the log",
-                "cache",
-                config.cache.memory,
-                HumanDuration(cache.max_lag)
-            ));
+        if let Some(caching) = config.cache.caching() {
+            if let Some((address, _)) = &caching.shared {
+                output::line(format_args!("{:<8}  {address}  shared by all servers", "cache"));
+            }
+            if let Some(near) = &caching.near {
+                output::line(format_args!(
+                    "{:<8}  in each server's memory  {}, nothing that is {} behind the log",
+                    "cache",
+                    config.cache.memory,
+                    HumanDuration(near.max_lag)
+                ));
+            }
         }
     }
     let is_writable = servers.iter().any(|server| server.state.as_ref().is_ok_and(|state| state.primary));

@@ -29,15 +29,24 @@ pub(crate) enum Count {
     AuditedRight,
     AuditedStale,
     AuditedUndecided,
+    Unretracted,
+    Unreadable,
+    Trip,
+    TripMicros,
+    Failed,
 }
 
 impl Count {
-    const ALL: usize = 9;
+    const ALL: usize = 14;
 }
 
 impl Counts {
     pub(crate) fn add(&self, count: Count) {
-        self.cells[place()].0[count as usize].fetch_add(1, Ordering::Relaxed);
+        self.add_many(count, 1);
+    }
+
+    pub(crate) fn add_many(&self, count: Count, many: u64) {
+        self.cells[place()].0[count as usize].fetch_add(many, Ordering::Relaxed);
     }
 
     pub(crate) fn sum(&self, count: Count) -> u64 {

@@ -32,6 +32,7 @@ mod admission;
 mod cached;
 mod counts;
 mod fills;
+mod follow;
 mod heard;
 mod horizon;
 mod near;
@@ -41,13 +42,15 @@ pub mod remote;
 #[cfg(test)]
 mod search;
 mod slot;
+mod tier;
 mod version;
 
-pub use cached::{CacheOptions, Cached};
+pub use cached::{CacheOptions, Cached, InspectedEntry};
 pub use counts::CacheStats;
 pub use fills::{Fills, Lease, Refused};
 pub use horizon::Horizon;
 pub use slot::{Answer, Entry, Slot};
+pub use tier::{InspectedSlot, Tier, TierOptions, TierStats, namespace};
 pub use version::Version;
 
 /// The time. Tests may stop it.

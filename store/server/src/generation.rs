@@ -98,7 +98,7 @@ impl Generation {
             allow: &base.allow(),
             pages: &config.pages,
             watch: &config.watch,
-            cache: config.cache.options(),
+            caching: config.cache.caching(),
         };
         let storage = Storage::open(schema, &config.place()?, &options)?;
         let api = Arc::new(Api::new(storage.engine.clone()));
@@ -134,9 +134,7 @@ impl Generation {
     pub(crate) fn show(&self, base: &Base, net: Arc<NetStats>) {
         store_metrics::declare(&self.shared.registry, &self.storage.store, net);
         watching::declare(&self.shared.registry, &self.storage.engine);
-        if let Some(cache) = &self.storage.cache {
-            store_metrics::declare_cache(&self.shared.registry, cache);
-        }
+        store_metrics::declare_caches(&self.shared.registry, &self.storage.caches);
         base.registry.replace(&self.shared.registry);
         base.health.set_services(self.schema().methods.iter().map(|method| method.service.as_str()));
     }

@@ -39,6 +39,12 @@ impl Secret {
         mac.update(purpose.as_bytes());
         mac.finalize().into_bytes().into()
     }
+
+    /// A number for one purpose, which says nothing of the secret.
+    pub(crate) fn number(&self, purpose: &str) -> u64 {
+        let [first @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _] = self.derive(purpose);
+        u64::from_le_bytes(first)
+    }
 }
 
 fn read(mut file: File, path: &Path) -> Result<Secret, Error> {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use kit_net::NetStats;
 use kit_telemetry::metrics::Registry;
-use rowkeep_cache::{CacheStats, Cached};
+use rowkeep_cache::{CacheStats, Cached, TierStats};
 use rowkeep_sql::mysql::{self, MySqlStore, Role, ServerStatus};
 use rowkeep_sql::sqlite::{GROUP_BOUNDS, SqliteStore, Stats};
 
-use crate::storage::Store;
+use crate::storage::{Caches, SharedCache, Store};
 
 /// Declares them.
 pub(crate) fn declare(registry: &Registry, store: &Store, net: Arc<NetStats>) {
@@ -19,8 +19,47 @@ pub(crate) fn declare(registry: &Registry, store: &Store, net: Arc<NetStats>) {
     declare_net(registry, net);
 }
 
-/// Declares those of a cache.
-pub(crate) fn declare_cache(registry: &Registry, cache: &Arc<Cached>) {
+/// Declares those of caches.
+pub(crate) fn declare_caches(registry: &Registry, caches: &Caches) {
+    if let Some(near) = &caches.near {
+        declare_near(registry, near);
+    }
+    if let Some(shared) = &caches.shared {
+        declare_shared(registry, shared);
+    }
+}
+
+fn declare_shared(registry: &Registry, shared: &SharedCache) {
+    let counter = |name: &str, help, read: fn(&TierStats) -> u64| {
+        let tier = Arc::clone(&shared.tier);
+        registry.counter_fn(&format!("rowkeep_cache_remote_{name}_total"), help, &[], move || read(&tier.stats()));
+    };
+    counter("hits", "Reads answered by the shared cache.", |stats| stats.hits);
+    counter("negative_hits", "Those that found that there is no such row.", |stats| stats.negative_hits);
+    counter("leases", "Reads of the database whose rows were to be kept in the shared cache.", |stats| stats.misses);
+    counter("awaited", "Reads that waited for a row that another server was bringing.", |stats| stats.awaited);
+    counter("bypasses", "Reads that went past the shared cache.", |stats| stats.bypasses);
+    counter("refused_fills", "Rows not kept because they changed meanwhile.", |stats| stats.refused);
+    counter("unretracted", "Writers answered before slots were surely emptied.", |stats| stats.unretracted);
+    counter("failures", "Requests to the shared cache that failed.", |stats| stats.failed);
+    counter("requests", "Requests to the shared cache.", |stats| stats.trips);
+    let tier = Arc::clone(&shared.tier);
+    let (name, help) = ("rowkeep_cache_remote_request_microseconds_total", "How long they took together.");
+    let read = move || u64::try_from(tier.stats().trip_time.as_micros()).unwrap_or(u64::MAX);
+    registry.counter_fn(name, help, &[], read);
+    let (tier, remote) = (Arc::clone(&shared.tier), Arc::clone(&shared.remote));
+    let help = "Values found in the shared cache that nobody put there.";
+    let read = move || tier.stats().unreadable + remote.stats().garbage;
+    registry.counter_fn("rowkeep_cache_remote_garbage_total", help, &[], read);
+    let gauge = |name: &str, help, read: fn(&TierStats) -> u64| {
+        let tier = Arc::clone(&shared.tier);
+        registry.gauge_fn(name, help, &[], move || read(&tier.stats()) as f64);
+    };
+    gauge("rowkeep_cache_remote_shards", "Parts of the shared cache.", |stats| stats.shards);
+    gauge("rowkeep_cache_remote_shards_in_use", "Those that are not passed by.", |stats| stats.shards_on);
+}
+
+fn declare_near(registry: &Registry, cache: &Arc<Cached>) {
     let counter = |name: &str, help, read: fn(&CacheStats) -> u64| {
         let cache = Arc::clone(cache);
         registry.counter_fn(name, help, &[], move || read(&cache.stats()));

@@ -29,7 +29,7 @@ fn start() -> Subject {
     let mut config = config(directory.path());
     config.database = database.url().as_str().into();
     config.replicas = database.replicas().iter().map(|url| url.as_str().into()).collect();
-    config.cache.kind = "memory".to_owned();
+    config.cache.kind = "memory".into();
     support::surface::subject(config, (database, directory))
 }
 

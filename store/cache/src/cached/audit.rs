@@ -116,7 +116,7 @@ impl Shared {
     }
 
     /// The entry that a reader would be answered from now.
-    fn peek(&self, probe: &Probe<'_>) -> Option<Kept> {
+    pub(super) fn peek(&self, probe: &Probe<'_>) -> Option<Kept> {
         let kept = self.near.get(probe)?;
         let is_used = kept.fresh.suits(View { now: micros(), deleted: false }) && now() < kept.until;
         is_used.then_some(kept)

@@ -5,71 +5,51 @@
 //! readers are told, and whoever has seen the commit may be answered from memory.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use kit_core::Error;
-use rowkeep_engine::{Begin, ChangeLog, ChangeStream, Committed, Since, Told};
-use tokio::time::sleep;
+use rowkeep_engine::{Begin, ChangeLog, Committed, Told};
 
 use super::Shared;
-
-/// Between two attempts.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LAST_PAUSE: Duration = Duration::from_secs(2);
+use crate::follow::{Follower, follow};
 
 /// Follows until it is dropped.
 pub(super) async fn run(shared: Arc<Shared>, log: Arc<dyn ChangeLog>) {
-    let mut follower = Follower { shared, number: 0 };
-    let mut pause = FIRST_PAUSE;
-    loop {
-        let number = follower.number;
-        let Err(error) = follower.follow(&*log).await;
-        tracing::warn!(%error, reason = error.reason(), "the log of changes is not followed; the cache is passed by meanwhile");
-        if error.reason() == "CHANGES_LOST" {
-            follower.lose();
-        }
-        pause = if follower.number > number { FIRST_PAUSE } else { (pause * 2).min(LAST_PAUSE) };
-        sleep(pause).await;
-    }
+    follow(&*log, &mut Teller { shared, number: 0 }).await;
 }
 
 /// The sender of changes.
-struct Follower {
+struct Teller {
     shared: Arc<Shared>,
     /// Of the last change that was told.
     number: u64,
 }
 
-impl Follower {
-    async fn follow(&mut self, log: &dyn ChangeLog) -> Result<std::convert::Infallible, Error> {
-        // Wherever it begins, nothing is kept from before.
-        let mut stream = log.follow(Since::Now).await?;
-        loop {
-            self.take(&mut *stream).await?;
-        }
-    }
-
-    async fn take(&mut self, stream: &mut dyn ChangeStream) -> Result<(), Error> {
-        for told in stream.next().await? {
-            match told {
-                Told::Begin(begin) => self.begin(begin),
-                Told::Commit(committed) => self.commit(&committed),
-                Told::Rewritten { entity, place } => {
-                    let number = self.next();
-                    self.shared.heard.ask(place.point);
-                    self.shared.near.rewrite(entity, number);
-                    self.shared.heard.tell(place.point);
-                }
-                Told::Current { moment, place } => {
-                    self.shared.heard.ask(place.point);
-                    self.shared.heard.tell(place.point);
-                    self.shared.heard.current(moment);
-                }
+impl Follower for Teller {
+    fn take(&mut self, told: Told) {
+        match told {
+            Told::Begin(begin) => self.begin(begin),
+            Told::Commit(committed) => self.commit(&committed),
+            Told::Rewritten { entity, place } => {
+                let number = self.next();
+                self.shared.heard.ask(place.point);
+                self.shared.near.rewrite(entity, number);
+                self.shared.heard.tell(place.point);
+            }
+            Told::Current { moment, place } => {
+                self.shared.heard.ask(place.point);
+                self.shared.heard.tell(place.point);
+                self.shared.heard.current(moment);
             }
         }
-        Ok(())
     }
 
+    fn lose(&mut self) {
+        self.shared.heard.forget();
+        let number = self.next();
+        self.shared.near.lose(number);
+    }
+}
+
+impl Teller {
     fn commit(&mut self, committed: &Committed) {
         let number = self.next();
         let shared = &self.shared;
@@ -92,12 +72,6 @@ impl Follower {
         self.shared.heard.begin(begin);
         let number = self.next();
         self.shared.near.begin(number);
-    }
-
-    fn lose(&mut self) {
-        self.shared.heard.forget();
-        let number = self.next();
-        self.shared.near.lose(number);
     }
 
     fn next(&mut self) -> u64 {

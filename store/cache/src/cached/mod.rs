@@ -12,6 +12,7 @@
 mod audit;
 mod bring;
 mod follower;
+mod inspect;
 mod lookup;
 mod many;
 mod writes;
@@ -33,7 +34,8 @@ use crate::heard::Heard;
 use crate::near::{Fresh, Held, Kept, Near, Probe};
 use crate::now;
 use crate::policy::Policy;
-use bring::Read;
+pub(crate) use bring::{Read, jittered, start};
+pub use inspect::InspectedEntry;
 
 /// How much a cache keeps, and for whom.
 #[derive(Debug, Clone, Copy)]

@@ -20,7 +20,7 @@ pub(crate) struct Kept {
 }
 
 /// What somebody found.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Held {
     /// A row.
     Row(Record),
@@ -31,7 +31,7 @@ pub(crate) enum Held {
 }
 
 /// For whom an entry will do, its version aside.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fresh {
     /// No row that its reader was shown is behind this; what an entry shows may be newer than its version.
     pub(crate) seen: Position,

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use kit_core::{Error, Reply};
-use rowkeep_cache::{CacheOptions, Cached};
+use rowkeep_cache::remote::Remote;
+use rowkeep_cache::{CacheOptions, Cached, Tier, TierOptions};
 use rowkeep_engine::{
     Capabilities, ChangeLog, Freshness, LoadBatch, LoadOutcome, Outcome, Position, Program, Remembered, Rows, Scan,
     Session, View,
@@ -39,21 +40,36 @@ pub(crate) async fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     panic!("not within 5 seconds: {what}");
 }
 
+/// A tier over rows and a server, which somebody has yet to follow.
+pub(crate) fn tier(rows: Arc<dyn Rows>, remote: Arc<dyn Remote>, schema: &Schema, options: TierOptions) -> Arc<Tier> {
+    Tier::start(rows, remote, schema, &Codecs::new(schema), options, background().handle()).unwrap()
+}
+
+/// A cache over a tier.
+pub(crate) fn cached_over(tier: &Arc<Tier>, schema: &Schema, options: CacheOptions) -> Arc<Cached> {
+    let (rows, log) = (Arc::clone(tier) as Arc<dyn Rows>, tier.log());
+    Cached::follow(rows, log, schema, &Codecs::new(schema), options, background().handle())
+}
+
+/// Whether what a client has seen was told to the caches that it asks.
+type IsTold = Box<dyn Fn(&Position) -> bool + Send + Sync>;
+
 /// One client of a cache, who expects to see what was written. It reads once the log has told that, so that the cache
 /// answers, and reads everything twice, so that the second answer is from memory where the first could be kept.
 pub(crate) struct Client {
-    pub(crate) cached: Arc<Cached>,
+    cached: Arc<dyn Rows>,
+    is_told: IsTold,
     seen: Mutex<Position>,
 }
 
 impl Client {
-    pub(crate) fn of(cached: Arc<Cached>) -> Arc<Self> {
-        Arc::new(Self { cached, seen: Mutex::default() })
+    pub(crate) fn of(cached: Arc<dyn Rows>, is_told: impl Fn(&Position) -> bool + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self { cached, is_told: Box::new(is_told), seen: Mutex::default() })
     }
 
     async fn twice<T, F: Future<Output = Result<T, Error>>>(&self, read: impl Fn(Session) -> F) -> Result<T, Error> {
         let seen = self.seen.lock().unwrap().clone();
-        until("the log is told", || self.cached.is_told(&seen)).await;
+        until("the log is told", || (self.is_told)(&seen)).await;
         let session = || Session::new(Freshness::Session, seen.clone());
         read(session()).await?;
         let answer = read(session()).await;

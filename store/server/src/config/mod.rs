@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::rest::RestConfig;
 use crate::storage::Place;
 use crate::watching::WatchConfig;
-pub use cache::CacheConfig;
+pub use cache::{CacheConfig, CacheKind};
 pub use database::DatabaseUrl;
 use rowkeep_sql::mysql;
 pub use sources::{Effective, Origin, Sources};
@@ -126,10 +126,11 @@ impl ServerConfig {
             refuse(!admin.ip().is_loopback() && !self.insecure, "admin_listen: must be a loopback address")?;
             refuse(admin == self.listen && admin.port() != 0, "admin_listen: must differ from listen")?;
         }
-        self.place()?;
+        let is_embedded = matches!(self.place()?, Place::Directory(..));
         refuse(self.pages.default_size == 0, "pages.default_size: must be at least 1")?;
         refuse(self.pages.max_size < self.pages.default_size, "pages.max_size: must be at least pages.default_size")?;
-        self.cache.mistake().map_or(Ok(()), |what| Err(invalid(what)))?;
+        let mistake = self.cache.mistake(is_embedded);
+        mistake.map_or(Ok(()), |what| Err(Error::new(Code::InvalidArgument, "INVALID_CONFIG", what)))?;
         refuse(self.sweep_interval.is_zero(), "sweep_interval: must be longer than 0")?;
         refuse(self.watch.heartbeat.is_zero(), "watch.heartbeat: must be longer than 0")?;
         refuse(self.rest.timeout.is_zero(), "rest.timeout: must be longer than 0")?;
@@ -153,7 +154,7 @@ impl ServerConfig {
         };
         let replicas = self.replicas.iter().map(|url| url.replica_of(&address)).collect::<Result<_, _>>();
         let replicas = replicas.map_err(|why| refused(format!("replicas: {why}")))?;
-        let reports = self.cache.options().is_some();
+        let reports = self.cache.caching().is_some();
         Ok(Place::Server(Box::new(mysql::Options { replicas, reports, ..mysql::Options::new(address) })))
     }
 

@@ -97,6 +97,8 @@ impl Sources {
         merged.entry("database".to_owned()).and_modify(|(value, _)| *value = public);
         let public = config.replicas.iter().map(|url| Value::String(url.to_string())).collect();
         merged.entry("replicas".to_owned()).and_modify(|(value, _)| *value = Value::Array(public));
+        let public = Value::String(config.cache.kind.to_string());
+        merged.entry("cache.kind".to_owned()).and_modify(|(value, _)| *value = public);
         let shown = merged.into_iter().map(|(key, (value, origin))| (key, value.to_string(), origin));
         Ok(Effective { config, values: shown.collect() })
     }

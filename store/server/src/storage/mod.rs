@@ -5,19 +5,20 @@
 //! it means for *clients* that were built from the old one ([`Change`]). A change that would make clients or rows be
 //! misread is refused whatever flags are given.
 
+mod caches;
 mod place;
 
 use std::fmt;
 use std::sync::Arc;
 
 use kit_core::{Code, Error};
-use rowkeep_cache::{CacheOptions, Cached};
-use rowkeep_engine::{Engine, EngineOptions, Rows};
-use rowkeep_record::Codecs;
+use rowkeep_engine::{Engine, EngineOptions};
 use rowkeep_schema::{Change, Schema, Verdict, compare};
 use rowkeep_sql::{Allow, Plan, Preview};
 use serde_json::json;
 
+pub use caches::Caching;
+pub(crate) use caches::{Caches, SharedCache};
 use place::Database;
 pub use place::Place;
 pub(crate) use place::Store;
@@ -36,7 +37,7 @@ pub struct Migration {
 }
 
 /// How data is opened.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct StorageOptions<'a> {
     /// Steps of a migration that are done though they may lose data or block.
     pub allow: &'a Allow,
@@ -44,8 +45,8 @@ pub struct StorageOptions<'a> {
     pub pages: &'a PageConfig,
     /// What is kept for those who watch.
     pub watch: &'a WatchConfig,
-    /// The cache before it, if there is to be one. The storage is then opened within a runtime that lives as long as it.
-    pub cache: Option<CacheOptions>,
+    /// The caches before it, if there are to be any. The storage is then opened within a runtime that lives as long as it.
+    pub caching: Option<Caching>,
 }
 
 /// Open data and the engine over it.
@@ -55,7 +56,7 @@ pub struct Storage {
     /// What was changed when it was opened.
     pub migration: Migration,
     pub(crate) store: Store,
-    pub(crate) cache: Option<Arc<Cached>>,
+    pub(crate) caches: Caches,
     pub(crate) secret: Secret,
 }
 
@@ -164,7 +165,7 @@ impl Storage {
     }
 
     fn open_with(schema: &Arc<Schema>, database: Database, asked: &StorageOptions<'_>) -> Result<Self, Error> {
-        let StorageOptions { allow, pages, watch, cache } = *asked;
+        let StorageOptions { allow, pages, watch, caching } = asked;
         let (database, migration) = migrate(schema, database, allow)?;
         let secret = database.secret()?;
         let store = database.serve(schema)?;
@@ -175,22 +176,17 @@ impl Storage {
             watch: watch.options(),
             ..EngineOptions::default()
         };
-        let cache = cache.map(|options| cached(schema, store.rows(), options)).transpose()?;
-        let rows = cache.clone().map_or_else(|| store.rows(), |cache| cache as Arc<dyn Rows>);
+        let (rows, caches) = match caching.clone() {
+            Some(caching) => Caches::start(schema, store.rows(), &secret, caching)?,
+            None => (store.rows(), Caches::default()),
+        };
         let engine = Engine::new(Arc::clone(schema), rows, options)?;
-        Ok(Self { engine, migration, store, cache, secret })
+        Ok(Self { engine, migration, store, caches, secret })
     }
 
     /// Finishes what was queued and closes the data.
     pub fn close(&self) {
-        if let Some(cache) = &self.cache {
-            cache.stop();
-        }
+        self.caches.stop();
         self.store.stop();
     }
-}
-
-fn cached(schema: &Schema, rows: Arc<dyn Rows>, options: CacheOptions) -> Result<Arc<Cached>, Error> {
-    let runtime = tokio::runtime::Handle::try_current().map_err(Error::internal)?;
-    Cached::start(rows, schema, &Codecs::new(schema), options, &runtime)
 }

@@ -39,9 +39,15 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
+    /// Of a cluster whose servers it all knows.
     pub(crate) fn open(cluster: &Cluster, runtime: &Handle) -> Self {
+        Self::of(cluster, 0..=cluster.replicas().len(), runtime)
+    }
+
+    /// One that knows some of the servers, the primary first.
+    pub(crate) fn of(cluster: &Cluster, servers: impl IntoIterator<Item = usize>, runtime: &Handle) -> Self {
         let mut addresses: Vec<_> =
-            (0..=cluster.replicas().len()).map(|number| cluster.server(number).url().parse().unwrap()).collect();
+            servers.into_iter().map(|number| cluster.server(number).url().parse().unwrap()).collect();
         let address = addresses.remove(0);
         let options = Options { replicas: addresses, reports: true, ..Options::new(address) };
         let (schema, database) = (schema(), Database::open(&options).unwrap());
@@ -57,6 +63,15 @@ impl Instance {
     pub(crate) async fn value(&self, id: i64, session: &Session) -> Option<i64> {
         let read = self.cached.get(ITEM, &Key::one(Value::Int(id)), VIEW, session).await;
         self.value_of(&read.ok()??)
+    }
+
+    /// Waits until this process has been told of everything that is committed now.
+    pub(crate) async fn is_told(&self) {
+        let session = Session::strong();
+        until("the primary answers", async || self.value(1, &session).await.is_some()).await;
+        let seen = session.seen();
+        assert!(!seen.is_empty(), "the primary says where it is");
+        until("the log is told", async || self.cached.is_told(&seen)).await;
     }
 
     pub(crate) fn value_of(&self, record: &Record) -> Option<i64> {
@@ -79,11 +94,11 @@ impl Instance {
 
 /// Waits for a condition.
 pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    for _ in 0..6000 {
+    for _ in 0..30_000 {
         if is_so().await {
             return;
         }
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
     panic!("not within 30 seconds: {what}");
 }
@@ -102,7 +117,11 @@ impl Writer {
     }
 
     pub(crate) fn run(&mut self, statement: &str) {
-        self.runtime.block_on(self.connection.command(statement)).unwrap();
+        self.try_run(statement).unwrap();
+    }
+
+    pub(crate) fn try_run(&mut self, statement: &str) -> Result<(), rowkeep_mysql::Error> {
+        self.runtime.block_on(self.connection.command(statement)).map(drop)
     }
 
     /// So many items of value 0.

@@ -1,0 +1,210 @@
+//! Reads what is not in the server, for the lease of one process among all, and puts it there.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use kit_core::{Code, Error};
+use rowkeep_engine::{Freshness, Point, Position, Session, View};
+use rowkeep_record::Record;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep};
+
+use super::Shared;
+use super::entry::Found;
+use super::link::generation;
+use super::read::{Looked, Slot};
+use crate::cached::{Read, jittered, start};
+use crate::counts::Count;
+use crate::near::{Fresh, Held, RowKey};
+use crate::now;
+use crate::remote::{Entry, Horizon, Leased};
+
+/// How long a lease is another process's to wait for. A read of the storage takes less, or is given up.
+const LEASE: Duration = Duration::from_secs(1);
+/// Between two looks at a row that another process brings.
+const LOOKS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
+/// Entries of more bytes are not kept: they would hold up whoever asks the server next.
+const MOST_BYTES: usize = 1 << 20;
+
+/// What was read, and what its readers have seen then.
+type Brought<T> = Result<(T, Position), Error>;
+
+/// A lease, and what brings the row may lack.
+pub(super) struct Lease {
+    slot: Slot,
+    token: u128,
+    horizon: Horizon,
+}
+
+/// One of those that may be under way at a time.
+pub(super) struct Place(Arc<Shared>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fills.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// What became of the wish for a lease.
+enum Wish {
+    Given(Lease),
+    Found(Found),
+    Past,
+}
+
+impl Shared {
+    /// Brings a row, or waits for who is bringing it.
+    pub(super) async fn bring(
+        self: &Arc<Self>,
+        slot: Slot,
+        key: RowKey,
+        read: Read,
+        view: View,
+        session: &Session,
+    ) -> Result<Option<Record>, Error> {
+        let Some(place) = self.place() else { return self.read_past(&key, read, view, session).await };
+        match self.wish(slot, view, self.options.patience).await {
+            Wish::Given(lease) => {
+                let (answer, answered) = oneshot::channel();
+                start(Arc::clone(self).fly(lease, key, read, view, answer, place));
+                let (found, seen) = answered.await.unwrap_or_else(|_| Err(gone()))?;
+                self.heard.saw(session, &seen);
+                Ok(found)
+            }
+            Wish::Found(found) if !matches!(found.held, Held::Pointer(..)) => Ok(self.hit(found, session)),
+            // A pointer that another process brought is followed by the next lookup.
+            Wish::Found(_) | Wish::Past => self.read_past(&key, read, view, session).await,
+        }
+    }
+
+    /// A place among those who bring rows, if there is one.
+    pub(super) fn place(self: &Arc<Self>) -> Option<Place> {
+        if self.fills.fetch_add(1, Ordering::AcqRel) >= self.options.max_fills {
+            self.fills.fetch_sub(1, Ordering::AcqRel);
+            return None;
+        }
+        Some(Place(Arc::clone(self)))
+    }
+
+    /// Gets the lease, or what somebody else brings in this time.
+    async fn wish(&self, mut slot: Slot, view: View, patience: Duration) -> Wish {
+        let (token, until, mut pause) = (rand::random(), Instant::now() + patience, LOOKS.0);
+        let mut has_waited = false;
+        loop {
+            let asked = now();
+            let leased = self.remote.lease(slot.shard, slot.name.clone(), token, LEASE).await;
+            self.timed(asked, &leased);
+            match leased {
+                Ok(Leased::Given(horizon)) if slot.joined.is(&horizon) => {
+                    self.counts.add(Count::Miss);
+                    return Wish::Given(Lease { slot, token, horizon });
+                }
+                Ok(Leased::Filled(horizon, entry)) if slot.joined.is(&horizon) => {
+                    match self.found(slot, &horizon, Some(entry), view) {
+                        Looked::Found(found) => return Wish::Found(found),
+                        // It was dropped since, as far as this process knows.
+                        Looked::Missing(again) if Instant::now() < until => slot = again,
+                        Looked::Missing(_) | Looked::Past => return Wish::Past,
+                    }
+                }
+                Ok(Leased::Given(_) | Leased::Filled(..) | Leased::Untold) => {
+                    self.doubt(&slot);
+                    return Wish::Past;
+                }
+                Ok(Leased::Awaited) if Instant::now() < until => {}
+                Ok(Leased::Awaited) | Err(_) => return Wish::Past,
+            }
+            if !std::mem::replace(&mut has_waited, true) {
+                self.counts.add(Count::Joined);
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(LOOKS.1);
+            // What was told meanwhile has to be in what is found now.
+            match self.keepers[slot.shard].link.joined() {
+                Some(joined) => slot.joined = joined,
+                None => return Wish::Past,
+            }
+        }
+    }
+
+    /// A lease, if it is to be had at once.
+    pub(super) async fn lease(&self, slot: Slot, view: View) -> Option<Lease> {
+        match self.wish(slot, view, Duration::ZERO).await {
+            Wish::Given(lease) => Some(lease),
+            Wish::Found(_) | Wish::Past => None,
+        }
+    }
+
+    /// Reads a row for its lease, answers who asked, and puts it in.
+    async fn fly(
+        self: Arc<Self>,
+        lease: Lease,
+        key: RowKey,
+        read: Read,
+        view: View,
+        answer: oneshot::Sender<Brought<Option<Record>>>,
+        _place: Place,
+    ) {
+        let session = self.session_of(&[&lease]);
+        let found = match read {
+            Read::Row => self.rows.get(key.entity, &key.key, view, &session).await,
+            Read::Lookup(index) => self.rows.lookup(key.entity, index, &key.key, view, &session).await,
+        };
+        let seen = self.rows.position().unwrap_or_else(|| session.seen());
+        let kept = found.as_ref().ok().cloned();
+        // Who asked may have given up.
+        let _ = answer.send(found.map(|record| (record, seen.clone())));
+        match kept {
+            Some(found) => self.fill(lease, &key, found.as_ref(), seen, view).await,
+            // Others need not wait for it.
+            None => self.retract(vec![key]).await,
+        }
+    }
+
+    /// Puts what was read for a lease in its slot, if it may be kept.
+    pub(super) async fn fill(&self, lease: Lease, key: &RowKey, found: Option<&Record>, seen: Position, view: View) {
+        let Some(policy) = self.policy.of(key.entity) else { return };
+        let kept = policy.held(key.part, found).and_then(|(held, expires)| {
+            let fresh = Fresh { seen, since: view.now, expires };
+            let value = Found { held, fresh }.encode().filter(|value| value.len() <= MOST_BYTES)?;
+            Some((value, expires))
+        });
+        let Lease { slot, token, horizon } = lease;
+        let Some((value, expires)) = kept else { return self.retract(vec![key.clone()]).await };
+        #[expect(clippy::cast_possible_truncation, reason = "any bits of a random number will do")]
+        let time = jittered(policy.ttl, token as u64).min(until(expires, view.now));
+        let entry = Entry { incarnation: horizon.incarnation, generation: generation(&horizon, &slot.name), value };
+        let asked = now();
+        let filled = self.remote.fill(slot.shard, slot.name, token, entry, time).await;
+        self.timed(asked, &filled);
+        if filled == Ok(false) {
+            self.counts.add(Count::Refused);
+        }
+    }
+
+    /// The session of a read for leases: from the primary, or from a copy that contains what the shards and this process's
+    /// readers were told.
+    pub(super) fn session_of(&self, leases: &[&Lease]) -> Session {
+        let Some(asked) = self.heard.asked().filter(|_| self.rows.capabilities().replicas) else {
+            return Session::strong();
+        };
+        let mut points: Vec<Point> = asked.points().to_vec();
+        for lease in leases {
+            let further = lease.horizon.asked.points().iter().filter(|point| !points.contains(point)).copied();
+            let further: Vec<Point> = further.collect();
+            points.extend(further);
+        }
+        Session::new(Freshness::Session, Position::of(&points))
+    }
+}
+
+/// From one time to another, in microseconds; a moment if it has come.
+fn until(expires: i64, now: i64) -> Duration {
+    let micros = u64::try_from(expires.saturating_sub(now)).unwrap_or(0);
+    Duration::from_micros(micros).max(Duration::from_millis(1))
+}
+
+pub(super) fn gone() -> Error {
+    Error::new(Code::Unavailable, "SHUTTING_DOWN", "the server is shutting down; try again elsewhere")
+}
