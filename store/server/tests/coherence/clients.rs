@@ -14,6 +14,9 @@ use crate::lab::{ITEM, Instance, Writer};
 /// How long ago a write must have been answered to be seen by those who say so.
 const STALENESS: Duration = Duration::from_millis(50);
 
+/// And by those who say nothing.
+const OLDEST: Duration = Duration::from_secs(20);
+
 pub(crate) struct Clients {
     instances: Vec<Arc<Instance>>,
     told: Arc<Told>,
@@ -58,10 +61,18 @@ type Answered = Arc<std::sync::Mutex<Vec<Vec<(Instant, i64)>>>>;
 
 impl Clients {
     pub(crate) fn new(cluster: &Cluster, keys: i64, runtime: &Handle) -> Self {
-        let instances: Vec<_> = (0..2).map(|_| Arc::new(Instance::open(cluster, runtime))).collect();
+        Self::of(vec![Instance::open(cluster, runtime), Instance::open(cluster, runtime)], cluster, keys)
+    }
+
+    pub(crate) fn of(instances: Vec<Instance>, cluster: &Cluster, keys: i64) -> Self {
+        let instances: Vec<_> = instances.into_iter().map(Arc::new).collect();
         Writer::open(cluster.server(0)).fill(keys);
         cluster.catch_up();
         Self { instances, told: Arc::default(), keys }
+    }
+
+    pub(crate) fn instances(&self) -> Vec<Arc<Instance>> {
+        self.instances.clone()
     }
 
     pub(crate) fn told(&self) -> Arc<Told> {
@@ -89,7 +100,7 @@ impl Clients {
         while let Some(ended) = tasks.join_next().await {
             ended.unwrap();
         }
-        let hits = self.instances.iter().map(|instance| instance.cached.stats().hits).sum();
+        let hits = self.instances.iter().map(|instance| instance.hits()).sum();
         self.told.hits.store(hits, Ordering::Relaxed);
         self.told
     }
@@ -111,7 +122,9 @@ impl Client {
         let id = rand::random_range(1..=rand::random_range(1..self.seen.len() as i64));
         match rand::random_range(0..20) {
             0 => self.write(&instance, id).await,
-            1..3 => self.read_recent(&instance, id).await,
+            1..3 => self.read_since(&instance, id, Freshness::MaxStaleness(STALENESS)).await,
+            3 => self.read_since(&instance, id, Freshness::Strong).await,
+            4 => self.read_since(&instance, id, Freshness::Eventual).await,
             _ => self.read(&instance, id).await,
         }
     }
@@ -155,15 +168,21 @@ impl Client {
     }
 
     /// Without: never behind what was answered some time ago.
-    async fn read_recent(&mut self, instance: &Instance, id: i64) {
-        let by = Instant::now().checked_sub(STALENESS).unwrap();
+    async fn read_since(&mut self, instance: &Instance, id: i64, freshness: Freshness) {
+        let age = match freshness {
+            Freshness::Strong => Duration::ZERO,
+            Freshness::MaxStaleness(age) => age,
+            // Of a replica nothing is promised; what a cache shows is bounded.
+            Freshness::Session | Freshness::Eventual => OLDEST,
+        };
+        let by = Instant::now().checked_sub(age).unwrap();
         let least = {
             let answered = self.answered.lock().unwrap();
             answered[id as usize].iter().filter(|(at, _)| *at <= by).map(|(_, value)| *value).max().unwrap_or(0)
         };
-        let session = Session::new(Freshness::MaxStaleness(STALENESS), Position::default());
+        let session = Session::new(freshness, Position::default());
         let Some(value) = instance.value(id, &session).await else { return };
-        assert!(value >= least, "item {id}: {value}, after {least} had been answered for {STALENESS:?}");
+        assert!(value >= least, "item {id}: {value}, after {least} had been answered for {age:?}: {freshness:?}");
         self.told.reads.fetch_add(1, Ordering::Relaxed);
     }
 

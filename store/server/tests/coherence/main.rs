@@ -8,6 +8,7 @@ mod clients;
 #[path = "../support/following.rs"]
 mod following;
 mod lab;
+mod shared;
 
 use std::time::{Duration, Instant};
 
@@ -16,8 +17,15 @@ use testkit::{Cluster, Product};
 
 use clients::{Clients, Told};
 use lab::{Instance, Writer};
+use shared::{
+    nobody_reads_what_is_older_than_they_may_from_a_shared_cache_while_the_primary_is_switched,
+    nobody_reads_what_is_older_than_they_may_while_the_shared_cache_fails, what_one_process_reads_another_has,
+};
 
 testkit::on_both_products! {
+    nobody_reads_what_is_older_than_they_may_while_the_shared_cache_fails
+    nobody_reads_what_is_older_than_they_may_from_a_shared_cache_while_the_primary_is_switched
+    what_one_process_reads_another_has
     an_update_behind_the_stores_back_is_seen_soon
     nobody_reads_what_is_older_than_they_may
     nobody_reads_what_is_older_than_they_may_of_a_single_server
@@ -58,7 +66,7 @@ fn an_update_behind_the_stores_back_is_seen_soon(product: Product) {
         times.push(answered.elapsed());
     }
     times.sort_unstable();
-    let stats = instance.cached.stats();
+    let stats = instance.near.as_ref().unwrap().stats();
     println!("{product:?}: seen after {:?} (half), {:?} (99 of 100); {stats:?}", times[150], times[297]);
     assert!(stats.hits > 300, "{stats:?}");
 }
