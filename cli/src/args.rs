@@ -38,6 +38,9 @@ pub(crate) enum Command {
     Backup(Backup),
     /// Show the database servers: which is the primary, which are how far behind
     Status(Status),
+    /// Look into the cache of a running server
+    #[command(subcommand)]
+    Cache(Cache),
     /// Show the effective configuration and where each value came from
     Config(Config),
 }
@@ -141,6 +144,26 @@ pub(crate) struct Migrate {
 pub(crate) struct Status {
     #[command(flatten)]
     pub(crate) settings: SettingArgs,
+    /// Print as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Cache {
+    /// Compare one row in the server's memory, on each replica and on the primary. Fails if memory has an old one
+    Inspect(Inspect),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Inspect {
+    /// The entity, as the schema names it
+    pub(crate) entity: String,
+    /// The row's key, as in its path: values of several fields between slashes
+    pub(crate) key: String,
+    /// Where the server's metrics and health are
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8081", env = "ROWKEEP_ADMIN_LISTEN")]
+    pub(crate) admin: String,
     /// Print as JSON
     #[arg(long)]
     pub(crate) json: bool,

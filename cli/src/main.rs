@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use args::{Args, Command};
+use args::{Args, Cache, Command};
 use failure::Failure;
 
 #[global_allocator]
@@ -44,6 +44,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Dump(args) => commands::dump::run(args),
         Command::Backup(args) => commands::backup::run(args),
         Command::Status(args) => commands::status::run(args),
+        Command::Cache(Cache::Inspect(args)) => commands::inspect::run(&args),
         Command::Config(args) => commands::config::run(args),
     }
 }

@@ -5,6 +5,7 @@ pub(crate) mod check;
 pub(crate) mod config;
 pub(crate) mod dump;
 pub(crate) mod import;
+pub(crate) mod inspect;
 pub(crate) mod load;
 pub(crate) mod migrate;
 pub(crate) mod openapi;

@@ -1,4 +1,5 @@
-//! The admin listener: `/metrics`, `/healthz`, `/readyz`, and `/log-level` (GET shows it, PUT sets it).
+//! The admin listener: `/metrics`, `/healthz`, `/readyz`, `/log-level` (GET shows it, PUT sets it), and the service's own
+//! [pages](Page).
 //!
 //! On a port of its own, which should be bound to loopback; nothing here needs authentication, and changing the log
 //! level is all that can be changed.
@@ -15,7 +16,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use kit_core::ShutdownWatch;
+use kit_core::{Error, Reply, ShutdownWatch};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
@@ -28,6 +29,15 @@ const MAX_CONNECTIONS: usize = 32;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A page of a service's own, which shows something and changes nothing.
+pub trait Page: Send + Sync {
+    /// What its paths begin with, slashes at both ends.
+    fn prefix(&self) -> &'static str;
+
+    /// The JSON for what follows the prefix, percent-encoded as it came.
+    fn get(&self, rest: &str) -> Reply<'static, Result<String, Error>>;
+}
+
 /// What the admin listener serves.
 #[derive(Clone)]
 pub struct Admin {
@@ -37,6 +47,8 @@ pub struct Admin {
     pub health: Health,
     /// For `/log-level`.
     pub logs: LogControl,
+    /// What else.
+    pub pages: Vec<Arc<dyn Page>>,
 }
 
 type Answer = Response<Full<Bytes>>;
@@ -90,7 +102,12 @@ impl Admin {
     async fn answer(&self, request: Request<Incoming>) -> Answer {
         let method = request.method().clone();
         let is_read = method == Method::GET || method == Method::HEAD;
-        match request.uri().path() {
+        let path = request.uri().path();
+        let page = self.pages.iter().find_map(|page| Some((page, path.strip_prefix(page.prefix())?)));
+        if let Some((page, rest)) = page {
+            return if is_read { shown(page.get(rest).await) } else { not_allowed("GET, HEAD") };
+        }
+        match path {
             "/metrics" if is_read => self.metrics(),
             "/healthz" if is_read => self.alive(),
             "/readyz" if is_read => self.ready(),
@@ -137,6 +154,20 @@ impl Admin {
     }
 }
 
+fn shown(page: Result<String, Error>) -> Answer {
+    match page {
+        Ok(json) => {
+            let mut response = text(StatusCode::OK, json);
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            response
+        }
+        Err(error) => {
+            let status = StatusCode::from_u16(error.code().http()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            text(status, error.message().to_owned())
+        }
+    }
+}
+
 fn text(status: StatusCode, mut text: String) -> Answer {
     text.push('\n');
     let mut response = Response::new(Full::from(text));
@@ -159,6 +190,20 @@ mod tests {
     use super::*;
     use crate::logs::{LogConfig, init_logs};
 
+    /// Shows what it is asked for, unless that is nothing.
+    struct Echo;
+
+    impl Page for Echo {
+        fn prefix(&self) -> &'static str {
+            "/echo/"
+        }
+
+        fn get(&self, rest: &str) -> Reply<'static, Result<String, Error>> {
+            let missing = || Error::new(kit_core::Code::NotFound, "NOTHING", "ask for something");
+            Reply::ready(Some(format!("\"{rest}\"")).filter(|_| !rest.is_empty()).ok_or_else(missing))
+        }
+    }
+
     async fn ask(address: std::net::SocketAddr, request: &str) -> String {
         let mut tcp = TcpStream::connect(address).await.unwrap();
         tcp.write_all(format!("{request}\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes()).await.unwrap();
@@ -176,7 +221,7 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = Shutdown::new();
-        let admin = Admin { registry, health: health.clone(), logs };
+        let admin = Admin { registry, health: health.clone(), logs, pages: vec![Arc::new(Echo)] };
         let serving = tokio::spawn(admin.serve(listener, shutdown.watch()));
 
         assert!(ask(address, "GET /metrics HTTP/1.1").await.contains("\nthings_total 3\n"));
@@ -184,6 +229,11 @@ mod tests {
         assert!(ask(address, "GET /readyz HTTP/1.1").await.starts_with("HTTP/1.1 503"));
         health.set(HealthStage::Ready);
         assert!(ask(address, "GET /readyz HTTP/1.1").await.starts_with("HTTP/1.1 200"));
+        let page = ask(address, "GET /echo/a%2Fb HTTP/1.1").await;
+        assert!(page.contains("application/json") && page.ends_with("\"a%2Fb\"\n"), "{page}");
+        let page = ask(address, "GET /echo/ HTTP/1.1").await;
+        assert!(page.starts_with("HTTP/1.1 404") && page.ends_with("ask for something\n"), "{page}");
+        assert!(ask(address, "PUT /echo/a HTTP/1.1").await.contains("allow: GET, HEAD"));
         assert!(ask(address, "GET /secrets HTTP/1.1").await.starts_with("HTTP/1.1 404"));
         assert!(ask(address, "DELETE /metrics HTTP/1.1").await.contains("allow: GET, HEAD"));
 

@@ -13,7 +13,7 @@ mod sink;
 mod trace;
 
 pub use access::{AccessConfig, AccessEntry, AccessLog, AccessMode, AccessWriter};
-pub use admin::Admin;
+pub use admin::{Admin, Page};
 pub use health::{Health, HealthStage};
 pub use logs::{LogConfig, LogControl, LogFormat, LogLevelError, init_logs};
 pub use sink::{Sink, SinkBuffer};

@@ -45,7 +45,7 @@ mod slot;
 mod tier;
 mod version;
 
-pub use cached::{CacheOptions, Cached};
+pub use cached::{CacheOptions, Cached, InspectedEntry};
 pub use counts::CacheStats;
 pub use fills::{Fills, Lease, Refused};
 pub use horizon::Horizon;

@@ -21,6 +21,7 @@ pub(crate) struct Policy {
 /// Of an entity.
 pub(crate) struct EntityPolicy {
     id: EntityId,
+    name: String,
     cached: bool,
     /// Where rows are that are not soft-deleted.
     live: Part,
@@ -65,6 +66,7 @@ impl EntityPolicy {
         let is_readable = expire.is_none_or(|column| !column.secret);
         Self {
             id: entity.id,
+            name: entity.name.clone(),
             cached: !entity.cache.disabled && is_told && is_readable && bytewise(&entity.primary_key),
             live: if entity.soft_delete.is_some() { Part::Live } else { Part::Row },
             key: entity.primary_key.clone(),
@@ -73,6 +75,10 @@ impl EntityPolicy {
             ttl: entity.cache.ttl.unwrap_or(TTL),
             codec,
         }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Where a row is kept that is looked for with this view.

@@ -80,9 +80,7 @@ impl Lab {
     }
 
     async fn put(&self, entity: EntityId, values: Vec<Value>) {
-        let rows = vec![Stored { values, version: 1, deleted_at: None }];
-        let batch = LoadBatch { entity, rows, on_conflict: OnConflict::Replace, remember: None, more: false };
-        assert_eq!(self.cached.load(batch).await.unwrap().stored, 1);
+        assert_eq!(self.cached.load(batch(entity, values)).await.unwrap().stored, 1);
     }
 
     async fn put_item(&self, id: i64, code: &str) {
@@ -105,6 +103,11 @@ impl Lab {
             (Key::one(Value::Text(code.into())), Session::new(Freshness::Session, Position::default()));
         self.cached.lookup(ITEM, 0, &values, LIVE, &session).await.unwrap().map(|record| record.version())
     }
+}
+
+fn batch(entity: EntityId, values: Vec<Value>) -> LoadBatch {
+    let rows = vec![Stored { values, version: 1, deleted_at: None }];
+    LoadBatch { entity, rows, on_conflict: OnConflict::Replace, remember: None, more: false }
 }
 
 #[tokio::test]
@@ -323,8 +326,11 @@ impl ChangeStream for Script {
 }
 
 async fn scripted(max_lag: Duration) -> (Lab, Script) {
+    scripted_with(CacheOptions { max_lag, ..CacheOptions::default() })
+}
+
+fn scripted_with(options: CacheOptions) -> (Lab, Script) {
     let script = Script::default();
-    let options = CacheOptions { max_lag, ..CacheOptions::default() };
     (Lab::new(Duration::ZERO, Some(Arc::new(script.clone())), options), script)
 }
 
@@ -403,6 +409,54 @@ async fn a_session_that_has_seen_more_than_was_told_is_answered_by_the_storage()
     script.is_heard().await;
     lab.has(ITEM, 1, VIEW, &seen(101)).await;
     assert_eq!(lab.slow.reads() - before, 1);
+}
+
+/// Often enough for a test.
+fn audited() -> CacheOptions {
+    let long = Duration::from_secs(60);
+    CacheOptions { audit: Some(Duration::from_millis(1)), max_lag: long, ..CacheOptions::default() }
+}
+
+#[tokio::test]
+async fn an_entry_that_lacks_a_change_that_was_told_is_found_and_dropped() {
+    let (lab, script) = scripted_with(audited());
+    script.begin();
+    script.is_heard().await;
+    let session = || Session::new(Freshness::Eventual, Position::default());
+    lab.put_item(2, "b").await;
+    assert!(!lab.has(ITEM, 1, LIVE, &session()).await && lab.has(ITEM, 2, LIVE, &session()).await);
+    // Past the cache, and the log, which is said to be that far, does not tell it.
+    lab.slow.load(batch(ITEM, vec![Value::Int(1), Value::Text("a".into())])).await.unwrap();
+    while lab.cached.stats().audited_stale == 0 {
+        lab.has(ITEM, 1, LIVE, &session()).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    until("it is dropped", || lab.cached.stats().audited_stale == 1).await;
+    while !lab.has(ITEM, 1, LIVE, &session()).await {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(lab.has(ITEM, 2, LIVE, &session()).await);
+    let stats = lab.cached.stats();
+    assert!(stats.stale_per_million() > 0.0 && stats.audited_stale == 1, "{stats:?}");
+}
+
+#[tokio::test]
+async fn entries_that_change_all_the_time_are_found_to_be_right() {
+    let lab = Lab::new(Duration::ZERO, None, audited());
+    lab.told().await;
+    let session = || Session::new(Freshness::Eventual, Position::default());
+    let mut round = 0;
+    while lab.cached.stats().audited_right < 200 {
+        round += 1;
+        lab.put_item(round % 3, &format!("code-{round}")).await;
+        for id in 0..5 {
+            lab.has(ITEM, id, LIVE, &session()).await;
+        }
+        lab.code_leads_to("nobody").await;
+        tokio::time::sleep(Duration::from_micros(200)).await;
+    }
+    let stats = lab.cached.stats();
+    assert_eq!(stats.audited_stale, 0, "{stats:?}");
 }
 
 #[test]

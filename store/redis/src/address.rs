@@ -1,15 +1,4 @@
 //! Where the servers are and who asks.
-//!
-//! | form | |
-//! |---|---|
-//! | `redis://user:password@host:6379/0` | one server, and the number of a database on it |
-//! | `redis+sentinel://user:password@host1:26379,host2:26379/service/0` | Sentinels, and what they call the service |
-//! | `redis+cluster://user:password@host1:6379,host2:6379` | some servers of a cluster, which name the others |
-//!
-//! `rediss` in the place of `redis` is the same over TLS, and certificates have to be for the hosts, as the address, the Sentinels or
-//! the cluster name them. User, password, ports and database may be left out; a password alone is `:password@`. Special
-//! characters are percent-encoded. Settings follow a `?`: `tls_ca`, `tls_cert` and `tls_key` are files (PEM); `sentinel_user` and
-//! `sentinel_password` are what Sentinels ask for, if they ask for anything.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -18,6 +7,17 @@ use std::str::FromStr;
 use percent_encoding::percent_decode_str;
 
 /// Servers, and who asks.
+///
+/// | form | |
+/// |---|---|
+/// | `redis://user:password@host:6379/0` | one server, and the number of a database on it |
+/// | `redis+sentinel://user:password@host1:26379,host2:26379/service/0` | Sentinels, and what they call the service |
+/// | `redis+cluster://user:password@host1:6379,host2:6379` | some servers of a cluster, which name the others |
+///
+/// `rediss` in the place of `redis` is the same over TLS, and certificates have to be for the hosts, as the address, the Sentinels or
+/// the cluster name them. User, password, ports and database may be left out; a password alone is `:password@`. Special
+/// characters are percent-encoded. Settings follow a `?`: `tls_ca`, `tls_cert` and `tls_key` are files (PEM); `sentinel_user` and
+/// `sentinel_password` are what Sentinels ask for, if they ask for anything.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Address {
     /// What there is.

@@ -104,8 +104,12 @@ impl RedisRemote {
         if tokio::time::timeout(limit, both).await.is_ok() {
             return Ok(());
         }
-        let problem = self.inner.tells.problem().or_else(|| self.inner.shared.problem());
-        problem.map_or(Ok(()), |problem| Err(Failed::Gone(problem)))
+        self.problem().map_or(Ok(()), |problem| Err(Failed::Gone(problem)))
+    }
+
+    /// Why some shard cannot be asked at this moment, if one cannot.
+    pub fn problem(&self) -> Option<String> {
+        self.inner.tells.problem().or_else(|| self.inner.shared.problem())
     }
 
     /// What it did so far.

@@ -60,7 +60,10 @@ impl Problem {
 }
 
 /// What the server said, without what the library says around it.
-fn text(error: &RedisError) -> String {
+pub(crate) fn text(error: &RedisError) -> String {
+    if error.kind() == ErrorKind::Parse {
+        return "it does not speak the protocol of Redis".to_owned();
+    }
     match (error.code(), error.detail()) {
         (Some(code), Some(detail)) => format!("{code} {detail}"),
         (Some(code), None) => code.to_owned(),

@@ -27,6 +27,8 @@
 //!     +info +role +select +asking +cluster|slots
 //! ```
 //!
+//! Of Sentinels, `PING` and `SENTINEL MASTER` are asked, and `INFO`, which they may refuse.
+//!
 //! Without `INFO` it is not known that the server is of version 7 or newer, which can be told though it has no memory left.
 //!
 //! The server should have a limit of memory and drop what is used least: `maxmemory` and `maxmemory-policy volatile-lru`, or
@@ -52,6 +54,6 @@ mod tls;
 mod topology;
 mod values;
 
-pub use address::{Address, Deployment, Host};
+pub use address::{Address, Deployment, Host, Login, Tls};
 pub use client::{RedisRemote, RedisStats};
 pub use options::RedisOptions;

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, Pipeline, ProtocolVersion, RedisConnectionInfo, Value};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -17,7 +18,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::timeout;
 
 use crate::address::{Host, Login, Tls};
-use crate::failure::Problem;
+use crate::failure::{self, Problem};
 use crate::info::{self, Info};
 use crate::scripts::{How, Script};
 use crate::tls;
@@ -190,7 +191,8 @@ impl Shared {
     async fn keep(self: Arc<Self>) {
         let (mut number, mut pause) = (0, PAUSES.0);
         loop {
-            match timeout(self.way.timeout, self.connect()).await {
+            let awaited = Mutex::new("");
+            match timeout(self.way.timeout, self.connect(&awaited)).await {
                 Ok(Ok((connection, driver, info))) => {
                     pause = PAUSES.0;
                     number += 1;
@@ -202,7 +204,10 @@ impl Shared {
                     .await;
                 }
                 Ok(Err(why)) => self.failed(why),
-                Err(_) => self.failed(format!("no connection within {:?}", self.way.timeout)),
+                Err(_) => {
+                    let awaited = *awaited.lock().unwrap_or_else(PoisonError::into_inner);
+                    self.failed(format!("no connection within {:?}, waiting for {awaited}", self.way.timeout));
+                }
             }
             // Not all at once, when a server comes back.
             let share = rand::random_range(0.5..1.0);
@@ -257,13 +262,30 @@ impl Shared {
         }
     }
 
-    /// The error says what failed.
-    async fn connect(&self) -> Result<(MultiplexedConnection, JoinHandle<()>, Info), String> {
+    /// The error says what failed; `awaited` is what is waited for at the time.
+    async fn connect(
+        &self,
+        awaited: &Mutex<&'static str>,
+    ) -> Result<(MultiplexedConnection, JoinHandle<()>, Info), String> {
+        let waiting_for = |what| *awaited.lock().unwrap_or_else(PoisonError::into_inner) = what;
+        waiting_for("the network");
         let stream = TcpStream::connect((self.server.name.as_str(), self.server.port)).await;
         let stream = stream.map_err(|error| error.to_string())?;
         // Requests are small, and wait for nothing.
         stream.set_nodelay(true).map_err(|error| error.to_string())?;
-        let (mut connection, driver) = self.log_in(stream).await?;
+        let (mut connection, driver) = match &self.way.tls {
+            Some(tls) => {
+                waiting_for("encryption");
+                let stream = tls::encrypt(tls, &self.server, stream).await?;
+                waiting_for("the log-in");
+                self.log_in(stream).await?
+            }
+            None => {
+                waiting_for("the log-in");
+                self.log_in(stream).await?
+            }
+        };
+        waiting_for("an answer");
         match self.examine(&mut connection).await {
             Ok(info) => Ok((connection, driver, info)),
             Err(why) => {
@@ -273,23 +295,15 @@ impl Shared {
         }
     }
 
-    async fn log_in(&self, stream: TcpStream) -> Result<(MultiplexedConnection, JoinHandle<()>), String> {
+    async fn log_in(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ) -> Result<(MultiplexedConnection, JoinHandle<()>), String> {
         // Requests have limits of their own.
         let config = AsyncConnectionConfig::new().set_response_timeout(None).set_connection_timeout(None);
-        let (info, failed) = (self.login(), |error| format!("the log-in failed: {error}"));
-        Ok(match &self.way.tls {
-            None => {
-                let made = MultiplexedConnection::new_with_config(&info, stream, config).await;
-                let (connection, driver) = made.map_err(failed)?;
-                (connection, tokio::spawn(driver))
-            }
-            Some(tls) => {
-                let stream = tls::encrypt(tls, &self.server, stream).await?;
-                let made = MultiplexedConnection::new_with_config(&info, stream, config).await;
-                let (connection, driver) = made.map_err(failed)?;
-                (connection, tokio::spawn(driver))
-            }
-        })
+        let made = MultiplexedConnection::new_with_config(&self.login(), stream, config).await;
+        let (connection, driver) = made.map_err(|error| format!("the log-in failed: {}", failure::text(&error)))?;
+        Ok((connection, tokio::spawn(driver)))
     }
 
     fn login(&self) -> RedisConnectionInfo {
@@ -312,7 +326,7 @@ impl Shared {
             let answer = connection.send_packed_command(&command).await;
             answer.and_then(Value::extract_error)
         };
-        ask(redis::cmd("PING")).await.map_err(|error| error.to_string())?;
+        ask(redis::cmd("PING")).await.map_err(|error| failure::text(&error))?;
         if self.way.is_primary {
             let role = ask(redis::cmd("ROLE")).await.unwrap_or_default();
             if let Some(primary) = info::primary_of(&role) {

@@ -4,37 +4,21 @@
 
 mod support;
 
-use std::time::Duration;
-
 use rowkeep_cache::remote::conformance::{Stage, name, telling};
-use rowkeep_cache::remote::{Failed, Heard, Remote};
-use rowkeep_redis::{RedisOptions, RedisRemote};
+use rowkeep_cache::remote::{Failed, Heard};
+use support::problem;
 use testkit::{FaultProxy, Redis, RedisCluster, wait_until};
-
-/// What a cache that cannot be connected says.
-fn problem(address: &str) -> String {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let options = RedisOptions { connect_timeout: Duration::from_millis(500), ..support::PATIENT };
-    runtime.block_on(async {
-        let remote = RedisRemote::start(&support::address(address), "start", options, runtime.handle());
-        let failed = remote.is_up(Duration::from_secs(2)).await.unwrap_err();
-        // Nobody waits for it.
-        let looked = support::at_once(remote.get(0, vec![name("row")]));
-        assert!(matches!(looked, Some(Err(Failed::Gone(_)))), "{looked:?}");
-        failed.to_string()
-    })
-}
 
 #[test]
 fn a_server_that_is_not_there_is_named() {
     let port = testkit::free_port();
-    let said = problem(&format!("redis://:secret@127.0.0.1:{port}"));
-    assert!(said.contains(&format!("127.0.0.1:{port}")) && said.contains("refused"), "{said}");
-    assert!(!said.contains("secret"), "{said}");
-    let said = problem(&format!("redis+sentinel://127.0.0.1:{port}/main"));
-    assert!(said.contains(&format!("127.0.0.1:{port}")), "{said}");
-    let said = problem(&format!("redis+cluster://127.0.0.1:{port}"));
-    assert!(said.contains(&format!("127.0.0.1:{port}")), "{said}");
+    let host = format!("127.0.0.1:{port}");
+    let said = problem(&format!("redis://:secret@{host}"), "refused");
+    assert!(said.contains(&host) && !said.contains("secret"), "{said}");
+    for address in [format!("redis+sentinel://{host}/main"), format!("redis+cluster://{host}")] {
+        let said = problem(&address, "refused");
+        assert!(said.contains(&host), "{said}");
+    }
 }
 
 #[test]
@@ -42,32 +26,29 @@ fn a_server_that_does_not_answer_is_named() {
     let server = Redis::start();
     let proxy = FaultProxy::start(server.address());
     proxy.hold();
-    let said = problem(&format!("redis://{}", proxy.address()));
-    assert!(said.contains("no connection within 500ms"), "{said}");
+    let said = problem(&format!("redis://{}", proxy.address()), "no connection within 500ms");
+    assert!(said.contains(&proxy.address().to_string()), "{said}");
 }
 
 #[test]
 fn what_speaks_another_protocol_is_named() {
-    let address = testkit::Process::start("python3", &["-m", "http.server", "--bind", "127.0.0.1", "0"], &[]);
+    let other = testkit::Process::start("python3", &["-um", "http.server", "--bind", "127.0.0.1", "0"], &[]);
     let mut port = None;
     wait_until("another server", || {
-        let text = address.log().text();
+        let text = other.log().text();
         port = text.split(" port ").nth(1).and_then(|rest| rest.split_whitespace().next()?.parse::<u16>().ok());
         port.is_some()
     });
-    let said = problem(&format!("redis://127.0.0.1:{}", port.unwrap()));
-    assert!(said.contains("the cache server does not answer: 127.0.0.1:"), "{said}");
+    problem(&format!("redis://127.0.0.1:{}", port.unwrap()), "does not speak the protocol of Redis");
 }
 
 #[test]
 fn a_wrong_password_is_said_and_not_shown() {
     let server = Redis::start_with(&["--requirepass", "right"]);
     let address = server.address();
-    let said = problem(&format!("redis://{address}"));
-    assert!(said.contains("NOAUTH") || said.contains("Authentication required"), "{said}");
+    problem(&format!("redis://{address}"), "uthentication required");
     for login in [":wrong-secret", "ann:wrong-secret"] {
-        let said = problem(&format!("redis://{login}@{address}"));
-        assert!(said.contains("the log-in failed"), "{said}");
+        let said = problem(&format!("redis://{login}@{address}"), "the log-in failed");
         assert!(!said.contains("secret"), "{said}");
     }
     support::stage_in(&support::address(&format!("redis://:right@{address}")), "start", ()).one.begun(11, 5);
@@ -79,22 +60,34 @@ fn a_replica_names_who_is_to_be_asked() {
     let primary = Redis::start();
     let port = primary.address().port().to_string();
     let replica = Redis::start_with(&["--replicaof", "127.0.0.1", &port]);
-    let said = problem(&format!("redis://{}", replica.address()));
-    assert!(said.contains(&format!("replica of 127.0.0.1:{port}")), "{said}");
+    problem(&format!("redis://{}", replica.address()), &format!("replica of 127.0.0.1:{port}"));
+}
+
+#[test]
+fn a_server_that_becomes_a_replica_is_given_up() {
+    let (server, other) = (Redis::start(), Redis::start());
+    let stage = support::stage_in(&support::address(&format!("redis://{}", server.address())), "start", ());
+    stage.one.begun(11, 5);
+    let port = other.address().port().to_string();
+    server.ask(&["REPLICAOF", "127.0.0.1", &port]);
+    wait_until("a telling to be refused, and then not to be sent", || {
+        let told = stage.wait(stage.one.remote.tell(0, telling(11, 5, 6, &[])));
+        matches!(told, Err(Failed::Gone(why)) if why.contains("replica of"))
+    });
+    server.ask(&["REPLICAOF", "NO", "ONE"]);
+    wait_until("it to be used again", || stage.wait(stage.one.remote.tell(0, telling(11, 5, 6, &[]))).is_ok());
 }
 
 #[test]
 fn a_service_that_sentinels_do_not_know_is_named() {
     let all = testkit::RedisSentinels::start(0);
-    let said = problem(&all.url().replace("/main", "/other"));
-    assert!(said.contains("No such master"), "{said}");
+    problem(&all.url().replace("/main", "/other"), "No such master");
 }
 
 #[test]
 fn a_server_that_is_none_of_a_cluster_says_so() {
     let server = Redis::start();
-    let said = problem(&format!("redis+cluster://{}", server.address()));
-    assert!(said.contains("cluster support disabled"), "{said}");
+    problem(&format!("redis+cluster://{}", server.address()), "cluster support disabled");
 }
 
 /// The rights that the documentation names.
@@ -131,6 +124,22 @@ fn the_rights_that_the_documentation_names_are_enough_on_a_cluster() {
     let cluster = RedisCluster::start(3, 0);
     (0..3).for_each(|number| user(cluster.server(number)));
     let address = cluster.url().replace("://", "://rowkeep:PASSWORD@");
+    works(&support::stage_in(&support::address(&address), "start", ()));
+}
+
+/// Sentinels have users of their own.
+#[test]
+fn sentinels_are_told_another_password_than_servers() {
+    let all = testkit::RedisSentinels::start(0);
+    user(all.server(0));
+    let enough = ["ACL", "SETUSER", "watcher", "on", ">SENTINELS", "-@all", "+ping", "+sentinel|master"];
+    for number in 0..3 {
+        assert_eq!(all.ask_sentinel(number, &enough).text(), "OK");
+        assert_eq!(all.ask_sentinel(number, &["ACL", "SETUSER", "default", "off"]).text(), "OK");
+    }
+    let address = all.url().replace("://", "://rowkeep:PASSWORD@");
+    problem(&address, "uthentication required");
+    let address = address + "?sentinel_user=watcher&sentinel_password=SENTINELS";
     works(&support::stage_in(&support::address(&address), "start", ()));
 }
 

@@ -6,6 +6,7 @@ mod context;
 mod gate;
 mod generation;
 mod grpc;
+mod inspect;
 mod keys;
 mod live;
 mod observe;

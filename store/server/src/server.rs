@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 
 use crate::config::ServerConfig;
 use crate::generation::{Base, Generation};
+use crate::inspect::Inspector;
 use crate::live::{Live, ReloadError};
 use crate::storage::{Migration, Place};
 use crate::sweeper;
@@ -72,7 +73,9 @@ impl Server {
         live.generation().show(&live.base, data_plane.stats());
         let lifecycle = kit_telemetry::Health::default();
         let registry = live.base.registry.clone();
-        let admin = admin_listener.map(|listener| (listener, Admin { registry, health: lifecycle.clone(), logs }));
+        let pages: Vec<Arc<dyn kit_telemetry::Page>> = vec![Arc::new(Inspector(Arc::clone(&live)))];
+        let admin =
+            admin_listener.map(|listener| (listener, Admin { registry, health: lifecycle.clone(), logs, pages }));
         Ok(Self { live, data_plane, listener, admin, lifecycle, migration })
     }
 

@@ -75,12 +75,27 @@ fn declare_near(registry: &Registry, cache: &Arc<Cached>) {
         stats.refused
     });
     counter("rowkeep_cache_evictions_total", "Entries that made room for others.", |stats| stats.evictions);
+    let audits: [(&str, fn(&CacheStats) -> u64); 3] = [
+        ("right", |stats| stats.audited_right),
+        ("stale", |stats| stats.audited_stale),
+        ("undecided", |stats| stats.audited_undecided),
+    ];
+    for (result, read) in audits {
+        let cache = Arc::clone(cache);
+        let help = "Answers from memory that were held against the database.";
+        registry.counter_fn("rowkeep_cache_audits_total", help, &[("result", result)], move || read(&cache.stats()));
+    }
     let gauge = |name: &str, help, read: fn(&CacheStats) -> f64| {
         let cache = Arc::clone(cache);
         registry.gauge_fn(name, help, &[], move || read(&cache.stats()));
     };
     gauge("rowkeep_cache_entries", "Entries.", |stats| stats.entries as f64);
     gauge("rowkeep_cache_bytes", "Bytes of entries.", |stats| stats.bytes as f64);
+    gauge(
+        "rowkeep_cache_stale_per_million",
+        "Of the audited answers, those that lacked a change that was told.",
+        |stats| stats.stale_per_million(),
+    );
     let lag = "How long ago the cache had been told of everything, in seconds; -1 if that is not known.";
     gauge("rowkeep_cache_lag_seconds", lag, |stats| stats.lag.map_or(-1.0, |lag| lag.as_secs_f64()));
 }

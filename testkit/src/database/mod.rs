@@ -8,7 +8,7 @@ mod scratch;
 pub mod vitess;
 
 use std::{
-    io::Read,
+    io::{BufRead as _, BufReader, Read},
     net::{Ipv4Addr, TcpStream},
     ops::Deref,
     os::unix::process::ExitStatusExt as _,
@@ -201,6 +201,29 @@ impl DatabaseServer {
         let output = output.unwrap_or_else(|error| panic!("mariadb (package mariadb-client): {error}"));
         assert!(output.status.success(), "{statements}\n{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    }
+
+    /// What the product's own tool prints of the whole log, line by line.
+    ///
+    /// # Panics
+    /// If the tool is not there, or cannot read the log.
+    pub fn print_log(&self, options: &[&str], mut line: impl FnMut(&str)) {
+        self.admin("FLUSH BINARY LOGS");
+        let files = self.admin("SHOW BINARY LOGS");
+        let files = files.lines().filter_map(|file| file.split('\t').next());
+        let files = files.map(|file| self.data_directory().join(file));
+        let (program, args) = match self.product {
+            Product::MariaDb => (PathBuf::from("mariadb-binlog"), Vec::new()),
+            Product::MySql => mysql::log_printer(&mysql::root()),
+        };
+        let mut command = Command::new(program);
+        command.args(args).arg("--no-defaults").args(options).args(files).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut printer = command.spawn().unwrap_or_else(|error| panic!("the printer of logs: {error}"));
+        let printed = printer.stdout.take().expect("it is a pipe");
+        for printed in BufReader::new(printed).split(b'\n') {
+            line(&String::from_utf8_lossy(&printed.expect("read what is printed")));
+        }
+        assert!(printer.wait().is_ok_and(|status| status.success()), "the log cannot be printed");
     }
 
     /// Whether it runs.

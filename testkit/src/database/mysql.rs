@@ -96,6 +96,13 @@ pub(super) fn program(root: &Path) -> (PathBuf, Vec<String>) {
     (loader(&libraries), args)
 }
 
+/// What prints a log, and how it is run.
+pub(super) fn log_printer(root: &Path) -> (PathBuf, Vec<String>) {
+    let libraries = libraries(root);
+    let printer = root.join("usr/bin/mysqlbinlog").display().to_string();
+    (loader(&libraries), vec!["--library-path".to_owned(), libraries.display().to_string(), printer])
+}
+
 /// `usr/lib/x86_64-linux-gnu`, or another machine's.
 fn libraries(root: &Path) -> PathBuf {
     find(&root.join("usr/lib"), |name| name.contains("-linux-gnu"))

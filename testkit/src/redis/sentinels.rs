@@ -7,7 +7,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::{Answer, Redis, answer};
+use super::{Answer, Redis, answer, server::program};
 use crate::{PATIENCE, Process, free_port, wait_until};
 
 const SENTINELS: usize = 3;
@@ -60,6 +60,14 @@ impl RedisSentinels {
         &self.servers[number]
     }
 
+    /// What a Sentinel answers to a command.
+    ///
+    /// # Panics
+    /// If it does not answer.
+    pub fn ask_sentinel(&self, number: usize, words: &[&str]) -> Answer {
+        self.sentinels[number].ask(words)
+    }
+
     /// Which is the primary, as the Sentinels say.
     ///
     /// # Panics
@@ -94,7 +102,7 @@ impl Sentinel {
         );
         fs::write(&path, text).expect("write a Sentinel's configuration");
         let arguments = [path.display().to_string(), "--sentinel".to_owned()];
-        let sentinel = Self { _process: Process::start("redis-server", &arguments, &[]), port, _directory: directory };
+        let sentinel = Self { _process: Process::start(program(), &arguments, &[]), port, _directory: directory };
         wait_until("a Sentinel to answer", || answer::ask(sentinel.address(), &[b"PING"], PATIENCE).is_ok());
         sentinel
     }

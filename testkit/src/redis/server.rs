@@ -3,8 +3,8 @@
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
-    sync::Mutex,
-    sync::PoisonError,
+    path::PathBuf,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -21,6 +21,11 @@ pub struct Redis {
     log: Log,
     port: u16,
     _directory: TempDir,
+}
+
+/// `redis-server`, or what `ROWKEEP_TEST_REDIS` names: another version, or Valkey.
+pub(super) fn program() -> PathBuf {
+    std::env::var_os("ROWKEEP_TEST_REDIS").map_or_else(|| "redis-server".into(), PathBuf::from)
 }
 
 impl Redis {
@@ -43,7 +48,7 @@ impl Redis {
         let own = ["--port", &port_text, "--bind", "127.0.0.1", "--save", "", "--dir", &path];
         let arguments: Vec<String> = own.iter().chain(options).map(|word| (*word).to_owned()).collect();
         let log = Log::default();
-        let process = Mutex::new(Process::start_with_log("redis-server", &arguments, &[], log.clone()));
+        let process = Mutex::new(Process::start_with_log(program(), &arguments, &[], log.clone()));
         let redis = Self { process, arguments, log, port, _directory: directory };
         redis.wait();
         redis
@@ -145,7 +150,7 @@ impl Redis {
     /// # Panics
     /// If it does not answer.
     pub fn restart(&self) {
-        *self.process() = Process::start_with_log("redis-server", &self.arguments, &[], self.log.clone());
+        *self.process() = Process::start_with_log(program(), &self.arguments, &[], self.log.clone());
         self.wait();
     }
 
@@ -159,7 +164,7 @@ impl Redis {
         self.process().signal(Signal::CONT);
     }
 
-    fn process(&self) -> std::sync::MutexGuard<'_, Process> {
+    fn process(&self) -> MutexGuard<'_, Process> {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -54,10 +54,17 @@ pub(crate) struct Rotate {
     pub(crate) offset: u64,
 }
 
+/// Servers count places with a sign.
+const LAST_PLACE: u64 = i64::MAX as u64;
+
 impl Rotate {
     pub(crate) fn read(body: &[u8]) -> Result<Self, Error> {
         let mut bytes = Bytes(body);
         let offset = bytes.u64()?;
+        // What is added to it later has to fit.
+        if offset > LAST_PLACE {
+            return Err(Error::Malformed("a place that no file has"));
+        }
         Ok(Self { file: text(bytes.0), offset })
     }
 }

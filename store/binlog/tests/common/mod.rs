@@ -3,6 +3,9 @@
 #![allow(dead_code, reason = "every test file uses a part")]
 #![allow(clippy::unwrap_used, reason = "clippy knows tests only by their attribute")]
 
+pub(crate) mod files;
+pub(crate) mod types;
+
 use std::sync::{
     Mutex, OnceLock,
     atomic::{AtomicUsize, Ordering},

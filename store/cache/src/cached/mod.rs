@@ -6,10 +6,13 @@
 //!
 //! - `follower` is the sender of changes. It tells leases first, then slots, then readers.
 //! - `bring` reads what is not there, once for all who ask, in a task of its own: who asked first may give up.
+//! - `audit` holds what is answered against the storage, a few times a second.
 //! - `writes` forgets what this process writes before the writer is answered.
 
+mod audit;
 mod bring;
 mod follower;
+mod inspect;
 mod lookup;
 mod many;
 mod writes;
@@ -32,6 +35,7 @@ use crate::near::{Fresh, Held, Kept, Near, Probe};
 use crate::now;
 use crate::policy::Policy;
 pub(crate) use bring::{Read, jittered, start};
+pub use inspect::InspectedEntry;
 
 /// How much a cache keeps, and for whom.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +46,8 @@ pub struct CacheOptions {
     pub max_lag: Duration,
     /// Rows that are on their way into the cache at a time; further ones are read past it.
     pub max_fills: usize,
+    /// How often an entry that is used is held against the storage, by a strong read; never, if `None`.
+    pub audit: Option<Duration>,
     /// How long a reader waits for a row that another reader brings, before it reads for itself.
     pub patience: Duration,
 }
@@ -52,6 +58,7 @@ impl Default for CacheOptions {
             memory: 64 << 20,
             max_lag: Duration::from_secs(10),
             max_fills: 1024,
+            audit: None,
             patience: Duration::from_millis(500),
         }
     }
@@ -62,6 +69,7 @@ pub struct Cached {
     shared: Arc<Shared>,
     capabilities: Capabilities,
     follower: JoinHandle<()>,
+    auditor: Option<JoinHandle<()>>,
 }
 
 /// What readers, the follower and those who bring rows share.
@@ -72,6 +80,7 @@ struct Shared {
     policy: Arc<Policy>,
     options: CacheOptions,
     counts: Counts,
+    sampler: audit::Sampler,
 }
 
 impl Cached {
@@ -110,14 +119,19 @@ impl Cached {
             policy,
             options,
             counts: Counts::default(),
+            sampler: audit::Sampler::default(),
         });
+        let auditor = options.audit.map(|every| runtime.spawn(audit::run(Arc::clone(&shared), every)));
         let follower = runtime.spawn(follower::run(Arc::clone(&shared), log));
-        Arc::new(Self { shared, capabilities, follower })
+        Arc::new(Self { shared, capabilities, follower, auditor })
     }
 
     /// Stops following the log. Nothing is answered from memory soon after.
     pub fn stop(&self) {
         self.follower.abort();
+        if let Some(auditor) = &self.auditor {
+            auditor.abort();
+        }
         self.shared.heard.forget();
     }
 
@@ -139,6 +153,9 @@ impl Cached {
             evictions: near.evicted(),
             entries: near.len() as u64,
             bytes: near.bytes(),
+            audited_right: counts.sum(Count::AuditedRight),
+            audited_stale: counts.sum(Count::AuditedStale),
+            audited_undecided: counts.sum(Count::AuditedUndecided),
             lag: self.shared.heard.lag(now()),
         }
     }
@@ -159,7 +176,9 @@ impl Drop for Cached {
 impl Shared {
     /// What is kept, if it is what a reader with this view would be shown.
     fn kept(&self, probe: &Probe<'_>, view: View, now: Instant) -> Option<Kept> {
-        self.near.get(probe).filter(|kept| kept.fresh.suits(view) && now < kept.until)
+        let kept = self.near.get(probe).filter(|kept| kept.fresh.suits(view) && now < kept.until)?;
+        self.sampler.offer(probe);
+        Some(kept)
     }
 
     fn admits(&self, session: &Session, now: Instant) -> bool {

@@ -41,6 +41,14 @@ pub(crate) struct Fresh {
     pub(crate) expires: i64,
 }
 
+impl Kept {
+    /// Whether it is the same entry, and not another one of the same row.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        // Of two that were brought for leases with one number, each has a time of its own.
+        self.version == other.version && self.until == other.until
+    }
+}
+
 impl Fresh {
     /// Whether it is what a reader with this view would be shown.
     pub(crate) fn suits(&self, view: View) -> bool {

@@ -111,8 +111,13 @@ fn process(
 ) -> (Process, Option<Arc<Cached>>, Option<Arc<Tier>>) {
     let (fixture, plan, handle) = (fixture(), database.plan, tokio::runtime::Handle::current());
     let mut rows = Arc::clone(&database) as Arc<dyn Rows>;
-    let options =
-        CacheOptions { memory: plan.memory, max_lag: MAX_LAG, max_fills: 8, patience: Duration::from_millis(20) };
+    let options = CacheOptions {
+        memory: plan.memory,
+        max_lag: MAX_LAG,
+        max_fills: 8,
+        patience: Duration::from_millis(20),
+        audit: None,
+    };
     let tier = server.map(|server| {
         let remote = Arc::new(Faulty { database: Arc::clone(&database), server: Arc::clone(server) });
         let options = TierOptions { max_lag: MAX_LAG, max_fills: 8, patience: Duration::from_millis(20) };

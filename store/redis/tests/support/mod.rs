@@ -1,13 +1,14 @@
 //! Servers, and caches on them.
 
 #![allow(dead_code, reason = "each test uses its own part")]
+#![allow(clippy::print_stdout, reason = "it is shown if a test fails")]
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use rowkeep_cache::remote::Remote;
 use rowkeep_cache::remote::conformance::Stage;
+use rowkeep_cache::remote::{Failed, Remote};
 use rowkeep_redis::{Address, RedisOptions, RedisRemote};
 use tokio::runtime::Handle;
 
@@ -72,4 +73,27 @@ pub(crate) fn at_once<T>(reply: impl Future<Output = T>) -> Option<T> {
         std::task::Poll::Ready(answer) => Some(answer),
         std::task::Poll::Pending => None,
     }
+}
+
+/// What a cache that cannot be connected comes to say, with this part.
+pub(crate) fn problem(address: &str, part: &str) -> String {
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let options = RedisOptions { connect_timeout: Duration::from_millis(500), ..PATIENT };
+    let remote = RedisRemote::start(&self::address(address), "problem", options, runtime.handle());
+    let mut said = String::new();
+    testkit::wait_until(&format!("{part:?} to be said of {}", self::address(address)), || {
+        let now = remote.problem().unwrap_or_default();
+        if now != said {
+            // Shown if the test fails.
+            println!("{now}");
+        }
+        said = now;
+        said.contains(part)
+    });
+    // Nobody waits for it.
+    let looked = at_once(remote.get(0, Vec::new()));
+    assert!(matches!(looked, Some(Err(Failed::Gone(_)))), "{looked:?}");
+    let failed = runtime.block_on(remote.is_up(Duration::from_millis(1)));
+    assert!(matches!(failed, Err(Failed::Gone(_))), "{failed:?}");
+    said
 }

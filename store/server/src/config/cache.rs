@@ -1,6 +1,7 @@
 //! What is kept in memory so that the database need not be asked.
 
 use std::fmt;
+use std::time::Duration;
 
 use kit_core::config::{ByteSize, HumanDuration};
 use rowkeep_cache::{CacheOptions, TierOptions};
@@ -19,6 +20,8 @@ pub struct CacheConfig {
     pub memory: ByteSize,
     /// Nothing is answered from the cache while the storage's log of changes is silent for longer.
     pub max_lag: HumanDuration,
+    /// How often an answer from the cache is held against the database, by one strong read; 0 for never.
+    pub audit: HumanDuration,
     /// Rows on their way into the cache at a time; further ones are read past it.
     pub max_fills: u32,
 }
@@ -37,7 +40,13 @@ const LEAST: ByteSize = ByteSize::mib(1);
 
 impl Default for CacheConfig {
     fn default() -> Self {
-        Self { kind: NONE.into(), memory: ByteSize::mib(64), max_lag: HumanDuration::secs(10), max_fills: 1024 }
+        Self {
+            kind: NONE.into(),
+            memory: ByteSize::mib(64),
+            max_lag: HumanDuration::secs(10),
+            audit: HumanDuration(Duration::from_millis(100)),
+            max_fills: 1024,
+        }
     }
 }
 
@@ -87,7 +96,8 @@ impl CacheConfig {
     pub fn caching(&self) -> Option<Caching> {
         let max_fills = usize::try_from(self.max_fills).unwrap_or(usize::MAX);
         let (memory, max_lag) = (self.memory.0, *self.max_lag);
-        let near = CacheOptions { memory, max_lag, max_fills, ..CacheOptions::default() };
+        let audit = Some(*self.audit).filter(|every| !every.is_zero());
+        let near = CacheOptions { memory, max_lag, audit, max_fills, ..CacheOptions::default() };
         // A mistake in it was found before.
         let address = self.kind.address().ok().flatten();
         if address.is_none() && self.kind.0 != MEMORY {

@@ -1,7 +1,8 @@
 //! Clients of two processes, each with its token, that count items up and read them.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rowkeep_engine::{Change, CommitRequest, Freshness, Operation, Position, Precondition, Session, Transform, Write};
@@ -13,9 +14,8 @@ use crate::lab::{ITEM, Instance, Writer};
 
 /// How long ago a write must have been answered to be seen by those who say so.
 const STALENESS: Duration = Duration::from_millis(50);
-
-/// And by those who say nothing.
-const OLDEST: Duration = Duration::from_secs(20);
+/// The same for those who say nothing: what the cache answers at most, and a replica's bound.
+const MAX_LAG: Duration = Duration::from_secs(10);
 
 pub(crate) struct Clients {
     instances: Vec<Arc<Instance>>,
@@ -26,7 +26,8 @@ pub(crate) struct Clients {
 /// What they did.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
-    reads: AtomicU64,
+    /// By what was asked for: everything, what a session has seen, what is not too old, anything.
+    reads: [AtomicU64; 4],
     writes: AtomicU64,
     hits: AtomicU64,
     end: AtomicU64,
@@ -34,7 +35,22 @@ pub(crate) struct Told {
 
 impl Told {
     pub(crate) fn reads(&self) -> u64 {
-        self.reads.load(Ordering::Relaxed)
+        self.reads.iter().map(|reads| reads.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Reads of the freshness that fewest asked for.
+    pub(crate) fn fewest(&self) -> u64 {
+        self.reads.iter().map(|reads| reads.load(Ordering::Relaxed)).min().unwrap()
+    }
+
+    fn read(&self, freshness: Freshness) {
+        let mode = match freshness {
+            Freshness::Strong => 0,
+            Freshness::Session => 1,
+            Freshness::MaxStaleness(_) => 2,
+            Freshness::Eventual => 3,
+        };
+        self.reads[mode].fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn writes(&self) -> u64 {
@@ -56,8 +72,33 @@ impl Told {
     }
 }
 
-/// The values that were answered to writers, with the time.
-type Answered = Arc<std::sync::Mutex<Vec<Vec<(Instant, i64)>>>>;
+/// The values of an item that were answered to writers: the highest so far, with the time.
+#[derive(Debug, Default)]
+struct Answered {
+    recent: VecDeque<(Instant, i64)>,
+    /// The highest of those that are longer ago than anybody asks for.
+    old: i64,
+}
+
+impl Answered {
+    fn add(&mut self, value: i64) {
+        let now = Instant::now();
+        while let Some((at, value)) = self.recent.front().copied()
+            && now.duration_since(at) > MAX_LAG * 2
+        {
+            self.old = value;
+            self.recent.pop_front();
+        }
+        let highest = self.recent.back().map_or(self.old, |(_, value)| *value);
+        self.recent.push_back((now, highest.max(value)));
+    }
+
+    /// The highest that had been answered by then.
+    fn by(&self, moment: Instant) -> i64 {
+        let many = self.recent.partition_point(|(at, _)| *at <= moment);
+        many.checked_sub(1).map_or(self.old, |last| self.recent[last].1)
+    }
+}
 
 impl Clients {
     pub(crate) fn new(cluster: &Cluster, keys: i64, runtime: &Handle) -> Self {
@@ -85,7 +126,7 @@ impl Clients {
             instance.is_hot(1).await;
         }
         let (is_enough, mut tasks) = (Arc::new(is_enough), tokio::task::JoinSet::new());
-        let answered: Answered = Arc::new(std::sync::Mutex::new(vec![Vec::new(); self.keys as usize + 1]));
+        let answered: Arc<Vec<Mutex<Answered>>> = Arc::new((0..=self.keys).map(|_| Mutex::default()).collect());
         for _ in 0..8 {
             let (instances, told, is_enough) = (self.instances.clone(), self.told(), Arc::clone(&is_enough));
             let answered = Arc::clone(&answered);
@@ -109,7 +150,7 @@ impl Clients {
 struct Client {
     instances: Vec<Arc<Instance>>,
     told: Arc<Told>,
-    answered: Answered,
+    answered: Arc<Vec<Mutex<Answered>>>,
     token: Position,
     /// The latest value of each item that this client was shown or wrote.
     seen: Vec<i64>,
@@ -122,9 +163,9 @@ impl Client {
         let id = rand::random_range(1..=rand::random_range(1..self.seen.len() as i64));
         match rand::random_range(0..20) {
             0 => self.write(&instance, id).await,
-            1..3 => self.read_since(&instance, id, Freshness::MaxStaleness(STALENESS)).await,
-            3 => self.read_since(&instance, id, Freshness::Strong).await,
-            4 => self.read_since(&instance, id, Freshness::Eventual).await,
+            1..5 => self.read_recent(&instance, id, Freshness::MaxStaleness(STALENESS), STALENESS).await,
+            5..9 => self.read_recent(&instance, id, Freshness::Eventual, MAX_LAG).await,
+            9..13 => self.read_recent(&instance, id, Freshness::Strong, Duration::ZERO).await,
             _ => self.read(&instance, id).await,
         }
     }
@@ -154,7 +195,7 @@ impl Client {
         self.token = session.seen();
         let value = instance.value_of(outcome.results[0].record.as_ref().unwrap()).unwrap();
         self.saw(id, value, "a write");
-        self.answered.lock().unwrap()[id as usize].push((Instant::now(), value));
+        self.answered[id as usize].lock().unwrap().add(value);
         self.told.writes.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -164,26 +205,19 @@ impl Client {
         let Some(value) = instance.value(id, &session).await else { return };
         self.token = session.seen();
         self.saw(id, value, "a session's read");
-        self.told.reads.fetch_add(1, Ordering::Relaxed);
+        self.told.read(Freshness::Session);
     }
 
     /// Without: never behind what was answered some time ago.
-    async fn read_since(&mut self, instance: &Instance, id: i64, freshness: Freshness) {
-        let age = match freshness {
-            Freshness::Strong => Duration::ZERO,
-            Freshness::MaxStaleness(age) => age,
-            // Of a replica nothing is promised; what a cache shows is bounded.
-            Freshness::Session | Freshness::Eventual => OLDEST,
-        };
-        let by = Instant::now().checked_sub(age).unwrap();
-        let least = {
-            let answered = self.answered.lock().unwrap();
-            answered[id as usize].iter().filter(|(at, _)| *at <= by).map(|(_, value)| *value).max().unwrap_or(0)
-        };
+    async fn read_recent(&mut self, instance: &Instance, id: i64, freshness: Freshness, staleness: Duration) {
+        let least = self.answered[id as usize].lock().unwrap().by(Instant::now().checked_sub(staleness).unwrap());
         let session = Session::new(freshness, Position::default());
         let Some(value) = instance.value(id, &session).await else { return };
-        assert!(value >= least, "item {id}: {value}, after {least} had been answered for {age:?}: {freshness:?}");
-        self.told.reads.fetch_add(1, Ordering::Relaxed);
+        assert!(
+            value >= least,
+            "item {id}: {freshness:?} shows {value}, after {least} had been answered for {staleness:?}"
+        );
+        self.told.read(freshness);
     }
 
     fn saw(&mut self, id: i64, value: i64, by: &str) {

@@ -42,19 +42,24 @@ pub(crate) struct Instance {
 }
 
 impl Instance {
-    /// With a cache in its memory.
+    /// With a cache in its memory, over a cluster whose servers it all knows.
     pub(crate) fn open(cluster: &Cluster, runtime: &Handle) -> Self {
-        Self::over(Self::store(cluster), runtime, None, true)
+        Self::of(cluster, 0..=cluster.replicas().len(), runtime)
     }
 
-    /// With one that it shares, and one in its memory before it or not.
+    /// One that knows some of the servers, the primary first.
+    pub(crate) fn of(cluster: &Cluster, servers: impl IntoIterator<Item = usize>, runtime: &Handle) -> Self {
+        Self::over(Self::store(cluster, servers), runtime, None, true)
+    }
+
+    /// With a cache that it shares, and one in its memory before it or not.
     pub(crate) fn sharing(cluster: &Cluster, runtime: &Handle, redis: &Redis, has_near: bool) -> Self {
-        Self::over(Self::store(cluster), runtime, Some(redis), has_near)
+        Self::over(Self::store(cluster, 0..=cluster.replicas().len()), runtime, Some(redis), has_near)
     }
 
-    fn store(cluster: &Cluster) -> Arc<MySqlStore> {
+    fn store(cluster: &Cluster, servers: impl IntoIterator<Item = usize>) -> Arc<MySqlStore> {
         let mut addresses: Vec<_> =
-            (0..=cluster.replicas().len()).map(|number| cluster.server(number).url().parse().unwrap()).collect();
+            servers.into_iter().map(|number| cluster.server(number).url().parse().unwrap()).collect();
         let address = addresses.remove(0);
         let options = Options { replicas: addresses, reports: true, ..Options::new(address) };
         let (schema, database) = (schema(), Database::open(&options).unwrap());
@@ -103,6 +108,20 @@ impl Instance {
         self.value_of(&read.ok()??)
     }
 
+    /// Waits until this process has been told of everything that is committed now.
+    pub(crate) async fn is_told(&self) {
+        let session = Session::strong();
+        until("the primary answers", async || self.value(1, &session).await.is_some()).await;
+        let seen = session.seen();
+        assert!(!seen.is_empty(), "the primary says where it is");
+        let is_told = || match (&self.near, &self.shared) {
+            (Some(near), _) => near.is_told(&seen),
+            (None, Some(tier)) => tier.is_told(&seen),
+            (None, None) => false,
+        };
+        until("the log is told", async || is_told()).await;
+    }
+
     pub(crate) fn value_of(&self, record: &Record) -> Option<i64> {
         match self.codecs.row(ITEM).decode(record.wire()).unwrap().values[1] {
             Value::Int(value) => Some(value),
@@ -123,11 +142,11 @@ impl Instance {
 
 /// Waits for a condition.
 pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    for _ in 0..6000 {
+    for _ in 0..30_000 {
         if is_so().await {
             return;
         }
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
     panic!("not within 30 seconds: {what}");
 }
@@ -146,7 +165,11 @@ impl Writer {
     }
 
     pub(crate) fn run(&mut self, statement: &str) {
-        self.runtime.block_on(self.connection.command(statement)).unwrap();
+        self.try_run(statement).unwrap();
+    }
+
+    pub(crate) fn try_run(&mut self, statement: &str) -> Result<(), rowkeep_mysql::Error> {
+        self.runtime.block_on(self.connection.command(statement)).map(drop)
     }
 
     /// So many items of value 0.

@@ -322,13 +322,14 @@ fn r15_a_writer_who_cannot_reach_the_cache(product: Product) {
     });
 }
 
+/// W11: a thousand readers of a row that is not kept are one read of the database by each process.
 fn r16_a_row_that_everybody_wants_and_nobody_has(product: Product) {
     Lab::run(product, async |lab| {
         lab.one.put(1, named("hot")).await;
         lab.are_told().await;
         for node in [&lab.one, &lab.other] {
             let before = node.late.reads.load(Ordering::SeqCst);
-            let readers = (0..500).map(|_| {
+            let readers = (0..1000).map(|_| {
                 let node = Arc::clone(node);
                 tokio::spawn(async move { node.get(1).await })
             });

@@ -43,5 +43,5 @@ pub use discovery::{Sight, SightedServer, look};
 pub use import::{GivenKey, ImportOptions, Imported, import};
 pub use migrate::preview;
 pub use rowkeep_mysql::Address;
-pub use servers::{Role, ServerStatus};
+pub use servers::{Role, RowCopy, ServerStatus};
 pub use store::{MySqlStore, Stats};

@@ -18,7 +18,7 @@ use super::database::{Background, Database};
 use super::errors::{Fate, classify, counts_no_further};
 use super::groups::{self, Groups};
 use super::reads::{Found, Read};
-use super::servers::{Kind, Server, ServerStatus, Servers, ask};
+use super::servers::{Kind, RowCopy, Server, ServerStatus, Servers, ask, copies};
 use super::session::patiently;
 use super::shards::Shards;
 use super::watch::Watch;
@@ -201,6 +201,11 @@ impl MySqlStore {
     /// The servers as they are now, in the order they are named in.
     pub fn servers(&self) -> Vec<ServerStatus> {
         self.shared.servers.status()
+    }
+
+    /// One row on each of them.
+    pub async fn copies(&self, entity: EntityId, key: &Key, view: View) -> Vec<RowCopy> {
+        copies(&self.shared, Read::get(&self.shared, entity, key, view)).await
     }
 
     /// Finishes what was begun and closes the connections. Later writes are refused.

@@ -1,6 +1,7 @@
 //! The servers of a store: who is the primary, who may answer a read, and what is known of each.
 
 mod choice;
+mod copies;
 mod election;
 mod reached;
 mod routes;
@@ -17,6 +18,8 @@ use kit_core::{Code, Error};
 use tokio::runtime::Handle;
 use tokio::time::timeout_at;
 
+pub use copies::RowCopy;
+pub(super) use copies::copies;
 use election::Change;
 pub(super) use election::{Election, Seen};
 pub(super) use reached::{Reached, hashed, question, written};
