@@ -4,19 +4,17 @@
 
 mod support;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kit_core::{Code, Error, Reply};
+use kit_core::{Code, Error};
 use rowkeep_cache::{CacheOptions, Cached};
 use rowkeep_engine::{
-    Begin, ChangeLog, ChangeStream, Freshness, LoadBatch, MemoryRows, OnConflict, Place, Point, Position, Rows,
-    Session, Since, Stored, Told, View,
+    ChangeLog, Freshness, LoadBatch, MemoryRows, OnConflict, Point, Position, Rows, Session, Stored, Told, View,
 };
 use rowkeep_record::{Key, Value};
 use rowkeep_schema::{EntityId, Schema, compile_str};
-use support::{Slow, background, cached, until};
+use support::{Script, Slow, background, cached, until};
 
 const SCHEMA: &str = r#"
 syntax = "proto3";
@@ -265,64 +263,6 @@ async fn memory_is_bounded() {
     }
     let stats = lab.cached.stats();
     assert!(stats.evictions > 3000 && stats.entries > 50, "{stats:?}");
-}
-
-/// What a stream answers next.
-type Said = Result<Vec<Told>, Error>;
-
-/// A log that a test tells what to say. The flag: it is asked for more.
-#[derive(Clone, Default)]
-struct Script(Arc<Mutex<Vec<Said>>>, Arc<AtomicBool>);
-
-impl Script {
-    fn say(&self, told: Said) {
-        self.0.lock().unwrap().push(told);
-    }
-
-    fn place(number: u64) -> Place {
-        Place { base: Arc::from([]), point: Point { source: 0, number } }
-    }
-
-    fn begin(&self) {
-        let contains = Arc::new(|point: Point| point.number <= 100);
-        let place = Self::place(100);
-        self.say(Ok(vec![Told::Begin(Begin { position: place.point.into(), place, history: 1, contains })]));
-        self.current();
-    }
-
-    fn current(&self) {
-        self.say(Ok(vec![Told::Current { moment: Instant::now(), place: Self::place(100) }]));
-    }
-
-    async fn is_heard(&self) {
-        until("what was said is heard", || self.0.lock().unwrap().is_empty()).await;
-        // It is taken in before the next is asked for.
-        until("the follower asks again", || self.1.swap(false, Ordering::SeqCst)).await;
-    }
-}
-
-impl ChangeLog for Script {
-    fn follow(&self, _: Since) -> Reply<'static, Result<Box<dyn ChangeStream>, Error>> {
-        Reply::ready(Ok(Box::new(self.clone())))
-    }
-}
-
-impl ChangeStream for Script {
-    fn next(&mut self) -> Reply<'_, Result<Vec<Told>, Error>> {
-        Reply::later(async move {
-            loop {
-                {
-                    let mut said = self.0.lock().unwrap();
-                    if !said.is_empty() {
-                        self.1.store(false, Ordering::SeqCst);
-                        return said.remove(0);
-                    }
-                    self.1.store(true, Ordering::SeqCst);
-                }
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        })
-    }
 }
 
 async fn scripted(max_lag: Duration) -> (Lab, Script) {

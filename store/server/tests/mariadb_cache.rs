@@ -7,8 +7,9 @@
 mod servers;
 mod support;
 
-use std::sync::Once;
+use std::sync::{Once, OnceLock};
 
+use kit_core::config::ByteSize;
 use rowkeep_engine::conformance::Subject;
 use rowkeep_mysql as _;
 use servers::{Home, Lease, cluster};
@@ -23,14 +24,45 @@ fn allow() {
     });
 }
 
-fn start() -> Subject {
+/// One Redis for all tests: each has a database of its own.
+fn redis() -> &'static str {
+    static REDIS: OnceLock<(testkit::Redis, String)> = OnceLock::new();
+    let start = || {
+        let server = testkit::Redis::start();
+        let url = format!("redis://{}", server.address());
+        (server, url)
+    };
+    &REDIS.get_or_init(start).1
+}
+
+fn start(kind: &str, memory: u64) -> Subject {
     allow();
     let (directory, database) = (tempfile::tempdir().unwrap(), Lease::new(Home::Cluster(Product::MariaDb)));
     let mut config = config(directory.path());
     config.database = database.url().as_str().into();
     config.replicas = database.replicas().iter().map(|url| url.as_str().into()).collect();
-    config.cache.kind = "memory".into();
+    config.cache.kind = kind.into();
+    config.cache.memory = ByteSize::mib(memory);
     support::surface::subject(config, (database, directory))
 }
 
-rowkeep_engine::api_conformance!(crate::start);
+mod memory {
+    fn start() -> rowkeep_engine::conformance::Subject {
+        crate::start("memory", 64)
+    }
+    rowkeep_engine::api_conformance!(super::start);
+}
+
+mod redis_behind_memory {
+    fn start() -> rowkeep_engine::conformance::Subject {
+        crate::start(crate::redis(), 64)
+    }
+    rowkeep_engine::api_conformance!(super::start);
+}
+
+mod redis_alone {
+    fn start() -> rowkeep_engine::conformance::Subject {
+        crate::start(crate::redis(), 0)
+    }
+    rowkeep_engine::api_conformance!(super::start);
+}

@@ -41,7 +41,7 @@ pub(crate) struct Expected {
 impl Expected {
     /// By what the session asks. `is_alone`: this process forgets what it writes, and one copy shows what was answered, so
     /// that every reader sees it.
-    pub(crate) fn of(world: &World, freshness: Freshness, client: Floor, is_alone: bool) -> Self {
+    pub(crate) fn of(world: &World, process: usize, freshness: Freshness, client: Floor, is_alone: bool) -> Self {
         let now = tokio::time::Instant::now().into_std();
         let answered_by = match freshness {
             // The clock stands while several things happen; those that were answered are counted.
@@ -53,7 +53,7 @@ impl Expected {
             Freshness::Eventual => None,
         };
         let floor = if freshness == Freshness::Session { client } else { Floor::default() };
-        Self { floor, answered_by, told_epoch: world.told_epoch }
+        Self { floor, answered_by, told_epoch: world.told_epochs[process] }
     }
 
     /// The first commit whose state an answer is of.

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use rowkeep_cache::Cached;
 use rowkeep_engine::{CommitRequest, Engine, Freshness, Operation, Position, Precondition, Rows, Session, View, Write};
 use rowkeep_record::{Key, Record, Value};
 use rowkeep_schema::EntityId;
@@ -17,21 +16,28 @@ const ITEM: EntityId = EntityId(0);
 const VIEW: View = View { now: 0, deleted: true };
 const LIVE: View = View { now: 0, deleted: false };
 
+/// A process that can be asked.
+#[derive(Clone)]
+pub(crate) struct Process {
+    pub(crate) database: Arc<Database>,
+    pub(crate) cached: Arc<dyn Rows>,
+    pub(crate) engine: Engine,
+}
+
 pub(crate) struct Client {
-    database: Arc<Database>,
-    cached: Arc<Cached>,
-    engine: Engine,
+    processes: Vec<Process>,
+    /// The one that is asked now.
+    asked: Process,
     random: StdRng,
     token: Position,
     floor: Floor,
 }
 
 impl Client {
-    pub(crate) fn new(database: &Arc<Database>, cached: &Arc<Cached>, engine: &Engine, seed: u64) -> Self {
+    pub(crate) fn new(processes: &[Process], seed: u64) -> Self {
         Self {
-            database: Arc::clone(database),
-            cached: Arc::clone(cached),
-            engine: engine.clone(),
+            processes: processes.to_vec(),
+            asked: processes[0].clone(),
             random: StdRng::seed_from_u64(seed),
             token: Position::default(),
             floor: Floor::default(),
@@ -40,7 +46,9 @@ impl Client {
 
     pub(crate) async fn run(mut self, operations: usize) {
         for _ in 0..operations {
-            pause(&self.database.world).await;
+            pause(&self.asked.database.world).await;
+            let process = self.random.random_range(0..self.processes.len());
+            self.asked = self.processes[process].clone();
             match self.random.random_range(0..10) {
                 0..3 => self.write().await,
                 3..7 => self.get().await,
@@ -56,7 +64,10 @@ impl Client {
         if self.random.random_bool(0.3) {
             (self.token, self.floor) = (Position::default(), Floor::default());
         }
-        tokio::time::sleep(Duration::from_millis(self.random.random_range(1..40))).await;
+        // Long enough for a shard to be joined again.
+        let is_long = self.asked.database.plan.shared && self.random.random_bool(0.3);
+        let most = if is_long { 1500 } else { 40 };
+        tokio::time::sleep(Duration::from_millis(self.random.random_range(1..most))).await;
     }
 
     fn session(&mut self) -> Session {
@@ -92,9 +103,10 @@ impl Client {
         let session = Session::new(Freshness::Session, self.token.clone());
         let request = CommitRequest { writes: vec![write], ..CommitRequest::default() };
         // The code may be another's, and the primary may be gone.
-        let Ok(outcome) = self.engine.commit(request, &session).await else { return };
+        let Ok(outcome) = self.asked.engine.commit(request, &session).await else { return };
         self.token = session.seen();
-        let world = self.database.world();
+        let database = Arc::clone(&self.asked.database);
+        let world = database.world();
         let point = outcome.position.expect("commits are told").points()[0];
         if let Some(at) = world.commits.iter().position(|commit| commit.point == point) {
             self.floor = self.floor.max(Floor { epoch: world.epoch, at }, &world);
@@ -102,8 +114,9 @@ impl Client {
     }
 
     fn expected(&self, session: &Session) -> Expected {
-        let is_alone = !self.database.plan.replicas;
-        Expected::of(&self.database.world(), session.freshness(), self.floor, is_alone)
+        let database = &self.asked.database;
+        let is_alone = !database.plan.replicas && !database.plan.shared;
+        Expected::of(&database.world(), database.process, session.freshness(), self.floor, is_alone)
     }
 
     /// Holds an answer against the states that it may be of.
@@ -114,7 +127,8 @@ impl Client {
         found: &Option<Record>,
         show: impl Fn(&State) -> Option<Record>,
     ) {
-        let world = self.database.world();
+        let database = Arc::clone(&self.asked.database);
+        let world = database.world();
         let matched = expected.matched(&world, found, show);
         let matched = matched.unwrap_or_else(|wrong| panic!("{found:?} to {session:?}: {wrong}; {expected:?}"));
         self.floor = self.floor.max(matched, &world);
@@ -124,14 +138,14 @@ impl Client {
     async fn get(&mut self) {
         let (key, session) = (self.key(), self.session());
         let expected = self.expected(&session);
-        let Ok(found) = self.cached.get(ITEM, &key, VIEW, &session).await else { return };
+        let Ok(found) = self.asked.cached.get(ITEM, &key, VIEW, &session).await else { return };
         self.check(expected, &session, &found, |state| at(state, &key));
     }
 
     async fn get_many(&mut self) {
         let (keys, session) = ([self.key(), self.key(), self.key()], self.session());
         let expected = self.expected(&session);
-        let Ok(found) = self.cached.get_many(ITEM, &keys, VIEW, &session).await else { return };
+        let Ok(found) = self.asked.cached.get_many(ITEM, &keys, VIEW, &session).await else { return };
         for (key, found) in keys.iter().zip(&found) {
             self.check(expected, &session, found, |state| at(state, key));
         }
@@ -141,7 +155,7 @@ impl Client {
         let code = Key::one(Value::Text(format!("c{}", self.random.random_range(0..4)).into()));
         let session = self.session();
         let expected = self.expected(&session);
-        let Ok(found) = self.cached.lookup(ITEM, 0, &code, LIVE, &session).await else { return };
+        let Ok(found) = self.asked.cached.lookup(ITEM, 0, &code, LIVE, &session).await else { return };
         self.check(expected, &session, &found, |state| by_code(state, &code));
     }
 }

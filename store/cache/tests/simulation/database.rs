@@ -38,15 +38,17 @@ pub(crate) struct World {
     pub(crate) epoch: usize,
     pub(crate) forks: Vec<usize>,
     pub(crate) lost: Vec<Vec<State>>,
-    /// Of the last history that the cache was told of.
-    pub(crate) told_epoch: Option<usize>,
+    /// Of the last history that the cache of each process was told of.
+    pub(crate) told_epochs: [Option<usize>; 2],
     /// Writers that were answered.
     pub(crate) answers: usize,
     pub(crate) random: StdRng,
 }
 
+/// As one process has it.
 pub(crate) struct Database {
-    pub(crate) world: Mutex<World>,
+    pub(crate) world: Arc<Mutex<World>>,
+    pub(crate) process: usize,
     pub(crate) plan: Plan,
     capabilities: Capabilities,
     me: std::sync::Weak<Self>,
@@ -108,14 +110,21 @@ impl Database {
             epoch: 0,
             forks: Vec::new(),
             lost: Vec::new(),
-            told_epoch: None,
+            told_epochs: [None; 2],
             answers: 0,
             random: StdRng::seed_from_u64(seed),
         };
         let positions = Positions::GtidSets;
         let local = Capabilities::local("simulation", "1");
         let capabilities = Capabilities { replicas: plan.replicas, positions, ..local };
-        Arc::new_cyclic(|me| Self { world: Mutex::new(world), plan, capabilities, me: me.clone() })
+        let world = Arc::new(Mutex::new(world));
+        Arc::new_cyclic(|me| Self { world, process: 0, plan, capabilities, me: me.clone() })
+    }
+
+    /// The same as another process has it.
+    pub(crate) fn of_another_process(&self) -> Arc<Self> {
+        let (world, plan, capabilities) = (Arc::clone(&self.world), self.plan, self.capabilities.clone());
+        Arc::new_cyclic(|me| Self { world, process: 1, plan, capabilities, me: me.clone() })
     }
 
     pub(crate) fn world(&self) -> MutexGuard<'_, World> {

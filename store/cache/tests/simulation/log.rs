@@ -41,6 +41,10 @@ impl ChangeStream for Stream {
     fn next(&mut self) -> Reply<'_, Result<Vec<Told>, Error>> {
         Reply::later(async move {
             pause(&self.database.world).await;
+            if self.database.plan.shared {
+                // More happens, and takes longer.
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
             if self.slow && self.at.is_some() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
@@ -60,13 +64,14 @@ impl ChangeStream for Stream {
 
 impl Stream {
     fn begin(&mut self, world: &mut World) -> Told {
+        let process = self.database.process;
         let at = world.shown;
         self.at = Some((world.epoch, at));
         self.rest = None;
-        world.told_epoch = Some(world.epoch);
+        world.told_epochs[process] = Some(world.epoch);
         let points: Vec<Point> = world.commits[1..=at].iter().map(|commit| commit.point).collect();
         let contains = Arc::new(move |point: Point| points.contains(&point));
-        let (position, history) = (world.place(at), world.epoch as u128);
+        let (position, history) = (world.place(at), world.epoch as u128 + 1);
         Told::Begin(Begin { place: place(world.commits[at].point), position, history, contains })
     }
 

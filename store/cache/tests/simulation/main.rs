@@ -11,6 +11,7 @@ mod check;
 mod client;
 mod database;
 mod log;
+mod remote;
 mod tx;
 
 use std::sync::{Arc, OnceLock};
@@ -18,13 +19,15 @@ use std::time::{Duration, Instant};
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use rowkeep_cache::{CacheOptions, CacheStats, Cached};
+use rowkeep_cache::remote::MemoryRemote;
+use rowkeep_cache::{CacheOptions, CacheStats, Cached, Tier, TierOptions, TierStats};
 use rowkeep_engine::{Engine, EngineOptions, Rows};
 use rowkeep_record::Codecs;
 use rowkeep_schema::{Schema, compile_str};
 
-use client::Client;
+use client::{Client, Process};
 use database::Database;
+use remote::Faulty;
 
 const SCHEMA: &str = r#"
 syntax = "proto3";
@@ -63,40 +66,115 @@ struct Plan {
     operations: usize,
     replicas: bool,
     failovers: bool,
-    /// The log ends now and then.
+    /// The log ends now and then, and messages to a cache server are lost.
     faults: bool,
+    /// Two processes share a cache server.
+    shared: bool,
+    /// Which forgets, or becomes what it was.
+    misfortunes: bool,
     memory: u64,
 }
 
+/// What the caches of a schedule did.
+#[derive(Debug, Default)]
+struct Did {
+    near: CacheStats,
+    shared: TierStats,
+}
+
+impl Did {
+    fn add(&mut self, near: Option<CacheStats>, shared: Option<TierStats>) {
+        let (near, shared) = (near.unwrap_or_default(), shared.unwrap_or_default());
+        self.near.hits += near.hits;
+        self.near.negative_hits += near.negative_hits;
+        self.near.misses += near.misses;
+        self.near.joined += near.joined;
+        self.near.bypasses += near.bypasses;
+        self.near.refused += near.refused;
+        self.near.evictions += near.evictions;
+        self.shared.hits += shared.hits;
+        self.shared.negative_hits += shared.negative_hits;
+        self.shared.misses += shared.misses;
+        self.shared.awaited += shared.awaited;
+        self.shared.bypasses += shared.bypasses;
+        self.shared.refused += shared.refused;
+        self.shared.unreadable += shared.unreadable;
+        self.shared.failed += shared.failed;
+    }
+}
+
+/// A process with its caches.
+fn process(
+    database: Arc<Database>,
+    server: Option<&Arc<MemoryRemote>>,
+    random: &mut StdRng,
+) -> (Process, Option<Arc<Cached>>, Option<Arc<Tier>>) {
+    let (fixture, plan, handle) = (fixture(), database.plan, tokio::runtime::Handle::current());
+    let mut rows = Arc::clone(&database) as Arc<dyn Rows>;
+    let options = CacheOptions {
+        memory: plan.memory,
+        max_lag: MAX_LAG,
+        max_fills: 8,
+        patience: Duration::from_millis(20),
+        audit: None,
+    };
+    let tier = server.map(|server| {
+        let remote = Arc::new(Faulty { database: Arc::clone(&database), server: Arc::clone(server) });
+        let options = TierOptions { max_lag: MAX_LAG, max_fills: 8, patience: Duration::from_millis(20) };
+        Tier::start(Arc::clone(&rows), remote, &fixture.schema, &fixture.codecs, options, &handle).unwrap()
+    });
+    let log = tier.as_ref().map_or_else(|| rows.changes().unwrap(), |tier| tier.log());
+    if let Some(tier) = &tier {
+        rows = Arc::clone(tier) as _;
+    }
+    let near = if tier.is_some() && random.random_bool(0.5) {
+        drop(tokio::spawn(Arc::clone(tier.as_ref().unwrap()).follow()));
+        None
+    } else {
+        let near = Cached::follow(rows, log, &fixture.schema, &fixture.codecs, options, &handle);
+        rows = Arc::clone(&near) as _;
+        Some(near)
+    };
+    let engine_options = EngineOptions { token_key: [7; 32], ..EngineOptions::default() };
+    let engine = Engine::new(Arc::clone(&fixture.schema), Arc::clone(&rows), engine_options).unwrap();
+    (Process { database, cached: rows, engine }, near, tier)
+}
+
 /// Runs one schedule. Panics with what is wrong.
-fn run(seed: u64, plan: Plan) -> CacheStats {
+fn run(seed: u64, plan: Plan) -> Did {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let mut random = StdRng::seed_from_u64(seed);
         let database = Database::new(plan, random.random());
-        let (fixture, rows) = (fixture(), Arc::clone(&database) as Arc<dyn Rows>);
-        let options =
-            CacheOptions { memory: plan.memory, max_lag: MAX_LAG, max_fills: 8, patience: Duration::from_millis(20) };
-        let handle = tokio::runtime::Handle::current();
-        let cached = Cached::start(rows, &fixture.schema, &fixture.codecs, options, &handle).unwrap();
-        let engine_options = EngineOptions { token_key: [7; 32], ..EngineOptions::default() };
-        let engine = Engine::new(Arc::clone(&fixture.schema), Arc::clone(&cached) as _, engine_options).unwrap();
+        let server = plan.shared.then(|| Arc::new(MemoryRemote::new(2)));
+        let mut processes = vec![process(Arc::clone(&database), server.as_ref(), &mut random)];
+        if plan.shared {
+            processes.push(process(database.of_another_process(), server.as_ref(), &mut random));
+        }
+        let asked: Vec<Process> = processes.iter().map(|(process, ..)| process.clone()).collect();
         let mut tasks = tokio::task::JoinSet::new();
         for _ in 0..plan.clients {
-            let client = Client::new(&database, &cached, &engine, random.random());
-            tasks.spawn(client.run(plan.operations));
+            tasks.spawn(Client::new(&asked, random.random()).run(plan.operations));
         }
         if plan.failovers {
-            let (database, pause) = (Arc::clone(&database), random.random_range(1..60));
+            let most = if plan.shared { 1500 } else { 60 };
+            let (database, pause) = (Arc::clone(&database), random.random_range(1..most));
             tasks.spawn(async move {
                 tokio::time::sleep(Duration::from_millis(pause)).await;
                 database.fail_over();
             });
         }
+        if let Some(server) = server.filter(|_| plan.misfortunes) {
+            drop(tokio::spawn(remote::misfortunes(Arc::clone(&database), server)));
+        }
         while let Some(ended) = tasks.join_next().await {
             ended.unwrap();
         }
-        cached.stats()
+        let mut did = Did::default();
+        for (_, near, tier) in &processes {
+            did.add(near.as_ref().map(|near| near.stats()), tier.as_ref().map(|tier| tier.stats()));
+        }
+        did
     })
 }
 
@@ -104,29 +182,37 @@ fn run(seed: u64, plan: Plan) -> CacheStats {
 fn schedules(count: u64, plan: Plan) {
     let given = std::env::var("TEST_SEED").ok().map(|seed| seed.parse().expect("TEST_SEED is a number"));
     let first: u64 = given.unwrap_or_else(rand::random);
-    let (begun, mut all) = (Instant::now(), CacheStats::default());
+    let (begun, mut all) = (Instant::now(), Did::default());
     for at in 0..if given.is_some() { 1 } else { count } {
         let seed = first.wrapping_add(at);
-        let stats = std::panic::catch_unwind(|| run(seed, plan));
-        let stats = stats.unwrap_or_else(|_| panic!("repeat it with TEST_SEED={seed}"));
-        all.hits += stats.hits;
-        all.negative_hits += stats.negative_hits;
-        all.misses += stats.misses;
-        all.joined += stats.joined;
-        all.bypasses += stats.bypasses;
-        all.refused += stats.refused;
-        all.evictions += stats.evictions;
+        let did = std::panic::catch_unwind(|| run(seed, plan));
+        let did = did.unwrap_or_else(|_| panic!("repeat it with TEST_SEED={seed}"));
+        all.add(Some(did.near), Some(did.shared));
     }
     println!("{count} schedules in {:?}: {all:?}", begun.elapsed());
     // Schedules that never come to where it is difficult would show nothing.
     if given.is_none() {
-        assert!(all.hits > count && all.misses > count && all.refused > count / 100, "{all:?}");
-        assert!(all.joined > count / 100 && all.negative_hits > count / 100, "{all:?}");
+        let Did { near, shared } = &all;
+        assert!(near.hits > count && near.misses > count && near.refused > count / 100, "{all:?}");
+        assert!(near.joined > count / 100 && near.negative_hits > count / 100, "{all:?}");
+        if plan.shared {
+            assert!(shared.hits > count && shared.misses > count && shared.refused > count / 100, "{all:?}");
+            assert!(shared.awaited > count / 100 && shared.negative_hits > count / 100, "{all:?}");
+        }
     }
 }
 
-const PLAN: Plan =
-    Plan { clients: 4, operations: 12, replicas: false, failovers: false, faults: false, memory: 1 << 20 };
+const PLAN: Plan = Plan {
+    clients: 4,
+    operations: 12,
+    replicas: false,
+    failovers: false,
+    faults: false,
+    shared: false,
+    misfortunes: false,
+    memory: 1 << 20,
+};
+const SHARED: Plan = Plan { operations: 24, shared: true, ..PLAN };
 
 #[test]
 fn one_database() {
@@ -151,4 +237,24 @@ fn a_log_that_ends_and_begins_again() {
 #[test]
 fn a_memory_that_is_too_small() {
     schedules(1500, Plan { replicas: true, failovers: true, memory: 800, ..PLAN });
+}
+
+#[test]
+fn two_processes_that_share_a_server() {
+    schedules(1000, SHARED);
+}
+
+#[test]
+fn a_shared_server_that_is_lost_and_goes_back_before_replicas_that_are_behind() {
+    schedules(1000, Plan { replicas: true, misfortunes: true, ..SHARED });
+}
+
+#[test]
+fn a_shared_server_and_a_new_primary_that_lost_commits() {
+    schedules(1000, Plan { replicas: true, failovers: true, ..SHARED });
+}
+
+#[test]
+fn a_shared_server_to_which_messages_are_lost_or_late() {
+    schedules(1000, Plan { replicas: true, failovers: true, faults: true, misfortunes: true, ..SHARED });
 }

@@ -2,16 +2,16 @@
 #![allow(dead_code, reason = "each test uses some of them")]
 
 use std::future::Future;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kit_core::{Error, Reply};
 use rowkeep_cache::remote::Remote;
 use rowkeep_cache::{CacheOptions, Cached, Tier, TierOptions};
 use rowkeep_engine::{
-    Capabilities, ChangeLog, Freshness, LoadBatch, LoadOutcome, Outcome, Position, Program, Remembered, Rows, Scan,
-    Session, View,
+    Begin, Capabilities, ChangeLog, ChangeStream, Freshness, LoadBatch, LoadOutcome, Outcome, Place, Point, Position,
+    Program, Remembered, Rows, Scan, Session, Since, Told, View,
 };
 use rowkeep_record::{Codecs, Key, Record};
 use rowkeep_schema::{EntityId, Schema};
@@ -285,5 +285,63 @@ impl Rows for Slow {
 
     fn changes(&self) -> Option<Arc<dyn ChangeLog>> {
         self.log.clone().or_else(|| self.rows.changes()).filter(|_| self.has_log)
+    }
+}
+
+/// What a stream answers next.
+pub(crate) type Said = Result<Vec<Told>, Error>;
+
+/// A log that a test tells what to say. The flag: it is asked for more.
+#[derive(Clone, Default)]
+pub(crate) struct Script(Arc<Mutex<Vec<Said>>>, Arc<AtomicBool>);
+
+impl Script {
+    pub(crate) fn say(&self, told: Said) {
+        self.0.lock().unwrap().push(told);
+    }
+
+    pub(crate) fn place(number: u64) -> Place {
+        Place { base: Arc::from([]), point: Point { source: 0, number } }
+    }
+
+    pub(crate) fn begin(&self) {
+        let contains = Arc::new(|point: Point| point.number <= 100);
+        let place = Self::place(100);
+        self.say(Ok(vec![Told::Begin(Begin { position: place.point.into(), place, history: 1, contains })]));
+        self.current();
+    }
+
+    pub(crate) fn current(&self) {
+        self.say(Ok(vec![Told::Current { moment: Instant::now(), place: Self::place(100) }]));
+    }
+
+    pub(crate) async fn is_heard(&self) {
+        until("what was said is heard", || self.0.lock().unwrap().is_empty()).await;
+        // It is taken in before the next is asked for.
+        until("the follower asks again", || self.1.swap(false, Ordering::SeqCst)).await;
+    }
+}
+
+impl ChangeLog for Script {
+    fn follow(&self, _: Since) -> Reply<'static, Result<Box<dyn ChangeStream>, Error>> {
+        Reply::ready(Ok(Box::new(self.clone())))
+    }
+}
+
+impl ChangeStream for Script {
+    fn next(&mut self) -> Reply<'_, Result<Vec<Told>, Error>> {
+        Reply::later(async move {
+            loop {
+                {
+                    let mut said = self.0.lock().unwrap();
+                    if !said.is_empty() {
+                        self.1.store(false, Ordering::SeqCst);
+                        return said.remove(0);
+                    }
+                    self.1.store(true, Ordering::SeqCst);
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
     }
 }

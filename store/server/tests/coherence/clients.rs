@@ -102,10 +102,18 @@ impl Answered {
 
 impl Clients {
     pub(crate) fn new(cluster: &Cluster, keys: i64, runtime: &Handle) -> Self {
-        let instances: Vec<_> = (0..2).map(|_| Arc::new(Instance::open(cluster, runtime))).collect();
+        Self::of(vec![Instance::open(cluster, runtime), Instance::open(cluster, runtime)], cluster, keys)
+    }
+
+    pub(crate) fn of(instances: Vec<Instance>, cluster: &Cluster, keys: i64) -> Self {
+        let instances: Vec<_> = instances.into_iter().map(Arc::new).collect();
         Writer::open(cluster.server(0)).fill(keys);
         cluster.catch_up();
         Self { instances, told: Arc::default(), keys }
+    }
+
+    pub(crate) fn instances(&self) -> Vec<Arc<Instance>> {
+        self.instances.clone()
     }
 
     pub(crate) fn told(&self) -> Arc<Told> {
@@ -133,7 +141,7 @@ impl Clients {
         while let Some(ended) = tasks.join_next().await {
             ended.unwrap();
         }
-        let hits = self.instances.iter().map(|instance| instance.cached.stats().hits).sum();
+        let hits = self.instances.iter().map(|instance| instance.hits()).sum();
         self.told.hits.store(hits, Ordering::Relaxed);
         self.told
     }

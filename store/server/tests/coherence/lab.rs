@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rowkeep_cache::{CacheOptions, Cached};
+use rowkeep_cache::{CacheOptions, Cached, Tier, TierOptions, namespace};
 use rowkeep_engine::{Engine, EngineOptions, Freshness, Position, Rows, Session, View};
 use rowkeep_mysql::Connection;
 use rowkeep_record::{Codecs, Key, Record, Value};
+use rowkeep_redis::{RedisOptions, RedisRemote};
 use rowkeep_schema::{EntityId, Schema, compile_str};
 use rowkeep_sql::Allow;
 use rowkeep_sql::mysql::{Database, MySqlStore, Options};
-use testkit::{Cluster, DatabaseServer};
+use testkit::{Cluster, DatabaseServer, Redis};
 use tokio::runtime::Handle;
 
 pub(crate) const ITEM: EntityId = EntityId(0);
@@ -33,35 +34,77 @@ fn schema() -> Arc<Schema> {
 
 /// One process.
 pub(crate) struct Instance {
-    pub(crate) cached: Arc<Cached>,
+    rows: Arc<dyn Rows>,
+    pub(crate) near: Option<Arc<Cached>>,
+    pub(crate) shared: Option<Arc<Tier>>,
     pub(crate) engine: Engine,
     codecs: Codecs,
 }
 
 impl Instance {
-    /// Of a cluster whose servers it all knows.
+    /// With a cache in its memory, over a cluster whose servers it all knows.
     pub(crate) fn open(cluster: &Cluster, runtime: &Handle) -> Self {
         Self::of(cluster, 0..=cluster.replicas().len(), runtime)
     }
 
     /// One that knows some of the servers, the primary first.
     pub(crate) fn of(cluster: &Cluster, servers: impl IntoIterator<Item = usize>, runtime: &Handle) -> Self {
+        Self::over(Self::store(cluster, servers), runtime, None, true)
+    }
+
+    /// With a cache that it shares, and one in its memory before it or not.
+    pub(crate) fn sharing(cluster: &Cluster, runtime: &Handle, redis: &Redis, has_near: bool) -> Self {
+        Self::over(Self::store(cluster, 0..=cluster.replicas().len()), runtime, Some(redis), has_near)
+    }
+
+    fn store(cluster: &Cluster, servers: impl IntoIterator<Item = usize>) -> Arc<MySqlStore> {
         let mut addresses: Vec<_> =
             servers.into_iter().map(|number| cluster.server(number).url().parse().unwrap()).collect();
         let address = addresses.remove(0);
         let options = Options { replicas: addresses, reports: true, ..Options::new(address) };
         let (schema, database) = (schema(), Database::open(&options).unwrap());
         database.apply(&database.plan(&schema).unwrap(), &schema, &schema.snapshot(), &Allow::default()).unwrap();
+        MySqlStore::start(database, Arc::clone(&schema), Arc::new(Codecs::new(&schema))).unwrap()
+    }
+
+    fn over(store: Arc<MySqlStore>, runtime: &Handle, redis: Option<&Redis>, has_near: bool) -> Self {
+        let (schema, mut rows) = (schema(), store as Arc<dyn Rows>);
         let codecs = Codecs::new(&schema);
-        let store = MySqlStore::start(database, Arc::clone(&schema), Arc::new(codecs.clone())).unwrap();
-        let cached = Cached::start(store, &schema, &codecs, CacheOptions::default(), runtime).unwrap();
-        let engine = Engine::new(schema, Arc::clone(&cached) as _, EngineOptions::default()).unwrap();
-        Self { cached, engine, codecs }
+        let mut log = rows.changes().unwrap();
+        let shared = redis.map(|redis| {
+            let address = format!("redis://{}", redis.address()).parse().unwrap();
+            let remote = RedisRemote::start(&address, &namespace(&schema, 1), RedisOptions::default(), runtime);
+            let rows = Arc::clone(&rows);
+            Tier::start(rows, remote, &schema, &codecs, TierOptions::default(), runtime).unwrap()
+        });
+        if let Some(tier) = &shared {
+            (rows, log) = (Arc::clone(tier) as _, tier.log());
+        }
+        let near = has_near
+            .then(|| Cached::follow(Arc::clone(&rows), log, &schema, &codecs, CacheOptions::default(), runtime));
+        match (&near, &shared) {
+            (Some(near), _) => rows = Arc::clone(near) as _,
+            (None, Some(tier)) => drop(runtime.spawn(Arc::clone(tier).follow())),
+            (None, None) => {}
+        }
+        let engine = Engine::new(schema, Arc::clone(&rows), EngineOptions::default()).unwrap();
+        Self { rows, near, shared, engine, codecs }
+    }
+
+    /// Reads that were answered by a cache.
+    pub(crate) fn hits(&self) -> u64 {
+        let near = self.near.as_ref().map_or(0, |near| near.stats().hits);
+        near + self.shared_hits()
+    }
+
+    /// Those that were answered by the one that is shared.
+    pub(crate) fn shared_hits(&self) -> u64 {
+        self.shared.as_ref().map_or(0, |tier| tier.stats().hits)
     }
 
     /// The value of an item; `None` if it cannot be read.
     pub(crate) async fn value(&self, id: i64, session: &Session) -> Option<i64> {
-        let read = self.cached.get(ITEM, &Key::one(Value::Int(id)), VIEW, session).await;
+        let read = self.rows.get(ITEM, &Key::one(Value::Int(id)), VIEW, session).await;
         self.value_of(&read.ok()??)
     }
 
@@ -71,7 +114,12 @@ impl Instance {
         until("the primary answers", async || self.value(1, &session).await.is_some()).await;
         let seen = session.seen();
         assert!(!seen.is_empty(), "the primary says where it is");
-        until("the log is told", async || self.cached.is_told(&seen)).await;
+        let is_told = || match (&self.near, &self.shared) {
+            (Some(near), _) => near.is_told(&seen),
+            (None, Some(tier)) => tier.is_told(&seen),
+            (None, None) => false,
+        };
+        until("the log is told", async || is_told()).await;
     }
 
     pub(crate) fn value_of(&self, record: &Record) -> Option<i64> {
@@ -85,8 +133,8 @@ impl Instance {
     pub(crate) async fn is_hot(&self, id: i64) {
         let session = Session::new(Freshness::Eventual, Position::default());
         until("an item is answered from memory", async || {
-            let before = self.cached.stats().hits;
-            self.value(id, &session).await.is_some() && self.cached.stats().hits > before
+            let before = self.hits();
+            self.value(id, &session).await.is_some() && self.hits() > before
         })
         .await;
     }

@@ -9,6 +9,7 @@ mod clients;
 mod following;
 mod inversion;
 mod lab;
+mod shared;
 
 use std::time::{Duration, Instant};
 
@@ -17,8 +18,15 @@ use testkit::{Cluster, Product};
 
 use clients::{Clients, Told};
 use lab::{Instance, Writer};
+use shared::{
+    nobody_reads_what_is_older_than_they_may_from_a_shared_cache_while_the_primary_is_switched,
+    nobody_reads_what_is_older_than_they_may_while_the_shared_cache_fails, what_one_process_reads_another_has,
+};
 
 testkit::on_both_products! {
+    nobody_reads_what_is_older_than_they_may_while_the_shared_cache_fails
+    nobody_reads_what_is_older_than_they_may_from_a_shared_cache_while_the_primary_is_switched
+    what_one_process_reads_another_has
     an_update_behind_the_stores_back_is_seen_soon
     nobody_reads_what_is_older_than_they_may
     nobody_reads_what_is_older_than_they_may_of_a_single_server
@@ -64,7 +72,7 @@ fn an_update_behind_the_stores_back_is_seen_soon(product: Product) {
         times.push(answered.elapsed());
     }
     times.sort_unstable();
-    let stats = instance.cached.stats();
+    let stats = instance.near.as_ref().unwrap().stats();
     println!("{product:?}: seen after {:?} (half), {:?} (99 of 100); {stats:?}", times[150], times[297]);
     assert!(stats.hits > 300, "{stats:?}");
 }
@@ -157,7 +165,7 @@ fn rows_that_are_not_there_are_seldom_looked_for_and_found_once_they_are(product
     writer.fill(KEYS);
     let session = || Session::new(Freshness::Eventual, Position::default());
     runtime.block_on(instance.is_hot(1));
-    let before = instance.cached.stats();
+    let before = instance.near.as_ref().unwrap().stats();
     runtime.block_on(async {
         for _ in 0..20 {
             for id in ABSENT {
@@ -165,7 +173,7 @@ fn rows_that_are_not_there_are_seldom_looked_for_and_found_once_they_are(product
             }
         }
     });
-    let after = instance.cached.stats();
+    let after = instance.near.as_ref().unwrap().stats();
     let asked = after.misses + after.bypasses - before.misses - before.bypasses;
     assert!(asked <= 1000, "{asked} reads of the database for 10,000");
     writer.run("INSERT INTO items (id, value, rowkeep_version) VALUES (1200, 7, 1)");
