@@ -45,7 +45,6 @@ pub(super) fn name(key: &RowKey, shards: usize) -> (usize, Name) {
     put_key(&key.key, &mut bytes);
     let hashed = hash(key.entity.0.to_le_bytes().into_iter().chain(bytes.iter().copied()));
     // The high bits of the hash are the better mixed.
-    #[allow(clippy::cast_possible_truncation, reason = "half of the bits are more than there are shards")]
     let shard = (hashed >> 32) as usize % shards;
     (shard, Name { entity: key.entity, bytes: bytes.freeze() })
 }
