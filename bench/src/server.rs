@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
@@ -74,6 +75,13 @@ impl Server {
     /// With its cache in the process.
     pub(crate) fn rowkeep_cached_on(database: &str) -> Result<Self> {
         Self::rowkeep_over(&schema(), &[("ROWKEEP_DATABASE", database), ("ROWKEEP_CACHE_KIND", "memory")])
+    }
+
+    /// With its cache in Redis, and so many bytes of its own before it.
+    pub(crate) fn rowkeep_shared_on(database: &str, redis: SocketAddr, bytes: usize) -> Result<Self> {
+        let (redis, bytes) = (format!("redis://{redis}"), bytes.to_string());
+        let cache = [("ROWKEEP_CACHE_KIND", redis.as_str()), ("ROWKEEP_CACHE_MEMORY", &bytes)];
+        Self::rowkeep_over(&schema(), &[&[("ROWKEEP_DATABASE", database)][..], &cache].concat())
     }
 
     /// With so many bytes for its cache, and its metrics on this port.

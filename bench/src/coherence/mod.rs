@@ -1,7 +1,8 @@
 //! How often a service answers with what is not so any more, with writes all the time and one fault after the other.
 //!
-//! Three services over the same table, two instances each: Rowkeep without a cache, go-zero's generated model with Redis
-//! (delete after a write, seven days to live), and Rowkeep with its cache. One write in ten is made in SQL, past them. Reads ask
+//! Four services over the same table, two instances each: Rowkeep without a cache, go-zero's generated model with Redis
+//! (delete after a write, seven days to live), and Rowkeep with its cache, in the process alone
+//! and with Redis behind it. One write in ten is made in SQL, past them. Reads ask
 //! for nothing beyond what the services do by default.
 
 mod client;
@@ -39,25 +40,28 @@ enum Service {
     Uncached,
     GoZero,
     Cached,
+    Shared,
 }
 
 pub(crate) fn run() -> Result<Vec<Line>> {
     let uncached = measure("no cache", Service::Uncached)?;
     let go_zero = measure("go-zero", Service::GoZero)?;
     let cached = measure("rowkeep", Service::Cached)?;
+    let shared = measure("+ redis", Service::Shared)?;
     let [_, _, ours] = cached.per_million();
+    let [_, _, with_redis] = shared.per_million();
     let [_, _, theirs] = go_zero.per_million();
     let [_, _, none] = uncached.per_million();
     Ok(vec![Line {
         figure: "reads more than 1 s out of date, per million, under writes and faults",
-        value: format!("{ours:.0} of {} reads", cached.reads),
+        value: format!("{ours:.0} of {} reads; with Redis {with_redis:.0} of {}", cached.reads, shared.reads),
         beside: format!(
             "go-zero's cached model: {theirs:.0} of {}; no cache: {none:.0} of {}",
             go_zero.reads, uncached.reads
         ),
         ratio: "-".to_owned(),
         bar: "0",
-        met: cached.stale[judge::BOUNDS.len() - 1] == 0,
+        met: [cached, shared].iter().all(|tally| tally.stale[judge::BOUNDS.len() - 1] == 0),
     }])
 }
 
@@ -73,7 +77,7 @@ fn measure(name: &str, service: Service) -> Result<Tally> {
     let database = MariaDb::start_with(&["--innodb-buffer-pool-size=256M"]);
     database.admin(crate::FOLLOW);
     figures::fill_items(&database.url(), ROWS)?;
-    let redis = (service == Service::GoZero).then(Redis::start);
+    let redis = matches!(service, Service::GoZero | Service::Shared).then(Redis::start);
     let instances = (0..INSTANCES).map(|_| instance(service, &database, redis.as_ref()));
     let instances = instances.collect::<Result<Vec<_>>>()?;
     let urls: Vec<&str> = instances.iter().map(|instance| instance.server.url.as_str()).collect();
@@ -104,6 +108,7 @@ fn instance(service: Service, database: &MariaDb, redis: Option<&Redis>) -> Resu
     let cache = redis.map(|redis| FaultProxy::start(redis.address()));
     let server = match (service, &cache) {
         (Service::GoZero, Some(cache)) => go_zero::start_at(&url, cache.address(), 0)?,
+        (Service::Shared, Some(cache)) => Server::rowkeep_shared_on(&url, cache.address(), 64 << 20)?,
         (Service::Cached, _) => Server::rowkeep_cached_on(&url)?,
         _ => Server::rowkeep_on(&url)?,
     };
