@@ -26,6 +26,7 @@ pub mod process;
 pub mod proxy;
 mod redis;
 mod rowkeep;
+mod scratch;
 pub mod table;
 
 pub use database::{Cluster, DatabaseServer, Group, MariaDb, MySql, Product, Vitess};

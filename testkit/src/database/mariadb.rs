@@ -8,7 +8,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use super::scratch;
+use crate::scratch;
 
 /// Without the kernel's asynchronous requests, whose memory a machine limits for all servers together.
 const AIO: &str = "--innodb-use-native-aio=0";

@@ -4,7 +4,6 @@ mod cluster;
 mod group;
 mod mariadb;
 pub mod mysql;
-mod scratch;
 pub mod vitess;
 
 use std::{
@@ -26,7 +25,7 @@ pub use cluster::Cluster;
 pub use group::Group;
 pub use vitess::Vitess;
 
-use crate::{Log, PATIENCE, Process, free_port, wait_until};
+use crate::{Log, PATIENCE, Process, free_port, scratch, wait_until};
 
 /// Of all users.
 const PASSWORD: &str = "pass/word";

@@ -68,7 +68,7 @@ pub(super) fn prepare(data: &Path, options: &[String]) {
     // It is decided when a data directory is made, once and for all.
     let is_special = options.iter().any(|option| option.starts_with("--lower-case-table-names"));
     if template.is_dir() && !is_special {
-        super::scratch::copy(&template, data).expect("copy a data directory");
+        crate::scratch::copy(&template, data).expect("copy a data directory");
     } else {
         initialize(&root, data, options).unwrap_or_else(|error| panic!("{error}"));
     }

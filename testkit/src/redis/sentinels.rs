@@ -8,7 +8,7 @@ use std::{
 use tempfile::TempDir;
 
 use super::{Answer, Redis, answer, server::program};
-use crate::{PATIENCE, Process, free_port, wait_until};
+use crate::{PATIENCE, Process, free_port, scratch, wait_until};
 
 const SENTINELS: usize = 3;
 const QUORUM: &str = "2";
@@ -91,7 +91,7 @@ impl RedisSentinels {
 
 impl Sentinel {
     fn start(primary: &str) -> Self {
-        let directory = tempfile::tempdir().expect("a temporary directory");
+        let directory = scratch::directory();
         let port = free_port();
         let path = directory.path().join("sentinel.conf");
         let text = format!(

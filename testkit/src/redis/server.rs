@@ -11,7 +11,7 @@ use std::{
 use tempfile::TempDir;
 
 use super::{Answer, answer};
-use crate::{Log, PATIENCE, Process, Signal};
+use crate::{Log, PATIENCE, Process, Signal, scratch};
 
 /// A server on a free port that keeps nothing on disk. Ends when dropped.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Redis {
     /// # Panics
     /// If it does not answer.
     pub fn start_with(options: &[&str]) -> Self {
-        let directory = tempfile::tempdir().expect("a temporary directory");
+        let directory = scratch::directory();
         let port = crate::free_port();
         let (port_text, path) = (port.to_string(), directory.path().display().to_string());
         let own = ["--port", &port_text, "--bind", "127.0.0.1", "--save", "", "--dir", &path];

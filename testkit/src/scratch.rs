@@ -1,4 +1,4 @@
-//! Directories of servers, which are too large to be left behind.
+//! Directories of servers, which are not to be left behind.
 //!
 //! A server that all tests of a process share is never dropped, and neither is its directory. So the name of a directory
 //! tells its process, and the next process that wants one removes those of processes that are gone.
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 const PREFIX: &str = "rowkeep-server-";
 
 /// An empty directory that goes with its guard, or with its process.
-pub(super) fn directory() -> TempDir {
+pub(crate) fn directory() -> TempDir {
     static SWEEP: Once = Once::new();
     SWEEP.call_once(sweep);
     let prefix = format!("{PREFIX}{}-", std::process::id());
@@ -22,7 +22,7 @@ pub(super) fn directory() -> TempDir {
 }
 
 /// Copies a directory with all that is in it.
-pub(super) fn copy(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
     fs::create_dir(to)?;
     for entry in fs::read_dir(from)? {
         let entry = entry?;
