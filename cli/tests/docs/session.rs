@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use rowkeep_sql::mysql::Address;
-use testkit::{Cluster, DatabaseServer, MariaDb, Product, Rowkeep};
+use testkit::{Cluster, DatabaseServer, MariaDb, Product, Redis, Rowkeep};
 
 use crate::blocks::Block;
 use crate::pattern;
@@ -23,6 +23,7 @@ const SHOWN_DATABASES: [(&str, &str); 3] = [
     ("127.0.0.1:3307/shop", "127.0.0.1:3307"),
     ("127.0.0.1:3308/shop", "127.0.0.1:3308"),
 ];
+const SHOWN_REDIS: &str = "127.0.0.1:6379";
 const DATABASE: &str = "ROWKEEP_DATABASE";
 /// Ends the output of a command, with its exit code in between.
 const MARK: char = '\u{1e}';
@@ -62,6 +63,8 @@ pub(crate) struct Session {
     server: Option<Rowkeep>,
     /// What every command finds in its environment.
     database: Option<Database>,
+    /// For caches that are shared.
+    redis: Option<Redis>,
     /// Every command finds its address in the environment; else the page says it where it is wanted.
     is_everywhere: bool,
     // Declared last: the server is gone before its directory.
@@ -80,7 +83,7 @@ impl Session {
     pub(crate) fn new() -> Self {
         let scratch = tempfile::tempdir().unwrap();
         symlink(testkit::workspace_root().join("examples"), scratch.path().join("examples")).unwrap();
-        Self { server: None, database: None, is_everywhere: false, scratch }
+        Self { server: None, database: None, redis: None, is_everywhere: false, scratch }
     }
 
     /// With a database server in which every command keeps its data.
@@ -88,9 +91,9 @@ impl Session {
         Self { is_everywhere: true, ..Self::beside_database() }
     }
 
-    /// The same, whose log of changes may be followed.
+    /// The same, whose log of changes may be followed, and a Redis.
     pub(crate) fn with_log() -> Self {
-        let session = Self::with_database();
+        let session = Self { redis: Some(Redis::start()), ..Self::with_database() };
         if let Some(Database::Server(database)) = &session.database {
             database.admin("GRANT REPLICATION SLAVE ON *.* TO app@'127.0.0.1'");
         }
@@ -264,6 +267,9 @@ impl Session {
         if let Some(server) = &self.server {
             let admin = server.admin_url().replace("http://", "");
             addresses.extend([(SHOWN, server.address().to_string()), (SHOWN_ADMIN, admin)]);
+        }
+        if let Some(redis) = &self.redis {
+            addresses.push((SHOWN_REDIS, redis.address().to_string()));
         }
         if let Some(url) = self.database.as_ref().map(|database| database.url()) {
             let (login, _) = url.split_once('@').unwrap();
