@@ -127,8 +127,9 @@ fn process(
     if let Some(tier) = &tier {
         rows = Arc::clone(tier) as _;
     }
-    let near = if tier.is_some() && random.random_bool(0.5) {
-        drop(tokio::spawn(Arc::clone(tier.as_ref().unwrap()).follow()));
+    let is_alone = random.random_bool(0.5);
+    let near = if let Some(tier) = tier.as_ref().filter(|_| is_alone) {
+        drop(tokio::spawn(Arc::clone(tier).follow()));
         None
     } else {
         let near = Cached::follow(rows, log, &fixture.schema, &fixture.codecs, options, &handle);
