@@ -37,7 +37,8 @@ use stream::Stream;
 /// Bytes of items that may wait for one follower.
 pub(crate) const KEPT: usize = 16 << 20;
 
-/// See the [module](self).
+/// A log of changes that follows another one once, for all who follow it from now on. A slow follower holds up nobody: it is
+/// told by a following of its own, begins anew there ([`Told::Begin`](crate::Told::Begin)) and misses nothing.
 #[derive(Clone)]
 pub struct SharedLog {
     log: Arc<dyn ChangeLog>,
