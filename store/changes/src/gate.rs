@@ -13,19 +13,20 @@
 //!   transaction can be seen. What is in an older file than the place counts only once the log itself says, by a checkpoint,
 //!   that the file is done with.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use rowkeep_binlog::{Error, Gtid, Gtids, Hidden};
+use rowkeep_binlog::{Error, Gtid, Gtids, Hidden, Options};
 use rowkeep_mysql::{Address, Connection, Error as DriverError, Product, Raw};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::Take;
+use crate::done::{self, Snapshot};
 use crate::place::parse;
 
 /// A server that takes longer to answer is given up, and asked over another connection.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// How often a place that is gone when it is asked about is asked for anew.
-const ATTEMPTS: usize = 5;
+/// Between two questions for what cannot be told yet.
+const PAUSE: Duration = Duration::from_millis(20);
 const SNAPSHOT: &str = "SHOW STATUS LIKE 'binlog_snapshot_%'";
 
 /// Asks one server.
@@ -141,14 +142,20 @@ impl Gate {
         self.gtids(question).await
     }
 
-    /// What can be seen now, as a set to begin behind. (Of MariaDB, a transaction at which the log goes on in another file
-    /// this very moment may be among it and not be seen yet: no checkpoint was read that would tell.)
-    pub(crate) async fn visible(&mut self) -> Result<Gtids, Error> {
+    /// What can be seen now, as a set to begin behind. `options`: of whoever is going to read the log from there.
+    pub(crate) async fn visible(&mut self, address: &Address, options: &Options) -> Result<Gtids, Error> {
         if !self.is_mariadb {
             return self.history().await;
         }
-        for _ in 0..ATTEMPTS {
-            let Shown::Upto { offset, .. } = self.ask().await? else { continue };
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
+            let Shown::Upto { file, offset, .. } = self.ask().await? else { continue };
+            // A transaction at which the log has gone on in another file may lie before the place, and not be seen.
+            let snapshot = Snapshot { name: &self.file(), offset };
+            if done::before(address, options, snapshot, file.saturating_sub(1)).await? < file {
+                sleep(PAUSE).await;
+                continue;
+            }
             let name = self.file().replace('\\', "\\\\").replace('\'', "\\'");
             let rows = patiently(self.connection.query(&format!("SELECT BINLOG_GTID_POS('{name}', {offset})"))).await?;
             // NULL: the file was purged meanwhile.
@@ -156,7 +163,7 @@ impl Gate {
                 return self.parse(&text);
             }
         }
-        Err(Error::Malformed("the server does not know a place in its own log"))
+        Err(Error::Silent(PATIENCE))
     }
 
     /// What tells this server from another behind the same address, and the source that it numbers its own commits by.

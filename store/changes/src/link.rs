@@ -45,7 +45,7 @@ impl Link {
         let mut gate = Gate::open(address).await?;
         let identity = gate.identity().await?;
         let told = match told {
-            None => gate.visible().await?,
+            None => gate.visible(address, options).await?,
             Some(told) => {
                 let history = gate.history().await?;
                 if !told.is_subset_of(&history) {

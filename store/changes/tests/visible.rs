@@ -8,15 +8,43 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use common::{Pairs, address, run, server, writer};
+use common::{Pairs, address, prepare, run, server, writer};
 use rowkeep_binlog::{Cell, Item, Options, Reader, Start};
 use rowkeep_changes::{Event, Source};
 use rowkeep_mysql::{Connection, Param, Raw};
-use testkit::{DatabaseServer, Product};
+use testkit::{Cluster, DatabaseServer, Product};
 
 testkit::on_both_products! {
     async
     what_is_told_can_be_seen_and_the_log_alone_is_ahead
+}
+
+/// The transaction that fills a file of MariaDB's log lies before the place of every snapshot, and cannot be seen yet.
+#[tokio::test]
+async fn who_begins_where_the_log_goes_on_is_told_what_could_not_be_seen() {
+    let cluster = tokio::task::spawn_blocking(|| Cluster::start(Product::MariaDb, 1)).await.unwrap();
+    let primary = cluster.server(0);
+    prepare(primary).await;
+    primary.admin("SET GLOBAL rpl_semi_sync_master_wait_point = AFTER_SYNC, GLOBAL max_binlog_size = 4096");
+    cluster.catch_up();
+    cluster.server(1).suspend();
+    let mut waiting = writer(primary).await;
+    let writing =
+        tokio::spawn(async move { run(&mut waiting, &["INSERT INTO a VALUES (7, 0, REPEAT('x', 10000))"]).await });
+    while primary.admin("SHOW GLOBAL STATUS LIKE 'Rpl_semi_sync_master_wait_sessions'").ends_with("\t0") {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let mut eye = Eye(writer(primary).await);
+    assert!(!eye.sees((7, 0)).await, "it waits");
+    let mut source = Source::new(address(primary), None, Pairs);
+    let began = tokio::time::timeout(Duration::from_secs(2), source.connect()).await;
+    let is_seen = eye.sees((7, 0)).await;
+    assert!(!is_seen && began.is_err(), "{began:?}: nobody begins behind what cannot be seen");
+    cluster.server(1).resume();
+    writing.await.unwrap();
+    let mut source = Source::new(address(primary), None, Pairs);
+    source.connect().await.unwrap();
+    assert!(eye.sees((7, 0)).await);
 }
 
 /// Commits that are looked at.

@@ -75,16 +75,14 @@ fn declare_near(registry: &Registry, cache: &Arc<Cached>) {
         stats.refused
     });
     counter("rowkeep_cache_evictions_total", "Entries that made room for others.", |stats| stats.evictions);
-    let audits: [(&str, fn(&CacheStats) -> u64); 3] = [
-        ("right", |stats| stats.audited_right),
-        ("stale", |stats| stats.audited_stale),
-        ("undecided", |stats| stats.audited_undecided),
-    ];
-    for (result, read) in audits {
+    let audits = |result: &str, read: fn(&CacheStats) -> u64| {
         let cache = Arc::clone(cache);
         let help = "Answers from memory that were held against the database.";
         registry.counter_fn("rowkeep_cache_audits_total", help, &[("result", result)], move || read(&cache.stats()));
-    }
+    };
+    audits("right", |stats| stats.audited_right);
+    audits("stale", |stats| stats.audited_stale);
+    audits("undecided", |stats| stats.audited_undecided);
     let gauge = |name: &str, help, read: fn(&CacheStats) -> f64| {
         let cache = Arc::clone(cache);
         registry.gauge_fn(name, help, &[], move || read(&cache.stats()));

@@ -243,6 +243,12 @@ impl DatabaseServer {
     /// `SIGSTOP`: it keeps its connections and says nothing.
     pub fn suspend(&self) {
         self.signal("STOP");
+        // Its threads go on until one of them has taken the signal.
+        let status = format!("/proc/{}/stat", self.id());
+        wait_until("a server to stop", || {
+            let text = std::fs::read_to_string(&status).unwrap_or_default();
+            text.rsplit_once(')').is_some_and(|(_, state)| state.trim_start().starts_with('T'))
+        });
         self.suspended.store(true, Ordering::Release);
     }
 

@@ -4,14 +4,14 @@
 //! the other log from the first follower until none is left, and hands what it is told to each. Items are shared, not copied.
 //!
 //! ## Who comes later
-//! is told a [beginning](Begin) of its own: behind all that was told so far, and so behind nothing that a read may not show yet.
+//! is told a [beginning](crate::Begin) of its own: behind all that was told so far, and so behind nothing that a read may not show yet.
 //! Between two parts of one commit nobody begins; the commit could be seen before its first part was told, so that who comes
 //! then begins behind its last one.
 //!
 //! ## Who is slow
 //! holds up nobody. For each follower no more than [`KEPT`] bytes are kept; whoever falls further behind goes on alone, by a
 //! following of its own behind what it has taken, and comes back once it is where the others were told to be. Whoever begins at
-//! a [`Place`] is such a one from the beginning: nothing is kept for those who may come.
+//! a [`Place`](crate::Place) is such a one from the beginning: nothing is kept for those who may come.
 //!
 //! ## Order
 //! Each follower is told everything in the log's order. Which of two is told first is left open: who follows derives from the
@@ -37,7 +37,8 @@ use stream::Stream;
 /// Bytes of items that may wait for one follower.
 pub(crate) const KEPT: usize = 16 << 20;
 
-/// See the [module](self).
+/// A log of changes that follows another one once, for all who follow it from now on. A slow follower holds up nobody: it is
+/// told by a following of its own, begins anew there ([`Told::Begin`](crate::Told::Begin)) and misses nothing.
 #[derive(Clone)]
 pub struct SharedLog {
     log: Arc<dyn ChangeLog>,
