@@ -83,7 +83,8 @@ impl Default for TierOptions {
     }
 }
 
-/// The port [`Rows`] with a cache that several processes share; see the [module](self).
+/// The port [`Rows`] with a cache on a [`Remote`] that several processes share. It tells the remote what the storage's log tells, and
+/// answers from there whoever is admitted by what was told.
 pub struct Tier {
     shared: Arc<Shared>,
     capabilities: Capabilities,
