@@ -136,7 +136,7 @@ impl Lab {
     }
 
     async fn rows_read(&self, connection: &mut Connection) -> Result<u64> {
-        let rows = connection.query("SHOW GLOBAL STATUS LIKE 'Innodb_rows_read'").await;
+        let rows = connection.query("SHOW GLOBAL STATUS LIKE 'Handler_read_key'").await;
         let rows = rows.map_err(|error| error.to_string())?;
         let value = rows.first().and_then(|row| row.get(1)?.as_ref()?.parse().ok());
         value.ok_or_else(|| "the database does not say how many rows it has read".to_owned())
