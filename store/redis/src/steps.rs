@@ -12,8 +12,7 @@ use crate::link::Request;
 use crate::scripts::{self, Script};
 use crate::values::{self, Held};
 
-/// Slots that are dropped in one step, during which a server does nothing else. A telling of more takes several, in which leases
-/// ask for it from the first on.
+/// Slots that a writer has dropped in one step, during which a server does nothing else.
 const DROPPED_TOGETHER: usize = 5000;
 
 impl Inner {
@@ -46,29 +45,14 @@ impl Inner {
         }
     }
 
-    pub(crate) async fn tell(&self, shard: usize, mut telling: Telling) -> Result<Heard, Failed> {
-        let names = std::mem::take(&mut telling.names);
-        let mut pieces = names.chunks(DROPPED_TOGETHER).peekable();
-        while let Some(piece) = pieces.next() {
-            let is_last = pieces.peek().is_none();
-            let heard = self.tell_of(shard, &telling, piece, is_last).await?;
-            if is_last || heard != Heard::Told {
-                return Ok(heard);
-            }
-        }
-        self.tell_of(shard, &telling, &[], true).await
-    }
-
-    async fn tell_of(&self, shard: usize, telling: &Telling, names: &[Name], is_last: bool) -> Result<Heard, Failed> {
-        let rewritten = if is_last { &telling.rewritten[..] } else { &[] };
+    pub(crate) async fn tell(&self, shard: usize, telling: Telling) -> Result<Heard, Failed> {
         let arguments = vec![
             telling.incarnation.to_be_bytes().to_vec(),
             values::position(&telling.from),
             values::position(&telling.to),
-            rewritten.iter().flat_map(|entity| entity.0.to_be_bytes()).collect(),
-            if telling.more || !is_last { b"1".to_vec() } else { b"0".to_vec() },
+            telling.rewritten.iter().flat_map(|entity| entity.0.to_be_bytes()).collect(),
         ];
-        let request = self.script(&scripts::TELL, shard, names, arguments);
+        let request = self.script(&scripts::TELL, shard, &telling.names, arguments);
         match self.tells.ask(shard, &request, self.options.tell_timeout).await? {
             Value::Int(0) => Ok(Heard::Told),
             Value::Int(1) => Ok(Heard::Other),

@@ -47,7 +47,6 @@ pub(crate) fn horizon(key: &[u8], text: &[u8]) -> Option<Horizon> {
     let horizon = Horizon {
         incarnation: rest.try_get_u64().ok()?,
         history: rest.try_get_u128().ok()?,
-        asked: read_position(&mut rest)?,
         told: read_position(&mut rest)?,
         rewritten: read_rewritten(&mut rest)?,
     };
@@ -170,7 +169,6 @@ mod tests {
         let mut text = HORIZON.to_vec();
         text.extend_from_slice(&horizon.incarnation.to_be_bytes());
         text.extend_from_slice(&horizon.history.to_be_bytes());
-        text.extend_from_slice(&position(&horizon.asked));
         text.extend_from_slice(&position(&horizon.told));
         text.extend_from_slice(&u16::try_from(horizon.rewritten.len()).unwrap().to_be_bytes());
         for (entity, count) in &horizon.rewritten {
@@ -185,8 +183,7 @@ mod tests {
         Horizon {
             incarnation: u64::MAX - 1,
             history: 7 << 100,
-            asked: Position::of(&[Point { source: 1, number: 9 }, Point { source: u128::MAX, number: u64::MAX }]),
-            told: Point { source: 1, number: 8 }.into(),
+            told: Position::of(&[Point { source: 1, number: 9 }, Point { source: u128::MAX, number: u64::MAX }]),
             rewritten: vec![(EntityId(1), 2), (EntityId(u16::MAX), 3)],
         }
     }
@@ -194,8 +191,7 @@ mod tests {
     #[test]
     fn a_horizon_is_read_as_it_was_written() {
         assert_eq!(horizon(KEY, &written(&example())), Some(example()));
-        let empty =
-            Horizon { asked: Position::default(), told: Position::default(), rewritten: Vec::new(), ..example() };
+        let empty = Horizon { told: Position::default(), rewritten: Vec::new(), ..example() };
         assert_eq!(horizon(KEY, &written(&empty)), Some(empty));
     }
 

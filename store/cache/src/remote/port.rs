@@ -31,7 +31,7 @@ pub trait Remote: Send + Sync + 'static {
     ///
     /// The shard is kept as it is if it is of this history and was told all of `place` (its every point, in `told`); then its
     /// horizon is answered. Otherwise, if `anew` is given, all slots are dropped at once: the horizon becomes one with that
-    /// incarnation, this history, `place` as asked and as told, and nothing rewritten. Else the horizon is answered as it is, `None`
+    /// incarnation, this history, `place` as told, and nothing rewritten. Else the horizon is answered as it is, `None`
     /// if there is none: whoever is ahead may be about to tell what is missing.
     fn begin(&self, shard: usize, beginning: Beginning) -> Reply<'_, Result<Option<Horizon>, Failed>>;
 
@@ -77,9 +77,7 @@ pub struct Horizon {
     pub incarnation: u64,
     /// Who commits: the primary, as its log names it. Processes that follow another primary leave the shard alone.
     pub history: u128,
-    /// Leases ask for every commit up to here. Ahead of `told` while the parts of a large commit are told.
-    pub asked: Position,
-    /// Every slot was told every commit up to here.
+    /// Every slot was told every commit up to here; what is brought for a lease contains them.
     pub told: Position,
     /// Entities whose rows changed in ways that no log shows, and how often. An entry has the number of its lease's moment.
     pub rewritten: Vec<(EntityId, u64)>,
@@ -97,7 +95,8 @@ pub struct Beginning {
     pub anew: Option<u64>,
 }
 
-/// Commits that a shard is told.
+/// Commits that a shard is told, however many slots that concerns: in one step, so that no copy of the shard has been told a part of
+/// them. A copy that takes the shard's place between two steps would lack the first, and nobody would see it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Telling {
     /// Of the shard that the process has joined.
@@ -110,8 +109,6 @@ pub struct Telling {
     pub names: Vec<Name>,
     /// Entities whose slots are all dropped in one step, with their leases, unless the shard was told all of `to` already.
     pub rewritten: Vec<EntityId>,
-    /// Further parts of the last commit follow: leases ask for it from now on, and `told` stays.
-    pub more: bool,
 }
 
 /// What a shard makes of being told.
@@ -148,7 +145,7 @@ pub struct Entry {
 /// What became of the wish for a lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Leased {
-    /// It is given. What is brought has to contain all of `asked`.
+    /// It is given. What is brought has to contain all of `told`.
     Given(Horizon),
     /// There is an entry by now.
     Filled(Horizon, Entry),

@@ -191,7 +191,7 @@ impl Shared {
         };
         let mut points: Vec<Point> = asked.points().to_vec();
         for lease in leases {
-            let further = lease.horizon.asked.points().iter().filter(|point| !points.contains(point)).copied();
+            let further = lease.horizon.told.points().iter().filter(|point| !points.contains(point)).copied();
             let further: Vec<Point> = further.collect();
             points.extend(further);
         }

@@ -220,7 +220,7 @@ impl Keeper {
     /// Tells the shard. Answers whether it has been told.
     async fn tell(&self, incarnation: u64, from: &Position, batch: Batch) -> bool {
         let Batch { to, names, rewritten } = batch;
-        let telling = Telling { incarnation, from: from.clone(), to, names, rewritten, more: false };
+        let telling = Telling { incarnation, from: from.clone(), to, names, rewritten };
         match timeout(LIMIT, self.remote.tell(self.shard, telling)).await {
             Ok(Ok(Heard::Told)) => true,
             Ok(Ok(Heard::Behind)) => {

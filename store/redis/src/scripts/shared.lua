@@ -62,17 +62,15 @@ end
 -- MGET, because what is not a text counts as nothing there.
 local function horizon()
   local text = redis.call('MGET', KEYS[1])[1]
-  if not text or #text < 48 or text:sub(1, 2) ~= 'H1' or check(text:sub(1, -17)) ~= text:sub(-16) then return nil end
+  if not text or #text < 46 or text:sub(1, 2) ~= 'H1' or check(text:sub(1, -17)) ~= text:sub(-16) then return nil end
   local known, at = { text = text, incarnation = text:sub(3, 10), history = text:sub(11, 26) }, nil
-  known.asked, at = list(text, 27, 16)
-  known.told, at = list(text, at, 16)
+  known.told, at = list(text, 27, 16)
   known.rewritten = list(text, at, 2)
   return known
 end
 
 local function keep(known)
-  local places = written(known.asked) .. written(known.told)
-  local body = 'H1' .. known.incarnation .. known.history .. places .. written(known.rewritten)
+  local body = 'H1' .. known.incarnation .. known.history .. written(known.told) .. written(known.rewritten)
   known.text = body .. check(body)
   redis.call('SET', KEYS[1], known.text)
 end

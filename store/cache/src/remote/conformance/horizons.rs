@@ -16,7 +16,7 @@ pub fn a_shard_that_nobody_has_begun_answers_nothing(stage: &Stage) {
 }
 
 pub fn who_begins_makes_the_shard_and_others_find_it(stage: &Stage) {
-    let made = Horizon { incarnation: 11, history: HISTORY, asked: place(5), told: place(5), rewritten: Vec::new() };
+    let made = Horizon { incarnation: 11, history: HISTORY, told: place(5), rewritten: Vec::new() };
     assert_eq!(stage.one.begin(&place(5), Some(11)), Some(made.clone()));
     assert_eq!(stage.other.begin(&place(5), Some(12)), Some(made.clone()), "it fits as it is");
     assert_eq!(stage.other.begin(&place(4), Some(13)), Some(made.clone()), "it was told more than is asked for");
@@ -31,7 +31,7 @@ pub fn a_shard_that_was_told_too_little_is_left_alone_or_made_anew(stage: &Stage
     assert_eq!(stage.other.begin(&place(6), None), Some(old));
     assert_eq!(stage.other.entry(&row), Some(kept));
     let made = stage.other.begin(&place(6), Some(12)).unwrap();
-    assert_eq!((made.incarnation, made.asked, made.told), (12, place(6), place(6)));
+    assert_eq!((made.incarnation, made.told), (12, place(6)));
     assert_eq!(stage.one.entry(&row), None);
 }
 

@@ -21,7 +21,7 @@ macro_rules! remote_conformance {
                 commits_may_be_told_in_batches_that_overlap,
                 who_joined_another_incarnation_is_told_so,
                 a_shard_that_has_forgotten_says_so,
-                leases_ask_for_a_commit_from_its_first_part_on,
+                a_telling_of_very_many_slots_is_one,
                 sources_are_told_apart,
                 an_entity_that_was_rewritten_loses_all_its_slots,
                 thousands_of_slots_are_dropped_with_one_telling;

@@ -90,7 +90,6 @@ impl Run<'_> {
             to: self.place(),
             names: (0..self.random.random_range(0..3)).map(|_| self.name()).collect(),
             rewritten: (0..self.random.random_range(0..8) / 6).map(|_| EntityId(self.one(&ENTITIES))).collect(),
-            more: self.random.random_bool(0.3),
         };
         self.both(&format!("{telling:?}"), |remote| remote.tell(shard, telling.clone()));
     }

@@ -186,6 +186,5 @@ pub fn telling(incarnation: u64, from: u64, to: u64, names: &[&Name]) -> Telling
         to: place(to),
         names: names.iter().map(|name| (*name).clone()).collect(),
         rewritten: Vec::new(),
-        more: false,
     }
 }

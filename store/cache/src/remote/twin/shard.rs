@@ -57,7 +57,6 @@ impl Shard {
                 self.horizon = Some(Horizon {
                     incarnation,
                     history: beginning.history,
-                    asked: beginning.place.clone(),
                     told: beginning.place,
                     rewritten: Vec::new(),
                 });
@@ -77,10 +76,7 @@ impl Shard {
         if covers_all(&horizon.told, &telling.to) {
             return Heard::Told;
         }
-        horizon.asked = advanced(&horizon.asked, &telling.to);
-        if !telling.more {
-            horizon.told = advanced(&horizon.told, &telling.to);
-        }
+        horizon.told = advanced(&horizon.told, &telling.to);
         telling.rewritten.iter().for_each(|entity| rewrite(horizon, *entity));
         telling.names.iter().for_each(|name| self.drop_slot(name));
         Heard::Told
