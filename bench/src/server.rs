@@ -92,6 +92,12 @@ impl Server {
         Self::rowkeep_over(&schema(), &env)
     }
 
+    /// With its cache, and nobody who holds it against the database: the reads of it are the only ones.
+    pub(crate) fn rowkeep_cached_unaudited_on(database: &str) -> Result<Self> {
+        let cache = [("ROWKEEP_CACHE_KIND", "memory"), ("ROWKEEP_CACHE_AUDIT", "0s")];
+        Self::rowkeep_over(&schema(), &[&[("ROWKEEP_DATABASE", database)][..], &cache].concat())
+    }
+
     /// With a replica.
     pub(crate) fn rowkeep_with_replica(database: &str, replica: &str) -> Result<Self> {
         Self::rowkeep_over(&schema(), &[("ROWKEEP_DATABASE", database), ("ROWKEEP_REPLICAS", replica)])

@@ -104,8 +104,15 @@ fn a_look_up_is_one_command_and_so_is_each_step() {
         &[("evalsha", 1), ("mget", 1), ("unlink", 1), ("set", 1)],
     );
     counted(&|| assert_eq!(one.tell(&telling(11, 6, 7, &[&other])), Heard::Told), &[("evalsha", 1), ("mget", 1)]);
+    // However many there are: only then no copy of the server was told a half.
+    let many: Vec<_> = (0..12_000).map(|number| name(&format!("many-{number}"))).collect();
+    let many: Vec<_> = many.iter().collect();
+    counted(
+        &|| assert_eq!(one.tell(&telling(11, 7, 8, &many)), Heard::Told),
+        &[("evalsha", 1), ("mget", 1), ("unlink", 12), ("set", 1)],
+    );
     counted(&|| one.retract(&[other.clone(), scene.row.clone()]), &[("unlink", 1)]);
-    counted(&|| drop(one.begin(&place(7), None)), &[("evalsha", 1), ("mget", 1)]);
+    counted(&|| drop(one.begin(&place(8), None)), &[("evalsha", 1), ("mget", 1)]);
 }
 
 #[test]
