@@ -102,11 +102,14 @@ impl RedisCluster {
         (0..self.servers.len()).filter(|other| follows(&self.servers[*other])).collect()
     }
 
-    /// Has a replica take its primary's place, without loss.
+    /// Has a replica take its primary's place, without loss, and waits until that one's own copy is whole: one that never
+    /// had a copy is not chosen when the new primary is lost.
     ///
     /// # Panics
     /// If it does not.
     pub fn promote(&self, replica: usize) {
+        let port = self.servers[replica].info_text("master_port").parse().expect("the port of a primary");
+        let before = self.with_port(port).expect("a primary of this cluster");
         let mut asked: Option<Instant> = None;
         wait_until("a replica to take over", || {
             // One that has only just become a replica may let the time for it pass.
@@ -116,6 +119,7 @@ impl RedisCluster {
             }
             self.servers[replica].info_text("role") == "master"
         });
+        wait_until("the primary before to follow", || self.servers[before].info_text("master_link_status") == "up");
     }
 
     /// Tells both servers that a hash slot is on its way from one to the other.
