@@ -8,13 +8,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rowkeep_engine::{Begin, Point, Position};
+use rowkeep_engine::{Begin, Place, Point, Position};
 
 use crate::now;
 
-/// Sources of commits that are told of at a time. Commits of further ones are not known to be told, and what copies of the
+/// Stretches of commits that are known at a time. Commits of further ones are not known to be told, and what copies of the
 /// storage would have to be asked is not known either.
-const SOURCES: usize = 32;
+const STRETCHES: usize = 32;
 
 /// What was told.
 pub(crate) struct Heard {
@@ -22,22 +22,23 @@ pub(crate) struct Heard {
     /// Microseconds from `start` to the moment before which everything was told; 0: none is known.
     moment: AtomicU64,
     known: AtomicUsize,
-    sources: Box<[Source]>,
+    stretches: Box<[Stretch]>,
     /// There were more.
     overflown: AtomicBool,
     /// The beginning of the history that is told.
     history: Mutex<Option<Begin>>,
 }
 
-/// The commits of one source, since the history began.
+/// Commits of one source without a hole between their numbers. There is one of each source, unless commits are told in
+/// another order than that of their numbers.
 #[derive(Debug, Default)]
-struct Source {
-    /// Both halves of its name, which does not change once it is known.
+struct Stretch {
+    /// Both halves of the source's name, which does not change once it is known.
     name: [AtomicU64; 2],
     /// The first and the last that readers may know to be told; none while the last is 0.
     first: AtomicU64,
     last: AtomicU64,
-    /// The last that a copy of the storage is asked for. Ahead of `last` while slots are told.
+    /// The last that a copy of the storage is asked for; none if it is 0. Ahead of `last` while slots are told.
     asked: AtomicU64,
 }
 
@@ -47,7 +48,7 @@ impl Default for Heard {
             start: now(),
             moment: AtomicU64::new(0),
             known: AtomicUsize::new(0),
-            sources: (0..SOURCES).map(|_| Source::default()).collect(),
+            stretches: (0..STRETCHES).map(|_| Stretch::default()).collect(),
             overflown: AtomicBool::new(false),
             history: Mutex::default(),
         }
@@ -58,10 +59,8 @@ impl Heard {
     /// Nothing is known to be told any more.
     pub(crate) fn forget(&self) {
         self.moment.store(0, Ordering::Release);
-        for source in self.sources() {
-            source.last.store(0, Ordering::Release);
-            source.asked.store(0, Ordering::Release);
-        }
+        self.stretches().iter().for_each(Stretch::empty);
+        self.overflown.store(false, Ordering::Release);
         *self.history() = None;
     }
 
@@ -70,21 +69,27 @@ impl Heard {
         *self.history() = Some(begin);
     }
 
-    /// Copies of the storage are asked for this commit from now on. Before slots are told of it.
-    pub(crate) fn ask(&self, point: Point) {
-        match self.source_or_add(point.source) {
-            Some(source) => drop(source.asked.fetch_max(point.number, Ordering::AcqRel)),
+    /// Copies of the storage are asked for the commit before this place from now on. Before slots are told of it.
+    pub(crate) fn ask(&self, place: &Place) {
+        let number = place.point.number;
+        match self.reached(place).or_else(|| self.add(place)) {
+            Some(stretch) => drop(stretch.asked.fetch_max(number, Ordering::AcqRel)),
             None => self.overflown.store(true, Ordering::Release),
         }
     }
 
-    /// Slots were told of this commit, and of all before it.
-    pub(crate) fn tell(&self, point: Point) {
-        let Some(source) = self.source_or_add(point.source) else { return };
-        if source.last.load(Ordering::Acquire) == 0 {
-            source.first.store(point.number, Ordering::Release);
+    /// Slots were told of the commit before this place, and of all that lead up to it without a hole. It was
+    /// [asked](Self::ask) for.
+    pub(crate) fn tell(&self, place: &Place) {
+        let Some(stretch) = self.reached(place) else { return };
+        stretch.last.fetch_max(place.point.number, Ordering::AcqRel);
+        // It may fill the hole before another one.
+        let next = |other: &&Stretch| other.is(place.point.source) && other.begins_behind(stretch);
+        while let Some(other) = self.stretches().iter().find(next) {
+            stretch.asked.fetch_max(other.asked.load(Ordering::Acquire), Ordering::AcqRel);
+            stretch.last.fetch_max(other.last.load(Ordering::Acquire), Ordering::AcqRel);
+            other.empty();
         }
-        source.last.fetch_max(point.number, Ordering::AcqRel);
     }
 
     /// Everything that was acknowledged before this moment was told.
@@ -113,7 +118,7 @@ impl Heard {
             return None;
         }
         let base = self.history().as_ref()?.position.clone();
-        let told = self.sources().iter().filter_map(Source::asked);
+        let told = self.stretches().iter().filter_map(Stretch::asked);
         let points: Vec<Point> = told.chain(base.points().iter().copied()).collect();
         Some(Position::of(&points))
     }
@@ -123,18 +128,18 @@ impl Heard {
         if by.points().contains(&point) {
             return true;
         }
-        match self.source(point.source).and_then(Source::first) {
-            // Numbers of one source and one history are in the order of its commits.
-            Some(first) if point.number >= first => {
-                by.points().iter().any(|other| other.source == point.source && other.number >= point.number)
-            }
+        let firsts = self.stretches_of(point.source).filter_map(Stretch::first);
+        let Some(first) = firsts.filter(|first| *first <= point.number).max() else {
             // Of the beginning, which is in everything that is read since.
-            _ => !by.is_empty() && self.is_of_the_beginning(point),
-        }
+            return !by.is_empty() && self.is_of_the_beginning(point);
+        };
+        let of_it = by.points().iter().filter(|other| other.source == point.source && other.number >= first);
+        // Several of one stretch are the last before a hole each: of what lies behind a hole nothing is known.
+        of_it.map(|other| other.number).min().is_some_and(|number| number >= point.number)
     }
 
     fn contains_point(&self, point: Point) -> bool {
-        let is_told = self.source(point.source).is_some_and(|source| source.is_told(point.number));
+        let is_told = self.stretches_of(point.source).any(|stretch| stretch.is_told(point.number));
         is_told || self.is_of_the_beginning(point)
     }
 
@@ -143,26 +148,36 @@ impl Heard {
         contains.is_some_and(|contains| contains(point))
     }
 
-    fn sources(&self) -> &[Source] {
-        &self.sources[..self.known.load(Ordering::Acquire)]
+    fn stretches(&self) -> &[Stretch] {
+        &self.stretches[..self.known.load(Ordering::Acquire)]
     }
 
-    fn source(&self, name: u128) -> Option<&Source> {
-        self.sources().iter().find(|source| source.is(name))
+    fn stretches_of(&self, source: u128) -> impl Iterator<Item = &Stretch> {
+        self.stretches().iter().filter(move |stretch| stretch.is(source))
     }
 
-    /// Only the follower adds.
-    fn source_or_add(&self, name: u128) -> Option<&Source> {
-        if let Some(source) = self.source(name) {
-            return Some(source);
-        }
-        let known = self.known.load(Ordering::Acquire);
-        let source = self.sources.get(known)?;
-        source.name[0].store((name >> 64) as u64, Ordering::Relaxed);
-        #[expect(clippy::cast_possible_truncation, reason = "the other half is in the other number")]
-        source.name[1].store(name as u64, Ordering::Relaxed);
-        self.known.store(known + 1, Ordering::Release);
-        Some(source)
+    /// The stretch that goes on to this place.
+    fn reached(&self, place: &Place) -> Option<&Stretch> {
+        self.stretches_of(place.point.source).find(|stretch| stretch.goes_on_to(place))
+    }
+
+    /// A stretch that this place is the end of. Only the follower adds.
+    fn add(&self, place: &Place) -> Option<&Stretch> {
+        let source = place.point.source;
+        let stretch = match self.stretches_of(source).find(|stretch| stretch.asked().is_none()) {
+            Some(stretch) => stretch,
+            None => {
+                let known = self.known.load(Ordering::Acquire);
+                let stretch = self.stretches.get(known)?;
+                stretch.name[0].store((source >> 64) as u64, Ordering::Relaxed);
+                #[expect(clippy::cast_possible_truncation, reason = "the other half is in the other number")]
+                stretch.name[1].store(source as u64, Ordering::Relaxed);
+                self.known.store(known + 1, Ordering::Release);
+                stretch
+            }
+        };
+        stretch.first.store(place.first, Ordering::Release);
+        Some(stretch)
     }
 
     fn history(&self) -> MutexGuard<'_, Option<Begin>> {
@@ -170,7 +185,7 @@ impl Heard {
     }
 }
 
-impl Source {
+impl Stretch {
     fn name(&self) -> u128 {
         let [high, low] = &self.name;
         u128::from(high.load(Ordering::Relaxed)) << 64 | u128::from(low.load(Ordering::Relaxed))
@@ -193,13 +208,28 @@ impl Source {
         let number = self.asked.load(Ordering::Acquire);
         (number > 0).then(|| Point { source: self.name(), number })
     }
+
+    fn goes_on_to(&self, place: &Place) -> bool {
+        let (first, asked) = (self.first.load(Ordering::Acquire), self.asked.load(Ordering::Acquire));
+        asked > 0 && first <= place.point.number && place.first <= asked.saturating_add(1)
+    }
+
+    /// Whether all of it was told and nothing lies between another's end and its beginning.
+    fn begins_behind(&self, other: &Self) -> bool {
+        let (first, last) = (self.first.load(Ordering::Acquire), self.last.load(Ordering::Acquire));
+        let (begins, ends) = (other.first.load(Ordering::Acquire), other.last.load(Ordering::Acquire));
+        last > 0 && begins < first && first <= ends.saturating_add(1)
+    }
+
+    fn empty(&self) {
+        self.last.store(0, Ordering::Release);
+        self.asked.store(0, Ordering::Release);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-
-    use rowkeep_engine::Place;
 
     use super::*;
 
@@ -207,13 +237,27 @@ mod tests {
         Point { source, number }
     }
 
+    fn place(source: u128, first: u64, number: u64) -> Place {
+        Place { base: [].into(), point: at(source, number), first }
+    }
+
     /// A history that contains the first 100 commits of source 1.
     fn heard() -> Heard {
         let heard = Heard::default();
-        let place = Place { base: [].into(), point: at(1, 100) };
+        let place = place(1, 1, 100);
         let contains = Arc::new(|point: Point| point.source == 1 && point.number <= 100);
         heard.begin(Begin { position: place.point.into(), place, history: 1, contains });
         heard
+    }
+
+    fn tell(heard: &Heard, place: &Place) {
+        heard.ask(place);
+        heard.tell(place);
+    }
+
+    /// Which of the first 200 commits of source 1 count as told.
+    fn told(heard: &Heard) -> Vec<u64> {
+        (101..200).filter(|number| heard.contains(&at(1, *number).into())).collect()
     }
 
     #[test]
@@ -221,10 +265,10 @@ mod tests {
         let heard = heard();
         let seen = |points: &[Point]| heard.contains(&Position::of(points));
         assert!(seen(&[]) && seen(&[at(1, 100)]) && !seen(&[at(1, 101)]) && !seen(&[at(2, 1)]));
-        heard.ask(at(1, 101));
+        heard.ask(&place(1, 1, 101));
         assert!(!seen(&[at(1, 101)]), "slots are being told");
-        heard.tell(at(1, 101));
-        heard.tell(at(2, 7));
+        heard.tell(&place(1, 1, 101));
+        tell(&heard, &place(2, 7, 7));
         assert!(seen(&[at(1, 101), at(2, 7)]) && !seen(&[at(1, 101), at(2, 8)]) && !seen(&[at(3, 1)]));
         // Before the first that was told, and not of the beginning: of a history that is lost.
         assert!(!seen(&[at(2, 6)]));
@@ -233,33 +277,85 @@ mod tests {
     }
 
     #[test]
+    fn commits_that_are_told_by_a_later_one_are_contained() {
+        let heard = heard();
+        tell(&heard, &place(1, 1, 104));
+        assert_eq!(told(&heard), [101, 102, 103, 104]);
+        tell(&heard, &place(1, 1, 106));
+        assert_eq!(told(&heard), [101, 102, 103, 104, 105, 106]);
+    }
+
+    #[test]
+    fn a_number_that_was_passed_over_is_contained_once_it_is_told() {
+        let heard = heard();
+        tell(&heard, &place(1, 1, 101));
+        tell(&heard, &place(1, 103, 103));
+        tell(&heard, &place(1, 103, 104));
+        tell(&heard, &place(1, 107, 107));
+        assert_eq!(told(&heard), [101, 103, 104, 107]);
+        assert_eq!(heard.asked().unwrap().points(), [at(1, 101), at(1, 104), at(1, 107), at(1, 100)]);
+        heard.ask(&place(1, 1, 102));
+        assert_eq!(told(&heard), [101, 103, 104, 107]);
+        heard.tell(&place(1, 1, 102));
+        assert_eq!(told(&heard), [101, 102, 103, 104, 107]);
+        tell(&heard, &place(1, 1, 106));
+        assert_eq!(told(&heard), [101, 102, 103, 104, 105, 106, 107]);
+        assert_eq!(heard.asked().unwrap().points(), [at(1, 107), at(1, 100)]);
+    }
+
+    #[test]
+    fn a_hole_of_the_beginning_is_not_contained() {
+        let heard = heard();
+        tell(&heard, &place(1, 150, 152));
+        assert_eq!(told(&heard), [150, 151, 152]);
+        tell(&heard, &place(1, 1, 101));
+        assert_eq!(told(&heard), [101, 150, 151, 152]);
+    }
+
+    #[test]
     fn a_copy_is_asked_for_what_slots_are_about_to_be_told() {
         let heard = heard();
         assert_eq!(heard.asked().unwrap().points(), [at(1, 100)]);
-        heard.ask(at(1, 102));
-        heard.ask(at(2, 7));
+        heard.ask(&place(1, 1, 102));
+        heard.ask(&place(2, 7, 7));
         assert_eq!(heard.asked().unwrap().points(), [at(1, 102), at(2, 7), at(1, 100)]);
     }
 
     #[test]
-    fn more_sources_than_there_is_room_for_are_not_contained() {
+    fn more_stretches_than_there_is_room_for_are_not_contained() {
         let heard = heard();
-        (0..100).for_each(|source| heard.tell(at(1000 + source, 1)));
+        (0..100).for_each(|source| tell(&heard, &place(1000 + source, 1, 1)));
         assert!(heard.contains(&at(1000, 1).into()) && !heard.contains(&at(1099, 1).into()));
-        assert!(heard.asked().is_some());
-        heard.ask(at(1099, 1));
         assert!(heard.asked().is_none());
+        heard.forget();
+        let begin =
+            Begin { history: 2, place: place(1000, 1, 1), position: at(1000, 1).into(), contains: Arc::new(|_| false) };
+        heard.begin(begin);
+        tell(&heard, &place(1000, 1, 2));
+        assert_eq!(heard.asked().unwrap().points(), [at(1000, 2), at(1000, 1)]);
     }
 
     #[test]
     fn a_point_is_covered_by_a_later_one_of_its_source_and_history() {
         let heard = heard();
-        heard.tell(at(1, 101));
-        heard.tell(at(1, 103));
+        tell(&heard, &place(1, 1, 101));
+        tell(&heard, &place(1, 1, 103));
         let by = Position::of(&[at(1, 102)]);
         assert!(heard.covers(&by, at(1, 101)) && heard.covers(&by, at(1, 102)) && !heard.covers(&by, at(1, 103)));
         assert!(heard.covers(&by, at(1, 50)), "of the beginning");
         assert!(!heard.covers(&by, at(3, 1)), "of nobody knows what");
         assert!(!heard.covers(&Position::default(), at(1, 50)));
+    }
+
+    #[test]
+    fn a_point_behind_a_hole_of_what_was_seen_is_not_covered() {
+        let heard = heard();
+        tell(&heard, &place(1, 1, 106));
+        // Read before 104 was committed.
+        let by = Position::of(&[at(1, 103), at(1, 105)]);
+        assert!(heard.covers(&by, at(1, 103)) && !heard.covers(&by, at(1, 104)) && heard.covers(&by, at(1, 105)));
+        tell(&heard, &place(1, 1000, 1009));
+        let by = Position::of(&[at(1, 106), at(1, 1005)]);
+        assert!(heard.covers(&by, at(1, 104)) && heard.covers(&by, at(1, 1003)) && !heard.covers(&by, at(1, 1006)));
     }
 }

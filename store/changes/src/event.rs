@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     fn told(rows: Vec<u8>, touched: Touched<u8>) -> Vec<String> {
-        let place = Place { base: (*b"").into(), commit: None };
+        let place = Place { base: (*b"").into(), commit: None, first: 0 };
         let mut out = Vec::new();
         tell(&place, 5, rows, touched, &mut out);
         let name = |event: &Event<u8, u8>| match event {

@@ -18,6 +18,8 @@ pub struct Place {
     pub base: Arc<[u8]>,
     /// The commit; `None` if nothing was committed yet.
     pub commit: Option<Gtid>,
+    /// All numbers of the commit's source from this one to its own are behind the place. Of MariaDB all of the domain are.
+    pub first: u64,
 }
 
 /// All that was told, and the place behind it.
@@ -30,7 +32,8 @@ pub struct Progress {
 impl Progress {
     /// These were told, or happened before there was anything to tell. `last`: the one that a place is best named by.
     pub fn new(told: Gtids, last: Option<Gtid>) -> Self {
-        let place = Place { base: told.to_string().into_bytes().into(), commit: last };
+        let first = last.as_ref().map_or(0, |last| run_start(&told, last));
+        let place = Place { base: told.to_string().into_bytes().into(), commit: last, first };
         Self { told, place }
     }
 
@@ -42,11 +45,12 @@ impl Progress {
 
     /// The place behind the one that comes next.
     pub fn behind(&self, gtid: &Gtid) -> Place {
-        let base = match self.continues(gtid) {
-            true => Arc::clone(&self.place.base),
-            false => format!("{}{MARK}{gtid}", self.told).into_bytes().into(),
-        };
-        Place { base, commit: Some(*gtid) }
+        let commit = Some(*gtid);
+        if self.continues(gtid) {
+            return Place { base: Arc::clone(&self.place.base), commit, first: self.place.first };
+        }
+        let base = format!("{}{MARK}{gtid}", self.told).into_bytes().into();
+        Place { base, commit, first: run_start(&self.told, gtid) }
     }
 
     /// Behind the last one.
@@ -91,7 +95,15 @@ pub fn resume(mariadb: bool, base: &[u8], number: u64) -> Option<Progress> {
         Gtid::MariaDb(MariaDbGtid { number, ..first.parse().ok()? })
     };
     told.follow(&commit);
-    Some(Progress { told, place: Place { base: base.into(), commit: Some(commit) } })
+    let first = run_start(&told, &commit);
+    Some(Progress { told, place: Place { base: base.into(), commit: Some(commit), first } })
+}
+
+/// The first number of the unbroken run that a commit is in, or would be the last of.
+fn run_start(told: &Gtids, commit: &Gtid) -> u64 {
+    let (Gtids::MySql(told), Gtid::MySql(commit)) = (told, commit) else { return 0 };
+    let before = MySqlGtid { number: commit.number.saturating_sub(1), ..*commit };
+    told.run(commit).or_else(|| told.run(&before)).map_or(commit.number, |(first, _)| first)
 }
 
 /// A set as the product prints it.
@@ -120,6 +132,27 @@ mod tests {
             Some(Gtid::MariaDb(gtid)) => gtid.number,
             None => 0,
         }
+    }
+
+    fn firsts(progress: &mut Progress, gtids: &[Gtid]) -> Vec<u64> {
+        let pass = |gtid: &Gtid| {
+            progress.passed(*gtid);
+            progress.place().first
+        };
+        gtids.iter().map(pass).collect()
+    }
+
+    #[test]
+    fn a_place_says_since_when_its_source_has_no_hole() {
+        let mut progress =
+            Progress::new(parse(false, &format!("{A}:1-5:8,{B}:4-6")).unwrap(), Some(mysql(&format!("{A}:8"))));
+        assert_eq!(progress.place().first, 8);
+        let gtids = [format!("{A}:9"), format!("{A}:11"), format!("{A}:12"), format!("{B}:8"), format!("{A}:6")];
+        assert_eq!(firsts(&mut progress, &gtids.map(|text| mysql(&text))), [8, 11, 11, 8, 1]);
+        let gtids = [format!("{A}:7"), format!("{A}:10"), format!("{A}:13"), format!("{B}:7"), format!("{B}:9")];
+        assert_eq!(firsts(&mut progress, &gtids.map(|text| mysql(&text))), [1, 1, 1, 4, 4]);
+        let mut progress = Progress::new(parse(true, "0-1-4").unwrap(), Some(mariadb("0-1-4")));
+        assert_eq!(firsts(&mut progress, &["0-1-9", "1-1-3", "0-2-10"].map(mariadb)), [0, 0, 0]);
     }
 
     /// Every place leads back to all that was told.

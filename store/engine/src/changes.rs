@@ -21,6 +21,8 @@ pub struct Place {
     pub base: Arc<[u8]>,
     /// The commit.
     pub point: Point,
+    /// All numbers of the commit's source from this one to its own are behind the place; its own where no more is known.
+    pub first: u64,
 }
 
 /// Where to begin.
@@ -108,8 +110,8 @@ pub struct Begin {
     /// Who commits, as the log names it: the same for every process that follows the same primary, and another one for another
     /// primary, or for a log that was begun anew.
     pub history: u128,
-    /// Whether the history contained a point at its beginning. Points of commits that are told later add to it: one that was
-    /// told contains all before it of its source.
+    /// Whether the history contained a point at its beginning. Commits that are told later add to it: each all numbers of its
+    /// source from [`Place::first`] to its own.
     pub contains: Arc<dyn Fn(Point) -> bool + Send + Sync>,
 }
 

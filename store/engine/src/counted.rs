@@ -90,7 +90,7 @@ fn lost(message: &'static str) -> Error {
 
 /// The place behind a commit of a counted log.
 pub fn place(id: &Arc<[u8]>, number: u64) -> Place {
-    Place { base: Arc::clone(id), point: Point { source: 0, number } }
+    Place { base: Arc::clone(id), point: Point { source: 0, number }, first: 0 }
 }
 
 /// A log's name as a number.

@@ -107,6 +107,13 @@ impl MySqlGtids {
         self.0.get(&gtid.source).is_some_and(|runs| covers(runs, gtid.number, gtid.number))
     }
 
+    /// First and last number of the run that a transaction is in.
+    pub fn run(&self, gtid: &MySqlGtid) -> Option<(u64, u64)> {
+        let runs = self.0.get(&gtid.source)?;
+        let run = runs.get(runs.partition_point(|run| run.1 < gtid.number))?;
+        (run.0 <= gtid.number).then_some(*run)
+    }
+
     /// Adds a transaction.
     pub fn add(&mut self, gtid: &MySqlGtid) {
         self.add_run(gtid.source, gtid.number, gtid.number);

@@ -30,13 +30,13 @@ impl Follower for Teller {
             Told::Commit(committed) => self.commit(&committed),
             Told::Rewritten { entity, place } => {
                 let number = self.next();
-                self.shared.heard.ask(place.point);
+                self.shared.heard.ask(&place);
                 self.shared.near.rewrite(entity, number);
-                self.shared.heard.tell(place.point);
+                self.shared.heard.tell(&place);
             }
             Told::Current { moment, place } => {
-                self.shared.heard.ask(place.point);
-                self.shared.heard.tell(place.point);
+                self.shared.heard.ask(&place);
+                self.shared.heard.tell(&place);
                 self.shared.heard.current(moment);
             }
         }
@@ -53,7 +53,7 @@ impl Teller {
     fn commit(&mut self, committed: &Committed) {
         let number = self.next();
         let shared = &self.shared;
-        shared.heard.ask(committed.place.point);
+        shared.heard.ask(&committed.place);
         shared.near.announce(number);
         for change in &committed.changes {
             let Some(policy) = shared.policy.of(change.entity) else { continue };
@@ -62,7 +62,7 @@ impl Teller {
             }
         }
         if !committed.more {
-            shared.heard.tell(committed.place.point);
+            shared.heard.tell(&committed.place);
         }
     }
 

@@ -55,7 +55,7 @@ struct Teller {
 #[derive(Default)]
 struct Pending {
     /// In their order: which was the first is something that readers go by.
-    points: Vec<Point>,
+    places: Vec<Place>,
     /// The last of each source.
     to: Position,
     keys: Vec<RowKey>,
@@ -146,7 +146,7 @@ impl Teller {
 
     fn commit(&mut self, committed: &Committed) {
         let Self { shared, pending, .. } = self;
-        shared.heard.ask(committed.place.point);
+        shared.heard.ask(&committed.place);
         for change in &committed.changes {
             let Some(policy) = shared.policy.of(change.entity) else { continue };
             if pending.rewritten.contains(&change.entity) {
@@ -158,7 +158,7 @@ impl Teller {
         }
         pending.open = committed.more.then_some(committed.place.point);
         if !committed.more {
-            pending.reaches(committed.place.point);
+            pending.reaches(&committed.place);
         }
         if pending.keys.len() > 2 * MOST_NAMES {
             pending.forget_names();
@@ -172,13 +172,13 @@ impl Teller {
             // It has no place of its own by which a shard could know that it was told.
             self.raze().await;
         }
-        self.shared.heard.ask(place.point);
+        self.shared.heard.ask(place);
         let all = 0..self.shared.policy.len();
         let ids = all.filter_map(|at| u16::try_from(at).ok()).map(EntityId);
         let of = ids.filter(|id| entity.is_none_or(|entity| entity == *id));
         self.pending.rewritten.extend(of.filter(|id| self.shared.policy.of(*id).is_some()));
         if !is_part {
-            self.pending.reaches(place.point);
+            self.pending.reaches(place);
         }
     }
 
@@ -186,14 +186,14 @@ impl Teller {
     fn current(&mut self, place: &Place) {
         let is_new = !covers(&self.told, place.point) && !covers(&self.pending.to, place.point);
         if is_new && self.pending.open.is_none() {
-            self.shared.heard.ask(place.point);
-            self.pending.reaches(place.point);
+            self.shared.heard.ask(place);
+            self.pending.reaches(place);
         }
     }
 
     /// Tells the shards, and then readers.
     async fn flush(&mut self) {
-        let Pending { points, to, keys, rewritten, open } = &self.pending;
+        let Pending { places, to, keys, rewritten, open } = &self.pending;
         if open.is_some() || to.is_empty() {
             return;
         }
@@ -212,7 +212,7 @@ impl Teller {
             };
             self.shared.order(|shard, done| Order::Tell { batch: batch(shard), done }).await;
         }
-        points.iter().for_each(|point| self.shared.heard.tell(*point));
+        places.iter().for_each(|place| self.shared.heard.tell(place));
         self.told = advanced(&self.told, to);
         self.pending = Pending::default();
     }
@@ -255,9 +255,9 @@ fn counts_up(position: &Position) -> bool {
 
 impl Pending {
     /// Everything up to this commit is there.
-    fn reaches(&mut self, point: Point) {
-        self.points.push(point);
-        self.to = advanced(&self.to, &point.into());
+    fn reaches(&mut self, place: &Place) {
+        self.to = advanced(&self.to, &place.point.into());
+        self.places.push(place.clone());
     }
 
     /// There are too many.

@@ -34,7 +34,7 @@ impl ChangeLog for Log {
 }
 
 fn place(point: Point) -> Place {
-    Place { base: Arc::from([]), point }
+    Place { base: Arc::from([]), point, first: 0 }
 }
 
 impl ChangeStream for Stream {

@@ -301,7 +301,7 @@ impl Script {
     }
 
     pub(crate) fn place(number: u64) -> Place {
-        Place { base: Arc::from([]), point: Point { source: 0, number } }
+        Place { base: Arc::from([]), point: Point { source: 0, number }, first: 0 }
     }
 
     pub(crate) fn begin(&self) {

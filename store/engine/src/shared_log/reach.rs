@@ -18,7 +18,7 @@ pub(super) struct Reach {
     told: Vec<Stretch>,
 }
 
-/// The commits of one source that were told since the history began.
+/// Commits of one source without a hole, the last of which was told since the history began.
 #[derive(Debug, Clone, Copy)]
 struct Stretch {
     source: u128,
@@ -29,6 +29,16 @@ struct Stretch {
 impl Stretch {
     fn has(&self, point: Point) -> bool {
         point.source == self.source && (self.first..=self.last).contains(&point.number)
+    }
+
+    /// Takes another in, if there is no hole between.
+    fn join(&mut self, other: &Self) -> bool {
+        let is_near = other.first <= self.last.saturating_add(1) && self.first <= other.last.saturating_add(1);
+        let joins = self.source == other.source && is_near;
+        if joins {
+            (self.first, self.last) = (self.first.min(other.first), self.last.max(other.last));
+        }
+        joins
     }
 }
 
@@ -59,14 +69,13 @@ impl Reach {
 
     fn arrive(&mut self, place: &Place) {
         self.place = place.clone();
-        let Point { source, number } = place.point;
+        let Place { point: Point { source, number }, first, .. } = *place;
         if (self.begin.contains)(place.point) {
             return;
         }
-        match self.told.iter_mut().find(|stretch| stretch.source == source) {
-            Some(stretch) => stretch.last = stretch.last.max(number),
-            None => self.told.push(Stretch { source, first: number, last: number }),
-        }
+        let mut joined = Stretch { source, first, last: number };
+        self.told.retain(|stretch| !joined.join(stretch));
+        self.told.push(joined);
     }
 
     /// A beginning behind all that was told.
@@ -77,14 +86,10 @@ impl Reach {
         Begin { place: self.place.clone(), position, history: self.begin.history, contains: Arc::new(contains) }
     }
 
-    /// What was told last stands for all of its source, unless that had holes when the history began.
+    /// The last of each stretch stands for all of it.
     fn position(&self) -> Position {
-        let before = self.begin.position.points();
-        let is_alone = |point: &Point| before.iter().filter(|other| other.source == point.source).count() == 1;
-        let is_passed = |point: &Point| {
-            self.told.iter().any(|stretch| stretch.source == point.source && stretch.last >= point.number)
-        };
-        let kept = before.iter().filter(|point| !(is_alone(point) && is_passed(point)));
+        let is_passed = |point: &Point| self.told.iter().any(|stretch| stretch.has(*point));
+        let kept = self.begin.position.points().iter().filter(|point| !is_passed(point));
         let told = self.told.iter().map(|stretch| Point { source: stretch.source, number: stretch.last });
         Position::of(&kept.copied().chain(told).collect::<Vec<Point>>())
     }

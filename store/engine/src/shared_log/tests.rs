@@ -25,7 +25,7 @@ struct Tape {
 }
 
 fn place(number: u64) -> Place {
-    Place { base: Arc::from(*b"tape"), point: Point { source: 7, number } }
+    Place { base: Arc::from(*b"tape"), point: Point { source: 7, number }, first: 0 }
 }
 
 /// A history with everything up to a commit.
@@ -246,11 +246,23 @@ fn a_beginning_names_what_lies_before_the_holes_of_its_source() {
     let position = Position::of(&[at(7, 5), at(7, 8), at(9, 3)]);
     let contains = Arc::new(|point: Point| point.source == 9 || matches!(point.number, 1..=5 | 8));
     let mut reach = reach::Reach::new(Begin { place: place(8), position, history: 1, contains });
-    reach.take(&part(6, 0..1, false));
-    reach.take(&part(9, 0..1, false));
-    let begin = reach.begin();
-    assert_eq!(begin.position.points(), [at(7, 5), at(7, 8), at(9, 3), at(7, 9)]);
-    assert!([5, 6, 8, 9].into_iter().all(|number| (begin.contains)(at(7, number))));
+    let mut pass = |number, first| {
+        let place = Place { first, ..place(number) };
+        reach.take(&Told::Rewritten { entity: None, place });
+        reach.begin()
+    };
+    let begin = pass(11, 8);
+    assert_eq!(begin.position.points(), [at(7, 5), at(9, 3), at(7, 11)]);
+    let told = |begin: &Begin| (1..20).filter(|number| (begin.contains)(at(7, *number))).collect::<Vec<u64>>();
+    assert_eq!(told(&begin), [1, 2, 3, 4, 5, 8, 9, 10, 11], "what is told by no item of its own as well");
+    let begin = pass(13, 13);
+    assert_eq!(begin.position.points(), [at(7, 5), at(9, 3), at(7, 11), at(7, 13)]);
+    assert!(!(begin.contains)(at(7, 12)), "a number of a hole");
+    assert_eq!(pass(6, 1).position.points(), [at(9, 3), at(7, 11), at(7, 13), at(7, 6)]);
+    let begin = pass(7, 1);
+    assert_eq!(begin.position.points(), [at(9, 3), at(7, 13), at(7, 11)]);
+    let begin = pass(12, 1);
+    assert_eq!((begin.position.points(), told(&begin).len()), (&[at(9, 3), at(7, 13)][..], 13));
 }
 
 #[tokio::test]

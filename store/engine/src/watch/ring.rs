@@ -151,7 +151,7 @@ mod tests {
     use crate::{Point, RowChange, Stored};
 
     fn place(number: u64) -> Place {
-        Place { base: Arc::from(*b"log"), point: Point { source: 0, number } }
+        Place { base: Arc::from(*b"log"), point: Point { source: 0, number }, first: 0 }
     }
 
     fn commit(number: u64, entity: u16, bytes: usize, more: bool) -> Heard {

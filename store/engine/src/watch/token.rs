@@ -49,7 +49,8 @@ impl Resume {
             [Value::Blob(base), Value::Blob(source), Value::Uint(number), Value::Uint(told)] => {
                 let source = u128::from_be_bytes(source.as_ref().try_into().map_err(|_| refused())?);
                 let point = Point { source, number: *number };
-                Ok(Self { place: Place { base: Arc::from(base.as_ref()), point }, told: *told })
+                let place = Place { base: Arc::from(base.as_ref()), point, first: point.number };
+                Ok(Self { place, told: *told })
             }
             _ => Err(refused()),
         }

@@ -191,14 +191,14 @@ fn a_place_of_another_log_is_none(product: Product) {
         Product::MariaDb => "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5",
         Product::MySql => "0-1-5",
     };
-    expect_lost(&store, Place { base: base.as_bytes().into(), point: Point { source: 0, number: 5 } });
-    expect_lost(&store, Place { base: (*b"\xff|").into(), point: Point { source: 0, number: 5 } });
+    expect_lost(&store, Place { base: base.as_bytes().into(), point: Point { source: 0, number: 5 }, first: 5 });
+    expect_lost(&store, Place { base: (*b"\xff|").into(), point: Point { source: 0, number: 5 }, first: 5 });
     // Of this product, and a history that this server never had.
     let base = match product {
         Product::MariaDb => "0-1-1000000",
         Product::MySql => "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5",
     };
-    expect_lost(&store, Place { base: base.as_bytes().into(), point: Point { source: 0, number: 5 } });
+    expect_lost(&store, Place { base: base.as_bytes().into(), point: Point { source: 0, number: 5 }, first: 5 });
 }
 
 fn expect_lost(store: &Arc<rowkeep_sql::mysql::MySqlStore>, place: Place) {

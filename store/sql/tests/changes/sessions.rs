@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use rowkeep_engine::{
-    CommitRequest, Engine, EngineOptions, Freshness, Operation, Position, Precondition, Rows as _, Session, Since,
-    Told, Write,
+    CommitRequest, Engine, EngineOptions, Freshness, Operation, Point, Position, Precondition, Rows as _, Session,
+    Since, Told, Write,
 };
 use rowkeep_record::Value;
 use testkit::{Cluster, Product};
@@ -15,6 +15,7 @@ use crate::support::mirror;
 
 testkit::on_both_products! {
     a_writer_knows_the_point_that_is_told
+    what_is_committed_elsewhere_is_told_by_the_next_commit
 }
 
 fn a_writer_knows_the_point_that_is_told(product: Product) {
@@ -48,6 +49,33 @@ fn a_writer_knows_the_point_that_is_told(product: Product) {
         let (contains, first) = contains.as_ref().unwrap();
         assert!(contains(*first) && !contains(point));
     }
+}
+
+/// Commits that change no rows of the store are not told one by one, and a session may have seen no other.
+fn what_is_committed_elsewhere_is_told_by_the_next_commit(product: Product) {
+    let server = lab::server(product, &[]);
+    let store = lab::store(&[&server]);
+    let mut writer = lab::Writer::new(&server);
+    writer.run(&["CREATE TABLE elsewhere (id INT PRIMARY KEY)"]);
+    let mut stream = mirror::wait(store.changes().unwrap().follow(Since::Now)).unwrap();
+    let begin = match mirror::wait(stream.next()).unwrap().remove(0) {
+        Told::Begin(begin) => begin,
+        other => panic!("{other:?}"),
+    };
+    writer.run(&["INSERT INTO elsewhere VALUES (1)", "INSERT INTO elsewhere VALUES (2)"]);
+    writer.add(1).unwrap();
+    let place = loop {
+        let told = mirror::wait(stream.next()).unwrap();
+        if let Some(place) = told.iter().find_map(|told| match told {
+            Told::Commit(commit) => Some(commit.place.clone()),
+            _ => None,
+        }) {
+            break place;
+        }
+    };
+    let before = |number| Point { number: place.point.number - number, ..place.point };
+    assert!((begin.contains)(before(3)) && !(begin.contains)(before(2)), "{begin:?}, {place:?}");
+    assert!(place.first <= before(2).number, "{place:?}");
 }
 
 fn put(engine: &Engine, id: i64, session: &Session) {

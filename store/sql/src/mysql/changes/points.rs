@@ -25,7 +25,7 @@ fn mysql_source(source: &rowkeep_binlog::Source) -> u128 {
 
 /// A place for whoever follows.
 pub(super) fn place(of: &LogPlace) -> Place {
-    Place { base: Arc::clone(&of.base), point: of.commit.as_ref().map_or(NOTHING, point) }
+    Place { base: Arc::clone(&of.base), point: of.commit.as_ref().map_or(NOTHING, point), first: of.first }
 }
 
 /// All commits up to a place; `None` if it is none of this product's log.
