@@ -9,6 +9,7 @@ use std::time::Duration;
 use kit_core::{Error, Reply};
 use rowkeep_engine::{Freshness, Session, View};
 use rowkeep_record::{Key, Record};
+use rowkeep_schema::EntityId;
 use tokio::runtime::Handle;
 
 use super::Shared;
@@ -26,7 +27,7 @@ pub(crate) enum Read {
 }
 
 impl Shared {
-    /// Brings a row, or waits for who is bringing it.
+    /// Brings a row that is not there, or waits for who is bringing it.
     pub(super) fn bring<'a>(
         self: &'a Arc<Self>,
         key: RowKey,
@@ -34,9 +35,41 @@ impl Shared {
         view: View,
         session: &'a Session,
     ) -> Reply<'a, Result<Option<Record>, Error>> {
-        let kept_key = key.key.clone();
+        let wanted = key.key.clone();
         let entity = key.entity;
-        let (flight, patience) = match self.near.lease(key) {
+        let now = now();
+        match self.near.lease(key, |kept| kept.suits(view, now)) {
+            Way::Kept => match read {
+                Read::Row => self.row(entity, &wanted, view, session),
+                Read::Lookup(index) => self.lookup(entity, index, &wanted, view, session),
+            },
+            way => self.travel(way, (entity, &wanted), read, view, session),
+        }
+    }
+
+    /// The same, whatever is there.
+    pub(super) fn bring_anew<'a>(
+        self: &'a Arc<Self>,
+        key: RowKey,
+        read: Read,
+        view: View,
+        session: &'a Session,
+    ) -> Reply<'a, Result<Option<Record>, Error>> {
+        let wanted = key.key.clone();
+        let entity = key.entity;
+        let way = self.near.lease(key, |_| false);
+        self.travel(way, (entity, &wanted), read, view, session)
+    }
+
+    fn travel<'a>(
+        self: &'a Arc<Self>,
+        way: Way,
+        (entity, wanted): (EntityId, &Key),
+        read: Read,
+        view: View,
+        session: &'a Session,
+    ) -> Reply<'a, Result<Option<Record>, Error>> {
+        let (flight, patience) = match way {
             Way::Lead(ticket) => {
                 let flight = ticket.flight();
                 self.counts.add(Count::Miss);
@@ -47,15 +80,16 @@ impl Shared {
                 self.counts.add(Count::Joined);
                 (flight, Some(self.options.patience))
             }
-            Way::Past => return self.read(read, entity, &kept_key, view, session),
+            Way::Past | Way::Kept => return self.read(read, entity, wanted, view, session),
         };
+        let wanted = wanted.clone();
         if let Some(answer) = flight.landed().and_then(|landed| self.take(landed, view, session)) {
             return Reply::ready(answer);
         }
         Reply::later(async move {
             match self.arrival(&flight, patience, view, session).await {
                 Some(answer) => answer,
-                None => self.read(read, entity, &kept_key, view, session).await,
+                None => self.read(read, entity, &wanted, view, session).await,
             }
         })
     }
@@ -131,7 +165,7 @@ impl Shared {
     fn read<'a>(
         &'a self,
         read: Read,
-        entity: rowkeep_schema::EntityId,
+        entity: EntityId,
         key: &Key,
         view: View,
         session: &'a Session,

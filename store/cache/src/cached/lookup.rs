@@ -99,7 +99,7 @@ impl Shared {
         view: View,
         session: &'a Session,
     ) -> Reply<'a, Result<Option<Record>, Error>> {
-        self.bring(pointer.to_key(), Read::Lookup(index), view, session)
+        self.bring_anew(pointer.to_key(), Read::Lookup(index), view, session)
     }
 }
 

@@ -66,12 +66,12 @@ impl Shared {
     /// The lease for a row that several others are read with. Nobody waits here for who has it already: one read for all that
     /// are missing is cheaper than to wait for some of them.
     fn ticket(self: &Arc<Self>, key: crate::near::RowKey) -> Option<Ticket> {
-        match self.near.lease(key) {
+        match self.near.lease(key, |_| false) {
             Way::Lead(ticket) => {
                 self.counts.add(Count::Miss);
                 Some(ticket)
             }
-            Way::Join(_) | Way::Past => {
+            Way::Join(_) | Way::Past | Way::Kept => {
                 self.counts.add(Count::Bypass);
                 None
             }

@@ -176,13 +176,34 @@ impl Drop for Cached {
 impl Shared {
     /// What is kept, if it is what a reader with this view would be shown.
     fn kept(&self, probe: &Probe<'_>, view: View, now: Instant) -> Option<Kept> {
-        let kept = self.near.get(probe).filter(|kept| kept.fresh.suits(view) && now < kept.until)?;
+        let kept = self.near.get(probe).filter(|kept| kept.suits(view, now))?;
         self.sampler.offer(probe);
         Some(kept)
     }
 
     fn admits(&self, session: &Session, now: Instant) -> bool {
         self.heard.admits(session, self.options.max_lag, now)
+    }
+
+    fn row<'a>(
+        self: &'a Arc<Self>,
+        entity: EntityId,
+        key: &Key,
+        view: View,
+        session: &'a Session,
+    ) -> Reply<'a, Result<Option<Record>, Error>> {
+        let now = now();
+        let Some(policy) = self.policy.of(entity).filter(|_| self.admits(session, now)) else {
+            return self.past().get(entity, key, view, session);
+        };
+        let probe = Probe { entity, part: policy.part(view), key };
+        match self.kept(&probe, view, now) {
+            Some(Kept { held: Held::Row(record), fresh, .. }) => {
+                Reply::ready(Ok(self.hit(Some(record), &fresh, session)))
+            }
+            Some(Kept { held: Held::Absent, fresh, .. }) => Reply::ready(Ok(self.hit(None, &fresh, session))),
+            _ => self.bring(probe.to_key(), Read::Row, view, session),
+        }
     }
 
     /// An answer from memory.
@@ -215,18 +236,7 @@ impl Rows for Cached {
         view: View,
         session: &'a Session,
     ) -> Reply<'a, Result<Option<Record>, Error>> {
-        let (shared, now) = (&self.shared, now());
-        let Some(policy) = shared.policy.of(entity).filter(|_| shared.admits(session, now)) else {
-            return shared.past().get(entity, key, view, session);
-        };
-        let probe = Probe { entity, part: policy.part(view), key };
-        match shared.kept(&probe, view, now) {
-            Some(Kept { held: Held::Row(record), fresh, .. }) => {
-                Reply::ready(Ok(shared.hit(Some(record), &fresh, session)))
-            }
-            Some(Kept { held: Held::Absent, fresh, .. }) => Reply::ready(Ok(shared.hit(None, &fresh, session))),
-            _ => shared.bring(probe.to_key(), Read::Row, view, session),
-        }
+        self.shared.row(entity, key, view, session)
     }
 
     fn get_many<'a>(

@@ -42,6 +42,11 @@ pub(crate) struct Fresh {
 }
 
 impl Kept {
+    /// Whether it is what a reader with this view would be shown.
+    pub(crate) fn suits(&self, view: View, now: Instant) -> bool {
+        self.fresh.suits(view) && now < self.until
+    }
+
     /// Whether it is the same entry, and not another one of the same row.
     pub(crate) fn is(&self, other: &Self) -> bool {
         // Of two that were brought for leases with one number, each has a time of its own.

@@ -65,6 +65,8 @@ pub(crate) enum Way {
     Join(Arc<Flight>),
     /// Read it, and leave it.
     Past,
+    /// Nothing: it has come meanwhile.
+    Kept,
 }
 
 /// A value of some hundred bytes, for the size of the table.
@@ -95,8 +97,8 @@ impl Near {
         self.entries.get(probe).filter(|kept| kept.version >= self.least(probe.entity))
     }
 
-    /// A row is not there: who brings it?
-    pub(crate) fn lease(self: &Arc<Self>, key: RowKey) -> Way {
+    /// A row is not there: who brings it? Nobody, if what was kept meanwhile is `of_use`.
+    pub(crate) fn lease(self: &Arc<Self>, key: RowKey, of_use: impl FnOnce(&Kept) -> bool) -> Way {
         let mut shard = self.shards.lock(&key.probe());
         if !self.sync(&mut shard) {
             return Way::Past;
@@ -109,6 +111,10 @@ impl Near {
         };
         if let Some(flight) = shard.flight(&key, at(self.least(key.entity)), retracted) {
             return Way::Join(flight);
+        }
+        // A flight may have ended since the reader looked. It put the row in under this lock.
+        if self.get(&key.probe()).is_some_and(|kept| of_use(&kept)) {
+            return Way::Kept;
         }
         if self.leases.fetch_add(1, Ordering::AcqRel) >= self.most_leases {
             self.leases.fetch_sub(1, Ordering::AcqRel);
@@ -223,5 +229,35 @@ impl Lifecycle<RowKey, Kept> for Evictions {
         if put_in.0.as_ref() != Some(&key) {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use rowkeep_engine::Position;
+    use rowkeep_record::Value;
+
+    use super::*;
+
+    fn key() -> RowKey {
+        RowKey { entity: EntityId(0), part: Part::Row, key: rowkeep_record::Key::one(Value::Int(1)) }
+    }
+
+    #[test]
+    fn a_reader_who_comes_between_a_flight_and_its_entry_begins_no_other() {
+        let near = Near::new(1 << 20, 1, 10);
+        near.begin(1);
+        let Way::Lead(ticket) = near.lease(key(), |_| true) else { panic!("nothing is there") };
+        assert!(matches!(near.lease(key(), |_| true), Way::Join(_)));
+        let fresh = Fresh { seen: Position::default(), since: 0, expires: i64::MAX };
+        ticket.keep(Held::Absent, fresh, Instant::now() + Duration::from_secs(60)).unwrap();
+        ticket.land(Landed::Given);
+        // It found nothing before.
+        assert!(matches!(near.lease(key(), |kept| matches!(kept.held, Held::Absent)), Way::Kept));
+        assert!(matches!(near.lease(key(), |_| false), Way::Lead(_)), "of no use to it");
+        near.invalidate(&key().probe(), 2);
+        assert!(matches!(near.lease(key(), |_| true), Way::Lead(_)));
     }
 }
