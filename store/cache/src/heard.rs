@@ -117,7 +117,7 @@ impl Heard {
         if self.overflown.load(Ordering::Acquire) {
             return None;
         }
-        let base = self.history().as_ref()?.position.clone();
+        let base = self.history().as_ref()?.contained.position();
         let told = self.stretches().iter().filter_map(Stretch::asked);
         let points: Vec<Point> = told.chain(base.points().iter().copied()).collect();
         Some(Position::of(&points))
@@ -144,8 +144,7 @@ impl Heard {
     }
 
     fn is_of_the_beginning(&self, point: Point) -> bool {
-        let contains = self.history().as_ref().map(|begin| begin.contains.clone());
-        contains.is_some_and(|contains| contains(point))
+        self.history().as_ref().is_some_and(|begin| begin.contained.contains(point))
     }
 
     fn stretches(&self) -> &[Stretch] {
@@ -229,8 +228,6 @@ impl Stretch {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
 
     fn at(source: u128, number: u64) -> Point {
@@ -245,8 +242,7 @@ mod tests {
     fn heard() -> Heard {
         let heard = Heard::default();
         let place = place(1, 1, 100);
-        let contains = Arc::new(|point: Point| point.source == 1 && point.number <= 100);
-        heard.begin(Begin { position: place.point.into(), place, history: 1, contains });
+        heard.begin(Begin { contained: place.run().into(), place, history: 1 });
         heard
     }
 
@@ -328,9 +324,8 @@ mod tests {
         assert!(heard.contains(&at(1000, 1).into()) && !heard.contains(&at(1099, 1).into()));
         assert!(heard.asked().is_none());
         heard.forget();
-        let begin =
-            Begin { history: 2, place: place(1000, 1, 1), position: at(1000, 1).into(), contains: Arc::new(|_| false) };
-        heard.begin(begin);
+        let place_before = place(1000, 1, 1);
+        heard.begin(Begin { contained: place_before.run().into(), place: place_before, history: 2 });
         tell(&heard, &place(1000, 1, 2));
         assert_eq!(heard.asked().unwrap().points(), [at(1000, 2), at(1000, 1)]);
     }

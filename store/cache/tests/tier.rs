@@ -14,8 +14,8 @@ use rowkeep_cache::remote::{
 };
 use rowkeep_cache::{Tier, TierOptions};
 use rowkeep_engine::{
-    Begin, Committed, Freshness, LoadBatch, MemoryRows, OnConflict, Point, Position, RowChange, Rows, Session, Stored,
-    Told, View,
+    Begin, Committed, Freshness, LoadBatch, MemoryRows, OnConflict, Place, Position, RowChange, Rows, Run, Session,
+    Stored, Told, View,
 };
 use rowkeep_record::{Key, Value};
 use rowkeep_schema::{EntityId, Schema, compile_str};
@@ -414,10 +414,25 @@ async fn a_server_is_passed_by_while_commits_are_not_numbered_in_their_order() {
     script.is_heard().await;
     until("the server is used", || process.tier.is_on()).await;
     assert!(process.found().await.is_empty(), "what was kept before is gone");
-    // One whose numbers have holes is not.
-    let position = Position::of(&[Point { source: 0, number: 50 }, Point { source: 0, number: 100 }]);
-    let contains = Arc::new(|point: Point| point.number <= 50 || point.number == 100);
-    script.say(Ok(vec![Told::Begin(Begin { place: Script::place(100), position, history: 2, contains })]));
+}
+
+/// As the members of a replication group number theirs.
+#[tokio::test]
+async fn commits_that_fill_holes_are_told_like_others() {
+    let (process, script) = scripted().await;
+    let run = |first, last| Run { source: 0, first, last };
+    let contained = [run(1, 50), run(100, 100)].into_iter().collect();
+    script.say(Ok(vec![Told::Begin(Begin { place: Script::place(100), contained, history: 2 })]));
+    script.current();
     script.is_heard().await;
-    assert!(!process.tier.is_on() && process.kept().await == 0);
+    for (number, first, id) in [(52, 52, 1), (51, 1, 2), (102, 102, 3), (101, 100, 4), (53, 1, 5)] {
+        until("the server is used", || process.tier.is_on()).await;
+        assert_eq!(process.kept().await, 10);
+        let Told::Commit(committed) = commit(number, false, &[id]) else { panic!("it is a commit") };
+        let place = Place { first, ..committed.place.clone() };
+        script.say(Ok(vec![Told::Commit(Arc::new(Committed { place, ..(*committed).clone() }))]));
+        script.is_heard().await;
+        assert!(process.tier.is_on(), "{number}");
+        assert_eq!(process.found().await, (0..10).filter(|other| *other != id).collect::<Vec<_>>(), "{number}");
+    }
 }

@@ -12,10 +12,10 @@ use kit_core::{Error, Reply};
 use rowkeep_record::Value;
 use rowkeep_schema::EntityId;
 
-use crate::{Point, Position, Stored};
+use crate::{Point, Run, Runs, Stored};
 
 /// Where reading a log goes on: behind one commit. Read only by the log that it comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Place {
     /// What else is behind it, in the log's own form; shared by the places of one stretch of the log.
     pub base: Arc<[u8]>,
@@ -23,6 +23,22 @@ pub struct Place {
     pub point: Point,
     /// All numbers of the commit's source from this one to its own are behind the place; its own where no more is known.
     pub first: u64,
+}
+
+/// Two are the same behind the same commit, whatever is known of those before it.
+impl PartialEq for Place {
+    fn eq(&self, other: &Self) -> bool {
+        self.point == other.point && self.base == other.base
+    }
+}
+
+impl Eq for Place {}
+
+impl Place {
+    /// The commits of the point's source that are known to be behind it.
+    pub fn run(&self) -> Run {
+        Run { source: self.point.source, first: self.first, last: self.point.number }
+    }
 }
 
 /// Where to begin.
@@ -100,27 +116,15 @@ impl Told {
 }
 
 /// A history begins.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Begin {
     /// Behind all that the history contains at its beginning.
     pub place: Place,
-    /// The same as points: who contains each of them contains the beginning. Of each source the last one; of a source whose
-    /// numbers have holes, the last one before every hole as well.
-    pub position: Position,
     /// Who commits, as the log names it: the same for every process that follows the same primary, and another one for another
     /// primary, or for a log that was begun anew.
     pub history: u128,
-    /// Whether the history contained a point at its beginning. Commits that are told later add to it: each all numbers of its
-    /// source from [`Place::first`] to its own.
-    pub contains: Arc<dyn Fn(Point) -> bool + Send + Sync>,
-}
-
-impl std::fmt::Debug for Begin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { place, position, history, contains: _ } = self;
-        let mut shown = f.debug_struct("Begin");
-        shown.field("place", place).field("position", position).field("history", history).finish_non_exhaustive()
-    }
+    /// What the history contained at its beginning. Commits that are told later add their [`run`](Place::run) to it.
+    pub contained: Runs,
 }
 
 /// One commit, or a part of one that is too large to be told at once.

@@ -135,10 +135,8 @@ impl<L: CountedLog> Follower<L> {
 
     fn begin(&mut self) -> Vec<Told> {
         self.state = State::Current(None);
-        let (place, contained) = (place(&self.id, self.at), self.at);
-        let contains = Arc::new(move |point: Point| point.source == 0 && point.number <= contained);
-        let (position, history) = (place.point.into(), number(&self.id));
-        vec![Told::Begin(Begin { place, position, history, contains })]
+        let place = place(&self.id, self.at);
+        vec![Told::Begin(Begin { contained: place.run().into(), place, history: number(&self.id) })]
     }
 
     /// What is new; at its end that it was all, if that was not said for a while.

@@ -32,11 +32,8 @@ impl Inner {
 
     pub(crate) async fn begin(&self, shard: usize, beginning: Beginning) -> Result<Option<Horizon>, Failed> {
         let anew = beginning.anew.map(|incarnation| incarnation.to_be_bytes().to_vec());
-        let arguments = vec![
-            beginning.history.to_be_bytes().to_vec(),
-            values::position(&beginning.place),
-            anew.unwrap_or_default(),
-        ];
+        let arguments =
+            vec![beginning.history.to_be_bytes().to_vec(), values::runs(&beginning.place), anew.unwrap_or_default()];
         let request = self.script(&scripts::BEGIN, shard, &[], arguments);
         match self.tells.ask(shard, &request, self.options.tell_timeout).await? {
             Value::Nil => Ok(None),
@@ -48,8 +45,8 @@ impl Inner {
     pub(crate) async fn tell(&self, shard: usize, telling: Telling) -> Result<Heard, Failed> {
         let arguments = vec![
             telling.incarnation.to_be_bytes().to_vec(),
-            values::position(&telling.from),
-            values::position(&telling.to),
+            values::runs(&telling.from),
+            values::runs(&telling.to),
             telling.rewritten.iter().flat_map(|entity| entity.0.to_be_bytes()).collect(),
         ];
         let request = self.script(&scripts::TELL, shard, &telling.names, arguments);

@@ -2,22 +2,22 @@
 //!
 //! | value | bytes |
 //! |---|---|
-//! | horizon | `H1`, incarnation (8), history (16), asked, told, rewritten, 16 hexadecimal digits of the SHA-1 of its key and that |
+//! | horizon | `H2`, incarnation (8), history (16), told, rewritten, 16 hexadecimal digits of the SHA-1 of its key and that |
 //! | lease | `L`, incarnation (8), generation (8), token (16) |
 //! | entry | `E`, incarnation (8), generation (8), CRC-32 (4), the cache's bytes |
 //!
-//! Numbers are big-endian. Lists have a count (2) in front; points are a source (16) and a number (8), the rewritten are an
-//! entity (2) and a count (8). An entry's sum is over the shard's key, the entity, the whole name, and all else that it has: what
+//! Numbers are big-endian. Lists have a count (2) in front; runs are a source (16), a first and a last number (8 each), the rewritten
+//! are an entity (2) and a count (8). An entry's sum is over the shard's key, the entity, the whole name, and all else that it has: what
 //! was put under another name is no entry of this one, even if both have the same key. The horizon's is one that scripts have at
 //! hand.
 
 use bytes::{Buf, Bytes};
 use rowkeep_cache::remote::{Entry, Horizon, Name};
-use rowkeep_engine::{Point, Position};
+use rowkeep_engine::{Run, Runs};
 use rowkeep_schema::EntityId;
 use sha1::{Digest, Sha1};
 
-const HORIZON: &[u8] = b"H1";
+const HORIZON: &[u8] = b"H2";
 const LEASE: u8 = b'L';
 const ENTRY: u8 = b'E';
 /// Before the sum of an entry.
@@ -47,7 +47,7 @@ pub(crate) fn horizon(key: &[u8], text: &[u8]) -> Option<Horizon> {
     let horizon = Horizon {
         incarnation: rest.try_get_u64().ok()?,
         history: rest.try_get_u128().ok()?,
-        told: read_position(&mut rest)?,
+        told: read_runs(&mut rest)?,
         rewritten: read_rewritten(&mut rest)?,
     };
     rest.is_empty().then_some(horizon)
@@ -62,19 +62,13 @@ fn sum_of(key: &[u8], body: &[u8]) -> [u8; SUM] {
     std::array::from_fn(digit)
 }
 
-fn read_position(rest: &mut &[u8]) -> Option<Position> {
-    // A position of one point, which is the ordinary one, has no memory of its own.
-    match rest.try_get_u16().ok()? {
-        1 => Some(read_point(rest)?.into()),
-        count => {
-            let points: Option<Vec<_>> = (0..count).map(|_| read_point(rest)).collect();
-            Some(Position::of(&points?))
-        }
-    }
-}
-
-fn read_point(rest: &mut &[u8]) -> Option<Point> {
-    Some(Point { source: rest.try_get_u128().ok()?, number: rest.try_get_u64().ok()? })
+fn read_runs(rest: &mut &[u8]) -> Option<Runs> {
+    let count = rest.try_get_u16().ok()?;
+    let mut run = || {
+        let source = rest.try_get_u128().ok()?;
+        Some(Run { source, first: rest.try_get_u64().ok()?, last: rest.try_get_u64().ok()? })
+    };
+    (0..count).map(|_| run()).collect()
 }
 
 fn read_rewritten(rest: &mut &[u8]) -> Option<Vec<(EntityId, u64)>> {
@@ -82,18 +76,19 @@ fn read_rewritten(rest: &mut &[u8]) -> Option<Vec<(EntityId, u64)>> {
     (0..count).map(|_| Some((EntityId(rest.try_get_u16().ok()?), rest.try_get_u64().ok()?))).collect()
 }
 
-/// A position as scripts read it.
+/// Commits as scripts read them.
 ///
 /// # Panics
-/// If it has more than 65,535 points: servers are not that many.
-pub(crate) fn position(position: &Position) -> Vec<u8> {
-    let points = position.points();
-    let count = u16::try_from(points.len()).expect("a position has few points");
-    let mut text = Vec::with_capacity(2 + points.len() * 24);
+/// If they are more than 65,535 runs: a history has few holes.
+pub(crate) fn runs(runs: &Runs) -> Vec<u8> {
+    let runs = runs.as_slice();
+    let count = u16::try_from(runs.len()).expect("a history has few holes");
+    let mut text = Vec::with_capacity(2 + runs.len() * 32);
     text.extend_from_slice(&count.to_be_bytes());
-    for point in points {
-        text.extend_from_slice(&point.source.to_be_bytes());
-        text.extend_from_slice(&point.number.to_be_bytes());
+    for run in runs {
+        text.extend_from_slice(&run.source.to_be_bytes());
+        text.extend_from_slice(&run.first.to_be_bytes());
+        text.extend_from_slice(&run.last.to_be_bytes());
     }
     text
 }
@@ -169,7 +164,7 @@ mod tests {
         let mut text = HORIZON.to_vec();
         text.extend_from_slice(&horizon.incarnation.to_be_bytes());
         text.extend_from_slice(&horizon.history.to_be_bytes());
-        text.extend_from_slice(&position(&horizon.told));
+        text.extend_from_slice(&runs(&horizon.told));
         text.extend_from_slice(&u16::try_from(horizon.rewritten.len()).unwrap().to_be_bytes());
         for (entity, count) in &horizon.rewritten {
             text.extend_from_slice(&entity.0.to_be_bytes());
@@ -183,7 +178,10 @@ mod tests {
         Horizon {
             incarnation: u64::MAX - 1,
             history: 7 << 100,
-            told: Position::of(&[Point { source: 1, number: 9 }, Point { source: u128::MAX, number: u64::MAX }]),
+            told: [(1, 1, 9), (1, 12, 12), (u128::MAX, 0, u64::MAX)]
+                .into_iter()
+                .map(|(source, first, last)| Run { source, first, last })
+                .collect(),
             rewritten: vec![(EntityId(1), 2), (EntityId(u16::MAX), 3)],
         }
     }
@@ -191,7 +189,7 @@ mod tests {
     #[test]
     fn a_horizon_is_read_as_it_was_written() {
         assert_eq!(horizon(KEY, &written(&example())), Some(example()));
-        let empty = Horizon { told: Position::default(), rewritten: Vec::new(), ..example() };
+        let empty = Horizon { told: Runs::default(), rewritten: Vec::new(), ..example() };
         assert_eq!(horizon(KEY, &written(&empty)), Some(empty));
     }
 

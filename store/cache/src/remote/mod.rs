@@ -6,8 +6,6 @@ mod port;
 #[cfg(feature = "conformance")]
 mod twin;
 
-pub use port::{
-    Beginning, Entry, Failed, Heard, Horizon, Leased, Looked, Name, Remote, Telling, advanced, covers, covers_all,
-};
+pub use port::{Beginning, Entry, Failed, Heard, Horizon, Leased, Looked, Name, Remote, Telling};
 #[cfg(feature = "conformance")]
 pub use twin::{MemoryRemote, Saved};

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kit_core::Reply;
-use rowkeep_engine::{Point, Position};
+use rowkeep_engine::Runs;
 use rowkeep_schema::EntityId;
 
 /// A cache server, or several.
@@ -29,8 +29,7 @@ pub trait Remote: Send + Sync + 'static {
 
     /// A process joins a shard, or makes it anew.
     ///
-    /// The shard is kept as it is if it is of this history and was told all of `place` (its every point, in `told`); then its
-    /// horizon is answered. Otherwise, if `anew` is given, all slots are dropped at once: the horizon becomes one with that
+    /// The shard is kept as it is if it is of this history and was told all of `place`; then its horizon is answered. Otherwise, if `anew` is given, all slots are dropped at once: the horizon becomes one with that
     /// incarnation, this history, `place` as told, and nothing rewritten. Else the horizon is answered as it is, `None`
     /// if there is none: whoever is ahead may be about to tell what is missing.
     fn begin(&self, shard: usize, beginning: Beginning) -> Reply<'_, Result<Option<Horizon>, Failed>>;
@@ -77,8 +76,8 @@ pub struct Horizon {
     pub incarnation: u64,
     /// Who commits: the primary, as its log names it. Processes that follow another primary leave the shard alone.
     pub history: u128,
-    /// Every slot was told every commit up to here; what is brought for a lease contains them.
-    pub told: Position,
+    /// Every slot was told all of these commits; what is brought for a lease contains them.
+    pub told: Runs,
     /// Entities whose rows changed in ways that no log shows, and how often. An entry has the number of its lease's moment.
     pub rewritten: Vec<(EntityId, u64)>,
 }
@@ -88,8 +87,8 @@ pub struct Horizon {
 pub struct Beginning {
     /// The history that the process follows.
     pub history: u128,
-    /// Behind all that its log told, and will not tell any more.
-    pub place: Position,
+    /// All that its log told, and will not tell any more.
+    pub place: Runs,
     /// The shard is made anew, as this incarnation, if it does not fit. Drawn at random: slots of one that was before would count
     /// again.
     pub anew: Option<u64>,
@@ -101,10 +100,10 @@ pub struct Beginning {
 pub struct Telling {
     /// Of the shard that the process has joined.
     pub incarnation: u64,
-    /// What the process had told it before, of the sources of `to`.
-    pub from: Position,
-    /// The last commit of each source that is told of now.
-    pub to: Position,
+    /// What the process had told it before.
+    pub from: Runs,
+    /// The commits that are told of now. With each, what leads up to it in its source without a hole.
+    pub to: Runs,
     /// Slots of the rows that changed. Dropped, with their leases, unless the shard was told all of `to` already.
     pub names: Vec<Name>,
     /// Entities whose slots are all dropped in one step, with their leases, unless the shard was told all of `to` already.
@@ -168,29 +167,4 @@ pub enum Failed {
     /// It answered something else: it may not be written to, does not know a command, or is moving the shard elsewhere.
     #[error("the cache server refuses: {0}")]
     Refused(String),
-}
-
-/// Whether a place contains a commit: it has that one of its source, or a later one.
-pub fn covers(position: &Position, point: Point) -> bool {
-    position.points().iter().any(|known| known.source == point.source && known.number >= point.number)
-}
-
-/// Whether a place contains all that another does.
-pub fn covers_all(position: &Position, other: &Position) -> bool {
-    other.points().iter().all(|point| covers(position, *point))
-}
-
-/// The place that contains what either does, and nothing else.
-pub fn advanced(position: &Position, to: &Position) -> Position {
-    if covers_all(position, to) {
-        return position.clone();
-    }
-    let mut points = position.points().to_vec();
-    for point in to.points() {
-        match points.iter_mut().find(|known| known.source == point.source) {
-            Some(known) => known.number = known.number.max(point.number),
-            None => points.push(*point),
-        }
-    }
-    Position::of(&points)
 }

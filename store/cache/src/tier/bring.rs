@@ -191,8 +191,8 @@ impl Shared {
         };
         let mut points: Vec<Point> = asked.points().to_vec();
         for lease in leases {
-            let further = lease.horizon.told.points().iter().filter(|point| !points.contains(point)).copied();
-            let further: Vec<Point> = further.collect();
+            let told = lease.horizon.told.position();
+            let further: Vec<Point> = told.points().iter().filter(|point| !points.contains(point)).copied().collect();
             points.extend(further);
         }
         Session::new(Freshness::Session, Position::of(&points))

@@ -12,12 +12,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rowkeep_engine::Position;
+use rowkeep_engine::Runs;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::link::{Batch, Joined, Link, Order};
-use crate::remote::{Beginning, Failed, Heard, Horizon, Remote, Telling, advanced, covers_all};
+use crate::remote::{Beginning, Failed, Heard, Horizon, Remote, Telling};
 
 /// How long commits wait for a shard.
 const LIMIT: Duration = Duration::from_millis(100);
@@ -41,9 +41,9 @@ pub(super) struct Keeper {
     /// Whose commits are told; `None`: the log is not known.
     history: Option<u128>,
     /// Everything that the process was told of them.
-    told: Position,
+    told: Runs,
     /// The incarnation that was joined last, and what it is known to have been told.
-    known: Option<(u64, Position)>,
+    known: Option<(u64, Runs)>,
     /// The shard must not be joined as it is, though it may seem to fit.
     raze: bool,
     patience: Duration,
@@ -71,7 +71,7 @@ impl Keeper {
             link,
             orders,
             history: None,
-            told: Position::default(),
+            told: Runs::default(),
             known: None,
             raze: false,
             patience: PATIENCES.0,
@@ -112,7 +112,7 @@ impl Keeper {
                 (done, None)
             }
             Order::Tell { batch, done } => {
-                self.told = advanced(&self.told, &batch.to);
+                self.told.add_all(&batch.to);
                 (done, Some(batch))
             }
             Order::Raze { done } => {
@@ -148,7 +148,7 @@ impl Keeper {
                     let Some(order) = order else { return Left::Ended };
                     let is_telling = matches!(order, Order::Tell { .. });
                     let batch = self.pass_by(order).await.unwrap_or_default();
-                    backlog.to = advanced(&backlog.to, &batch.to);
+                    backlog.to.add_all(&batch.to);
                     backlog.names.extend(batch.names);
                     backlog.rewritten.extend(batch.rewritten);
                     if !is_telling || backlog.names.len() > MOST_NAMES {
@@ -166,7 +166,7 @@ impl Keeper {
         left
     }
 
-    async fn stay(&mut self, history: u128, incarnation: u64, mut from: Position, backlog: Batch) -> Left {
+    async fn stay(&mut self, history: u128, incarnation: u64, mut from: Runs, backlog: Batch) -> Left {
         let mut batch = backlog;
         // A batch that was gathered is told before readers ask; nobody waits for it.
         if !batch.to.is_empty() && !self.tell(incarnation, &from, batch).await {
@@ -199,9 +199,8 @@ impl Keeper {
                     return Left::Again;
                 }
             };
-            let to = advanced(&self.told, &batch.to);
+            self.told.add_all(&batch.to);
             let is_told = self.tell(incarnation, &from, batch).await;
-            self.told = to;
             if is_told {
                 link.told(&self.told);
                 from = self.told.clone();
@@ -218,7 +217,7 @@ impl Keeper {
     }
 
     /// Tells the shard. Answers whether it has been told.
-    async fn tell(&self, incarnation: u64, from: &Position, batch: Batch) -> bool {
+    async fn tell(&self, incarnation: u64, from: &Runs, batch: Batch) -> bool {
         let Batch { to, names, rewritten } = batch;
         let telling = Telling { incarnation, from: from.clone(), to, names, rewritten };
         match timeout(LIMIT, self.remote.tell(self.shard, telling)).await {
@@ -245,14 +244,14 @@ struct Attempt {
     remote: Arc<dyn Remote>,
     shard: usize,
     history: u128,
-    place: Position,
-    known: Option<(u64, Position)>,
+    place: Runs,
+    known: Option<(u64, Runs)>,
     patience: Duration,
 }
 
 /// Takes a shard from everybody: nobody joins it as it is.
 async fn raze(remote: &dyn Remote, shard: usize) -> Result<(), Failed> {
-    let nobody = Beginning { history: NOBODY, place: Position::default(), anew: Some(rand::random()) };
+    let nobody = Beginning { history: NOBODY, place: Runs::default(), anew: Some(rand::random()) };
     remote.begin(shard, nobody).await.map(drop)
 }
 
@@ -295,13 +294,13 @@ impl Attempt {
         if horizon.as_ref().is_none_or(|horizon| self.has_forgotten(horizon)) {
             horizon = self.begin(Some(incarnation)).await?;
         }
-        let fits = horizon.filter(|it| it.history == self.history && covers_all(&it.told, &self.place));
+        let fits = horizon.filter(|it| it.history == self.history && it.told.contains_all(&self.place));
         Ok(fits.map(|horizon| (horizon.incarnation, horizon.incarnation == incarnation)))
     }
 
     fn has_forgotten(&self, horizon: &Horizon) -> bool {
         let known = self.known.as_ref().filter(|(incarnation, _)| *incarnation == horizon.incarnation);
-        known.is_some_and(|(_, told)| !covers_all(&horizon.told, told))
+        known.is_some_and(|(_, told)| !horizon.told.contains_all(told))
     }
 
     async fn begin(&self, anew: Option<u64>) -> Result<Option<Horizon>, Failed> {

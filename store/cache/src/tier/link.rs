@@ -2,10 +2,10 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use rowkeep_engine::Position;
+use rowkeep_engine::Runs;
 use tokio::sync::{Notify, oneshot};
 
-use crate::remote::{Entry, Horizon, Name, covers_all};
+use crate::remote::{Entry, Horizon, Name};
 
 /// A shard as its readers and its keeper share it.
 #[derive(Debug, Default)]
@@ -28,13 +28,13 @@ pub(super) struct Joined {
     pub(super) incarnation: u64,
     pub(super) history: u128,
     /// All that this process told the shard, and knows to have arrived.
-    pub(super) told: Position,
+    pub(super) told: Runs,
 }
 
 /// Commits that a shard is told together.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Batch {
-    pub(super) to: Position,
+    pub(super) to: Runs,
     pub(super) names: Vec<Name>,
     pub(super) rewritten: Vec<rowkeep_schema::EntityId>,
 }
@@ -42,8 +42,8 @@ pub(super) struct Batch {
 /// What a keeper is to do.
 #[derive(Debug)]
 pub(super) enum Order {
-    /// A history begins behind this place.
-    Begin { history: u128, place: Position, done: oneshot::Sender<()> },
+    /// A history begins that contains this.
+    Begin { history: u128, place: Runs, done: oneshot::Sender<()> },
     /// Tell the shard. Done once it has been told, or is passed by.
     Tell { batch: Batch, done: oneshot::Sender<()> },
     /// What the shard was told is not enough: nobody is to join it as it is.
@@ -66,7 +66,7 @@ impl Link {
         self.state().joined = Some(joined);
     }
 
-    pub(super) fn told(&self, told: &Position) {
+    pub(super) fn told(&self, told: &Runs) {
         if let Some(joined) = &mut self.state().joined {
             joined.told = told.clone();
         }
@@ -95,7 +95,7 @@ impl Joined {
     pub(super) fn is(&self, horizon: &Horizon) -> bool {
         horizon.incarnation == self.incarnation
             && horizon.history == self.history
-            && covers_all(&horizon.told, &self.told)
+            && horizon.told.contains_all(&self.told)
     }
 
     /// Whether an entry is of the shard as it is.

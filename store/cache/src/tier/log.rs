@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use kit_core::{Error, Reply};
-use rowkeep_engine::{Begin, ChangeLog, ChangeStream, Committed, Place, Point, Position, Since, Told};
+use rowkeep_engine::{Begin, ChangeLog, ChangeStream, Committed, Place, Point, Runs, Since, Told};
 use rowkeep_schema::EntityId;
 use tokio::sync::oneshot;
 
@@ -15,7 +15,6 @@ use super::Shared;
 use super::entry::name;
 use super::link::{Batch, Order};
 use crate::near::RowKey;
-use crate::remote::{advanced, covers};
 
 /// Slots of one shard that a telling drops by name. Of a commit of more, those of its entities are all dropped.
 const MOST_NAMES: usize = 5_000;
@@ -45,7 +44,7 @@ struct Teller {
     /// How much of it was.
     done: usize,
     /// What is told of everything.
-    told: Position,
+    told: Runs,
     /// Commits cannot be told in the order of their numbers: the cache server is passed by until another history begins.
     is_out: bool,
     pending: Pending,
@@ -56,8 +55,8 @@ struct Teller {
 struct Pending {
     /// In their order: which was the first is something that readers go by.
     places: Vec<Place>,
-    /// The last of each source.
-    to: Position,
+    /// The same as a set.
+    to: Runs,
     keys: Vec<RowKey>,
     rewritten: Vec<EntityId>,
     /// Of the commit of which parts are missing.
@@ -104,7 +103,7 @@ impl ChangeStream for Teller {
 
 impl Teller {
     fn new(shared: Arc<Shared>, stream: Box<dyn ChangeStream>) -> Self {
-        let (told, pending) = (Position::default(), Pending::default());
+        let (told, pending) = (Runs::default(), Pending::default());
         Self { shared, stream, held: Vec::new(), done: 0, told, is_out: false, pending }
     }
 
@@ -139,9 +138,9 @@ impl Teller {
         }
     }
 
-    /// Whether a commit counts above what was told of its source, which is how a shard knows whether it was told of it.
+    /// Whether a commit is not among those that were told, by which a shard knows whether it was told of it.
     fn in_order(&self, point: Point) -> bool {
-        self.is_out || !covers(&self.told, point) && !covers(&self.pending.to, point)
+        self.is_out || !self.told.contains(point) && !self.pending.to.contains(point)
     }
 
     fn commit(&mut self, committed: &Committed) {
@@ -184,7 +183,7 @@ impl Teller {
 
     /// Nothing else was committed up to here.
     fn current(&mut self, place: &Place) {
-        let is_new = !covers(&self.told, place.point) && !covers(&self.pending.to, place.point);
+        let is_new = !self.told.contains(place.point) && !self.pending.to.contains(place.point);
         if is_new && self.pending.open.is_none() {
             self.shared.heard.ask(place);
             self.pending.reaches(place);
@@ -213,7 +212,7 @@ impl Teller {
             self.shared.order(|shard, done| Order::Tell { batch: batch(shard), done }).await;
         }
         places.iter().for_each(|place| self.shared.heard.tell(place));
-        self.told = advanced(&self.told, to);
+        self.told.add_all(to);
         self.pending = Pending::default();
     }
 
@@ -221,14 +220,9 @@ impl Teller {
     async fn begin(&mut self, begin: Begin) {
         let shared = &self.shared;
         shared.heard.forget();
-        (self.told, self.pending) = (begin.position.clone(), Pending::default());
-        self.is_out = !counts_up(&begin.position);
-        if self.is_out {
-            self.pass_by("the numbers of commits have holes, which may be filled").await;
-        } else {
-            let (history, place) = (begin.history, &begin.position);
-            shared.order(|_, done| Order::Begin { history, place: place.clone(), done }).await;
-        }
+        (self.told, self.pending, self.is_out) = (begin.contained.clone(), Pending::default(), false);
+        let (history, place) = (begin.history, &begin.contained);
+        shared.order(|_, done| Order::Begin { history, place: place.clone(), done }).await;
         self.shared.heard.begin(begin);
     }
 
@@ -247,16 +241,10 @@ impl Teller {
     }
 }
 
-/// Whether numbers below the last of their source are all taken.
-fn counts_up(position: &Position) -> bool {
-    let points = position.points();
-    points.iter().enumerate().all(|(at, point)| points[..at].iter().all(|other| other.source != point.source))
-}
-
 impl Pending {
     /// Everything up to this commit is there.
     fn reaches(&mut self, place: &Place) {
-        self.to = advanced(&self.to, &place.point.into());
+        self.to.add(place.run());
         self.places.push(place.clone());
     }
 

@@ -69,10 +69,8 @@ impl Stream {
         self.at = Some((world.epoch, at));
         self.rest = None;
         world.told_epochs[process] = Some(world.epoch);
-        let points: Vec<Point> = world.commits[1..=at].iter().map(|commit| commit.point).collect();
-        let contains = Arc::new(move |point: Point| points.contains(&point));
-        let (position, history) = (world.place(at), world.epoch as u128 + 1);
-        Told::Begin(Begin { place: place(world.commits[at].point), position, history, contains })
+        let contained = world.commits[1..=at].iter().map(|commit| place(commit.point).run()).collect();
+        Told::Begin(Begin { place: place(world.commits[at].point), contained, history: world.epoch as u128 + 1 })
     }
 
     /// The next commits, some of them in parts, and that these were all.

@@ -305,9 +305,8 @@ impl Script {
     }
 
     pub(crate) fn begin(&self) {
-        let contains = Arc::new(|point: Point| point.number <= 100);
         let place = Self::place(100);
-        self.say(Ok(vec![Told::Begin(Begin { position: place.point.into(), place, history: 1, contains })]));
+        self.say(Ok(vec![Told::Begin(Begin { contained: place.run().into(), place, history: 1 })]));
         self.current();
     }
 

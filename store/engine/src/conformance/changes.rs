@@ -405,9 +405,10 @@ pub fn a_history_contains_what_was_seen_before_it_began_and_not_what_comes(lab: 
     let mut stream = lab.wait(log.follow(Since::Now)).unwrap();
     let first = lab.wait(stream.next()).unwrap();
     let [Told::Begin(begin)] = first.as_slice() else { panic!("{first:?}") };
-    let beginning = begin.position.points();
+    let position = begin.contained.position();
+    let beginning = position.points();
     assert!(
-        beginning.contains(&begin.place.point) && beginning.iter().all(|point| (begin.contains)(*point)),
+        beginning.contains(&begin.place.point) && beginning.iter().all(|point| begin.contained.contains(*point)),
         "{begin:?}"
     );
     let mut follower = Follower { lab, stream };
@@ -421,8 +422,8 @@ pub fn a_history_contains_what_was_seen_before_it_began_and_not_what_comes(lab: 
     let after = seen("after");
     let commits = follower.commits();
     let place = &commits.last().unwrap().place;
-    assert!(!(begin.contains)(place.point), "it was told afterwards");
-    assert!(after.points().iter().any(|point| !(begin.contains)(*point)));
+    assert!(!begin.contained.contains(place.point), "it was told afterwards");
+    assert!(after.points().iter().any(|point| !begin.contained.contains(*point)));
 }
 
 pub fn whoever_follows_knows_the_history_by_the_same_number(lab: &Lab) {

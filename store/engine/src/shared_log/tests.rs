@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 use super::*;
-use crate::{Begin, Committed, Place, Point, Position, RowChange, Stored, Told};
+use crate::{Begin, Committed, Place, Point, RowChange, Stored, Told};
 
 /// What was written, and who reads it.
 #[derive(Default)]
@@ -30,9 +30,8 @@ fn place(number: u64) -> Place {
 
 /// A history with everything up to a commit.
 fn beginning(number: u64) -> Told {
-    let contains = move |point: Point| point.source == 7 && point.number <= number;
-    let (place, contains) = (place(number), Arc::new(contains));
-    Told::Begin(Begin { position: place.point.into(), place, history: 1, contains })
+    let place = place(number);
+    Told::Begin(Begin { contained: place.run().into(), place, history: 1 })
 }
 
 fn row(number: u64) -> RowChange {
@@ -233,36 +232,24 @@ async fn who_comes_later_begins_behind_what_was_told() {
     later.until(30).await;
     assert_eq!(later.rows, (21..31).collect::<Vec<_>>());
     let [begin] = &later.begins[..] else { panic!("{:?}", later.begins) };
-    let at = |number| Point { source: 7, number };
     assert_eq!((begin.place.clone(), begin.history), (place(20), 1));
-    assert_eq!(begin.position.points(), [at(20)]);
-    assert!([1, 10, 11, 20].into_iter().all(|number| (begin.contains)(at(number))) && !(begin.contains)(at(21)));
-    assert!(!(begin.contains)(Point { source: 8, number: 1 }));
+    assert_eq!(begin.contained, crate::Runs::from(crate::Run { source: 7, first: 0, last: 20 }));
 }
 
 #[test]
-fn a_beginning_names_what_lies_before_the_holes_of_its_source() {
-    let at = |source, number| Point { source, number };
-    let position = Position::of(&[at(7, 5), at(7, 8), at(9, 3)]);
-    let contains = Arc::new(|point: Point| point.source == 9 || matches!(point.number, 1..=5 | 8));
-    let mut reach = reach::Reach::new(Begin { place: place(8), position, history: 1, contains });
+fn a_beginning_contains_what_was_told_by_no_item_of_its_own_and_no_hole() {
+    let run = |first, last| crate::Run { source: 7, first, last };
+    let contained = [run(1, 5), run(8, 8)].into_iter().collect();
+    let mut reach = reach::Reach::new(Begin { place: place(8), contained, history: 1 });
     let mut pass = |number, first| {
         let place = Place { first, ..place(number) };
         reach.take(&Told::Rewritten { entity: None, place });
-        reach.begin()
+        reach.begin().contained.as_slice().to_vec()
     };
-    let begin = pass(11, 8);
-    assert_eq!(begin.position.points(), [at(7, 5), at(9, 3), at(7, 11)]);
-    let told = |begin: &Begin| (1..20).filter(|number| (begin.contains)(at(7, *number))).collect::<Vec<u64>>();
-    assert_eq!(told(&begin), [1, 2, 3, 4, 5, 8, 9, 10, 11], "what is told by no item of its own as well");
-    let begin = pass(13, 13);
-    assert_eq!(begin.position.points(), [at(7, 5), at(9, 3), at(7, 11), at(7, 13)]);
-    assert!(!(begin.contains)(at(7, 12)), "a number of a hole");
-    assert_eq!(pass(6, 1).position.points(), [at(9, 3), at(7, 11), at(7, 13), at(7, 6)]);
-    let begin = pass(7, 1);
-    assert_eq!(begin.position.points(), [at(9, 3), at(7, 13), at(7, 11)]);
-    let begin = pass(12, 1);
-    assert_eq!((begin.position.points(), told(&begin).len()), (&[at(9, 3), at(7, 13)][..], 13));
+    assert_eq!(pass(11, 8), [run(1, 5), run(8, 11)]);
+    assert_eq!(pass(13, 13), [run(1, 5), run(8, 11), run(13, 13)]);
+    assert_eq!(pass(7, 7), [run(1, 5), run(7, 11), run(13, 13)]);
+    assert_eq!(pass(12, 7), [run(1, 5), run(7, 13)]);
 }
 
 #[tokio::test]

@@ -229,7 +229,9 @@ impl Feed {
 
     fn take(&mut self, told: Told) -> Step {
         let heard = match told {
-            Told::Begin(begin) if !(begin.contains)(self.reached.place.point) => Heard::Rewritten(None, begin.place),
+            Told::Begin(begin) if !begin.contained.contains(self.reached.place.point) => {
+                Heard::Rewritten(None, begin.place)
+            }
             Told::Begin(_) => return Step::Moved,
             Told::Current { moment, place } => {
                 self.reached = Reached { place, moment: Some(moment), is_inside: false };

@@ -189,7 +189,7 @@ impl Run {
     fn begin(&self, begin: Begin) {
         let mut state = self.state();
         match &mut *state {
-            State::Following(ring) if !(begin.contains)(ring.reached.place.point) => {
+            State::Following(ring) if !begin.contained.contains(ring.reached.place.point) => {
                 drop(state);
                 self.push(Heard::Rewritten(None, begin.place));
             }

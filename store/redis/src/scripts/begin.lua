@@ -1,4 +1,4 @@
-local history, place, anew = ARGV[1], list(ARGV[2], 1, 16), ARGV[3]
+local history, place, anew = ARGV[1], commits(ARGV[2], 1), ARGV[3]
 local known = horizon()
 local fits = known and known.history == history and contains(known.told, place)
 if not fits and anew ~= '' then

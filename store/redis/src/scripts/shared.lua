@@ -1,5 +1,7 @@
 -- Numbers are eight bytes, the highest first: they are more than a number here holds, so they are compared by halves. Texts are
 -- not compared by order at all: that depends on the server's locale.
+local LAST = ('\255'):rep(8)
+
 local function at_least(one, other)
   local high, low = struct.unpack('>I4I4', one)
   local other_high, other_low = struct.unpack('>I4I4', other)
@@ -24,9 +26,9 @@ local function list(text, at, key_size)
   return found, at
 end
 
-local function written(pairs_of)
-  local parts = { struct.pack('>I2', #pairs_of) }
-  for _, pair in ipairs(pairs_of) do parts[#parts + 1] = pair[1] .. pair[2] end
+local function written(items)
+  local parts = { struct.pack('>I2', #items) }
+  for _, item in ipairs(items) do parts[#parts + 1] = table.concat(item) end
   return table.concat(parts)
 end
 
@@ -36,23 +38,54 @@ local function of(pairs_of, key)
   end
 end
 
-local function contains(place, other)
-  for _, point in ipairs(other) do
-    local known = of(place, point[1])
-    if not known or not at_least(known[2], point[2]) then return false end
+-- Commits: a count, then runs, each with a source, a first and a last number; and where that ends.
+local function commits(text, at)
+  local found, count = {}, struct.unpack('>I2', text, at)
+  at = at + 2
+  for i = 1, count do
+    found[i] = { text:sub(at, at + 15), text:sub(at + 16, at + 23), text:sub(at + 24, at + 31) }
+    at = at + 32
+  end
+  return found, at
+end
+
+local function has(runs, run)
+  for _, own in ipairs(runs) do
+    if own[1] == run[1] and at_least(run[2], own[2]) and at_least(own[3], run[3]) then return true end
+  end
+  return false
+end
+
+local function contains(runs, others)
+  for _, run in ipairs(others) do
+    if not has(runs, run) then return false end
   end
   return true
 end
 
-local function advance(place, to)
-  for _, point in ipairs(to) do
-    local known = of(place, point[1])
-    if not known then
-      place[#place + 1] = { point[1], point[2] }
-    elseif not at_least(known[2], point[2]) then
-      known[2] = point[2]
+-- Whether no number lies between the end of one run and the beginning of another behind it.
+local function reaches(one, other)
+  return one[3] == LAST or at_least(after(one[3]), other[2])
+end
+
+-- What a run joins takes the place of the first that it touches.
+local function add(runs, run)
+  if has(runs, run) then return runs end
+  local joined, place, kept = { run[1], run[2], run[3] }, nil, {}
+  for _, own in ipairs(runs) do
+    if own[1] == run[1] and reaches(own, joined) and reaches(joined, own) then
+      if at_least(joined[2], own[2]) then joined[2] = own[2] end
+      if at_least(own[3], joined[3]) then joined[3] = own[3] end
+      if not place then
+        kept[#kept + 1] = joined
+        place = true
+      end
+    else
+      kept[#kept + 1] = own
     end
   end
+  if not place then kept[#kept + 1] = joined end
+  return kept
 end
 
 local function check(body)
@@ -62,15 +95,15 @@ end
 -- MGET, because what is not a text counts as nothing there.
 local function horizon()
   local text = redis.call('MGET', KEYS[1])[1]
-  if not text or #text < 46 or text:sub(1, 2) ~= 'H1' or check(text:sub(1, -17)) ~= text:sub(-16) then return nil end
+  if not text or #text < 46 or text:sub(1, 2) ~= 'H2' or check(text:sub(1, -17)) ~= text:sub(-16) then return nil end
   local known, at = { text = text, incarnation = text:sub(3, 10), history = text:sub(11, 26) }, nil
-  known.told, at = list(text, 27, 16)
+  known.told, at = commits(text, 27)
   known.rewritten = list(text, at, 2)
   return known
 end
 
 local function keep(known)
-  local body = 'H1' .. known.incarnation .. known.history .. written(known.told) .. written(known.rewritten)
+  local body = 'H2' .. known.incarnation .. known.history .. written(known.told) .. written(known.rewritten)
   known.text = body .. check(body)
   redis.call('SET', KEYS[1], known.text)
 end

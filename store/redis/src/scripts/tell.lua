@@ -1,4 +1,4 @@
-local incarnation, from, to, rewritten = ARGV[1], list(ARGV[2], 1, 16), list(ARGV[3], 1, 16), ARGV[4]
+local incarnation, from, to, rewritten = ARGV[1], commits(ARGV[2], 1), commits(ARGV[3], 1), ARGV[4]
 local known = horizon()
 if not known or known.incarnation ~= incarnation then return 1 end
 if not contains(known.told, from) then return 2 end
@@ -7,7 +7,7 @@ if contains(known.told, to) then return 0 end
 for i = 2, #KEYS, 1000 do
   redis.call('UNLINK', unpack(KEYS, i, math.min(i + 999, #KEYS)))
 end
-advance(known.told, to)
+for _, run in ipairs(to) do known.told = add(known.told, run) end
 for at = 1, #rewritten, 2 do
   local entity = rewritten:sub(at, at + 1)
   local count = of(known.rewritten, entity)

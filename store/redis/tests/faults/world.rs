@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rowkeep_cache::remote::conformance::{HISTORY, place, telling};
-use rowkeep_cache::remote::{Beginning, Entry, Heard, Horizon, Leased, Name, Remote, covers_all};
+use rowkeep_cache::remote::{Beginning, Entry, Heard, Horizon, Leased, Name, Remote};
 use rowkeep_redis::RedisRemote;
 use rowkeep_schema::EntityId;
 use tokio::runtime::{Builder, Runtime};
@@ -212,7 +212,7 @@ impl Process {
         *refused += 1;
         let anew = (*refused > 3).then(rand::random);
         let beginning = Beginning { history: HISTORY, place: place(to), anew };
-        let fits = |horizon: &Horizon| horizon.history == HISTORY && covers_all(&horizon.told, &place(to));
+        let fits = |horizon: &Horizon| horizon.history == HISTORY && horizon.told.contains_all(&place(to));
         match self.remote.begin(self.shard, beginning).await {
             Ok(Some(horizon)) if fits(&horizon) => {
                 *refused = 0;
@@ -254,7 +254,7 @@ impl Process {
         };
         let horizon = looked.horizon.expect("entries have a horizon");
         let is_on = after.offs == before.offs && horizon.incarnation == joined && horizon.history == HISTORY;
-        if !is_on || !covers_all(&horizon.told, &place(before.told)) {
+        if !is_on || !horizon.told.contains_all(&place(before.told)) {
             self.forgotten.fetch_add(1, Ordering::SeqCst);
             return;
         }

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use rowkeep_engine::{
-    CommitRequest, Engine, EngineOptions, Freshness, Operation, Point, Position, Precondition, Rows as _, Session,
-    Since, Told, Write,
+    Begin, CommitRequest, Engine, EngineOptions, Freshness, Operation, Point, Position, Precondition, Rows as _,
+    Session, Since, Told, Write,
 };
 use rowkeep_record::Value;
 use testkit::{Cluster, Product};
@@ -26,7 +26,7 @@ fn a_writer_knows_the_point_that_is_told(product: Product) {
     settle(&store, 0);
     let engine = Engine::new(schema(), std::sync::Arc::clone(&store) as _, EngineOptions::default()).unwrap();
     let mut stream = mirror::wait(store.changes().unwrap().follow(Since::Now)).unwrap();
-    let mut contains = None;
+    let mut beginning = None;
     for id in 0..5 {
         let session = Session::new(Freshness::Session, Position::default());
         put(&engine, id, &session);
@@ -35,7 +35,7 @@ fn a_writer_knows_the_point_that_is_told(product: Product) {
             let mut told = mirror::wait(stream.next()).unwrap().into_iter();
             let commit = told.find_map(|told| match told {
                 Told::Begin(begin) => {
-                    contains = Some((begin.contains, begin.place.point));
+                    beginning = Some(begin);
                     None
                 }
                 Told::Commit(commit) => Some(commit.place.point),
@@ -46,8 +46,8 @@ fn a_writer_knows_the_point_that_is_told(product: Product) {
             }
         };
         assert_eq!(seen.points(), [point]);
-        let (contains, first) = contains.as_ref().unwrap();
-        assert!(contains(*first) && !contains(point));
+        let begin: &Begin = beginning.as_ref().unwrap();
+        assert!(begin.contained.contains(begin.place.point) && !begin.contained.contains(point));
     }
 }
 
@@ -74,7 +74,7 @@ fn what_is_committed_elsewhere_is_told_by_the_next_commit(product: Product) {
         }
     };
     let before = |number| Point { number: place.point.number - number, ..place.point };
-    assert!((begin.contains)(before(3)) && !(begin.contains)(before(2)), "{begin:?}, {place:?}");
+    assert!(begin.contained.contains(before(3)) && !begin.contained.contains(before(2)), "{begin:?}, {place:?}");
     assert!(place.first <= before(2).number, "{place:?}");
 }
 

@@ -1,6 +1,6 @@
 //! What a shard knows, and who makes it anew.
 
-use rowkeep_engine::Position;
+use rowkeep_engine::Runs;
 
 use super::stage::{HISTORY, Stage, entry, name, place, places, telling};
 use crate::remote::{Heard, Horizon, Leased, Looked, Telling};
@@ -20,7 +20,7 @@ pub fn who_begins_makes_the_shard_and_others_find_it(stage: &Stage) {
     assert_eq!(stage.one.begin(&place(5), Some(11)), Some(made.clone()));
     assert_eq!(stage.other.begin(&place(5), Some(12)), Some(made.clone()), "it fits as it is");
     assert_eq!(stage.other.begin(&place(4), Some(13)), Some(made.clone()), "it was told more than is asked for");
-    assert_eq!(stage.other.begin(&Position::default(), Some(14)), Some(made.clone()), "everything contains nothing");
+    assert_eq!(stage.other.begin(&Runs::default(), Some(14)), Some(made.clone()), "everything contains nothing");
     assert_eq!(stage.other.horizon(), Some(made));
 }
 
@@ -74,7 +74,7 @@ pub fn a_place_of_many_sources_is_contained_if_each_of_them_is(stage: &Stage) {
     for beyond in [&[(2, 21)][..], &[(1, 10), (3, 1)], &[(1, 10), (2, 20), (u128::MAX, 31)], &[(0, 0)]] {
         assert_eq!(stage.other.begin(&places(beyond), None), Some(made.clone()), "{beyond:?}");
         assert_eq!(stage.other.begin(&places(beyond), Some(12)).unwrap().incarnation, 12, "{beyond:?}");
-        stage.one.begin_with(0, &Position::default(), Some(1));
+        stage.one.begin_with(0, &Runs::default(), Some(1));
         assert_eq!(stage.one.begin(&told, Some(11)), Some(made.clone()));
     }
 }
@@ -93,7 +93,7 @@ pub fn numbers_are_compared_to_the_last_digit(stage: &Stage) {
         assert_eq!(stage.one.tell(&telling(incarnation, edge, below, &[])), Heard::Told, "{edge}");
         assert_eq!(stage.one.horizon().unwrap().told, place(edge), "it does not go back");
         // Another history, so that the next one is made anew.
-        stage.one.begin_with(0, &Position::default(), Some(1));
+        stage.one.begin_with(0, &Runs::default(), Some(1));
     }
 }
 

@@ -24,7 +24,8 @@ macro_rules! remote_conformance {
                 a_telling_of_very_many_slots_is_one,
                 sources_are_told_apart,
                 an_entity_that_was_rewritten_loses_all_its_slots,
-                thousands_of_slots_are_dropped_with_one_telling;
+                thousands_of_slots_are_dropped_with_one_telling,
+                a_commit_that_counts_below_others_is_told;
             slots:
                 what_was_brought_is_found_by_everybody,
                 one_of_all_who_want_a_lease_has_it,

@@ -6,11 +6,11 @@ use bytes::Bytes;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
-use rowkeep_engine::Position;
+use rowkeep_engine::{Run, Runs};
 use rowkeep_schema::EntityId;
 use tokio::runtime::Handle;
 
-use super::stage::{HOUR, Stage, places};
+use super::stage::{HOUR, Stage};
 use crate::remote::{Beginning, Entry, Failed, MemoryRemote, Name, Remote, Telling};
 
 const STEPS: usize = 4000;
@@ -18,14 +18,14 @@ const STEPS: usize = 4000;
 const HISTORIES: [u128; 2] = [0, u128::MAX];
 const SOURCES: [u128; 2] = [1 << 64, u128::MAX];
 /// Where numbers start: some lie beyond what a float holds.
-const BASES: [u64; 3] = [0, (1 << 32) - 4, (1 << 53) - 4];
+const BASES: [u64; 4] = [0, (1 << 32) - 4, (1 << 53) - 4, u64::MAX - 4];
 const ENTITIES: [u16; 2] = [0, 300];
 
 pub fn random_steps_are_answered_as_by_the_server_in_memory(stage: &Stage) {
     let seed = std::env::var("TEST_SEED").ok().and_then(|seed| seed.parse().ok());
     let seed = seed.unwrap_or_else(|| rand::rng().random());
     let shards = stage.one.remote.shards();
-    let mut run = Run {
+    let mut walk = Walk {
         remotes: [&*stage.one.remote, &*stage.other.remote],
         twin: MemoryRemote::new(shards),
         runtime: stage.runtime().clone(),
@@ -36,11 +36,11 @@ pub fn random_steps_are_answered_as_by_the_server_in_memory(stage: &Stage) {
         steps: Vec::new(),
     };
     for _ in 0..STEPS {
-        run.step();
+        walk.step();
     }
 }
 
-struct Run<'a> {
+struct Walk<'a> {
     remotes: [&'a dyn Remote; 2],
     twin: MemoryRemote,
     runtime: Handle,
@@ -53,7 +53,7 @@ struct Run<'a> {
     steps: Vec<String>,
 }
 
-impl Run<'_> {
+impl Walk<'_> {
     fn step(&mut self) {
         let shard = self.random.random_range(0..self.shards);
         match self.random.random_range(0..100) {
@@ -131,14 +131,22 @@ impl Run<'_> {
         *last.choose(&mut self.random).unwrap()
     }
 
-    fn place(&mut self) -> Position {
-        let mut points = Vec::new();
+    /// Commits of either source, sometimes with holes between.
+    fn place(&mut self) -> Runs {
+        let mut runs = Runs::default();
         for source in SOURCES {
-            if self.random.random_bool(0.6) {
-                points.push((source, self.one(&BASES) + self.random.random_range(0..8)));
+            for _ in 0..self.random.random_range(0..4) / 2 {
+                let base = self.one(&BASES);
+                let last = base.saturating_add(self.random.random_range(0..8));
+                let first = if self.random.random_bool(0.6) {
+                    0
+                } else {
+                    last - (last - base).min(self.random.random_range(0..4))
+                };
+                runs.add(Run { source, first, last });
             }
         }
-        places(&points)
+        runs
     }
 
     fn name(&mut self) -> Name {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use rowkeep_engine::{Point, Position};
+use rowkeep_engine::{Run, Runs};
 use rowkeep_schema::EntityId;
 use tokio::runtime::{Builder, Handle, Runtime};
 
@@ -69,11 +69,11 @@ impl Client {
         self.shard
     }
 
-    pub fn begin(&self, place: &Position, anew: Option<u64>) -> Option<Horizon> {
+    pub fn begin(&self, place: &Runs, anew: Option<u64>) -> Option<Horizon> {
         self.begin_with(HISTORY, place, anew)
     }
 
-    pub fn begin_with(&self, history: u128, place: &Position, anew: Option<u64>) -> Option<Horizon> {
+    pub fn begin_with(&self, history: u128, place: &Runs, anew: Option<u64>) -> Option<Horizon> {
         let beginning = Beginning { history, place: place.clone(), anew };
         self.wait(self.remote.begin(self.shard, beginning))
     }
@@ -157,15 +157,19 @@ pub fn name(bytes: &str) -> Name {
     Name { entity: EntityId(0), bytes: Bytes::copy_from_slice(bytes.as_bytes()) }
 }
 
-/// Behind this commit of the stream that tests follow.
-pub fn place(number: u64) -> Position {
-    Point { source: SOURCE, number }.into()
+/// The commits of the stream that tests follow, up to this one.
+pub fn place(number: u64) -> Runs {
+    places(&[(SOURCE, number)])
 }
 
-/// Behind these commits of several streams.
-pub fn places(points: &[(u128, u64)]) -> Position {
-    let points: Vec<_> = points.iter().map(|(source, number)| Point { source: *source, number: *number }).collect();
-    Position::of(&points)
+/// The commits of several streams, up to these.
+pub fn places(points: &[(u128, u64)]) -> Runs {
+    points.iter().map(|(source, number)| Run { source: *source, first: 0, last: *number }).collect()
+}
+
+/// Commits of the stream that tests follow: the first and the last of each run.
+pub(super) fn runs(of: &[(u64, u64)]) -> Runs {
+    of.iter().map(|(first, last)| Run { source: SOURCE, first: *first, last: *last }).collect()
 }
 
 /// What is brought for a lease that was given with this horizon.

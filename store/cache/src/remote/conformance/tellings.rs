@@ -2,7 +2,7 @@
 
 use rowkeep_schema::EntityId;
 
-use super::stage::{Stage, entry, name, place, places, telling};
+use super::stage::{Stage, entry, name, place, places, runs, telling};
 use crate::remote::{Heard, Leased, Name, Telling};
 
 pub fn who_tells_first_drops_the_slots_and_who_comes_later_finds_it_done(stage: &Stage) {
@@ -146,4 +146,31 @@ pub fn thousands_of_slots_are_dropped_with_one_telling(stage: &Stage) {
     assert_eq!(stage.one.tell(&telling(11, 5, 6, &all)), Heard::Told);
     assert_eq!(stage.one.get(&kept.map(Name::clone)).entries, vec![None; kept.len()]);
     assert_eq!(stage.one.horizon().unwrap().told, place(6));
+}
+
+pub fn a_commit_that_counts_below_others_is_told(stage: &Stage) {
+    let row = name("1");
+    let tell = |client: &super::stage::Client, from: &[(u64, u64)], to: &[(u64, u64)]| {
+        client.tell(&Telling { from: runs(from), to: runs(to), ..telling(11, 0, 0, &[&row]) })
+    };
+    stage.one.begin(&runs(&[(1, 100), (1000, 1009)]), Some(11)).unwrap();
+    stage.one.bring(&row, 1, b"old");
+    // In a hole of the beginning, and not the first of it.
+    assert_eq!(tell(&stage.one, &[(1, 100), (1000, 1009)], &[(102, 102)]), Heard::Told);
+    assert_eq!(stage.one.entry(&row), None);
+    assert_eq!(stage.one.horizon().unwrap().told, runs(&[(1, 100), (1000, 1009), (102, 102)]));
+    stage.one.bring(&row, 2, b"old");
+    assert_eq!(tell(&stage.one, &[(102, 102)], &[(1, 102)]), Heard::Told);
+    assert_eq!(stage.one.entry(&row), None);
+    let told = runs(&[(1, 102), (1000, 1009)]);
+    assert_eq!(stage.one.horizon().unwrap().told, told);
+    // Another process finds either done, and who has told what the shard was not told finds it behind.
+    let kept = stage.one.bring(&row, 3, b"new");
+    assert_eq!(tell(&stage.other, &[(1, 100)], &[(102, 102)]), Heard::Told);
+    assert_eq!(tell(&stage.other, &[(1, 100), (102, 102)], &[(1, 102)]), Heard::Told);
+    assert_eq!(tell(&stage.other, &[(1, 103)], &[(1, 104)]), Heard::Behind);
+    assert_eq!(tell(&stage.other, &[(999, 1009)], &[(1, 104)]), Heard::Behind);
+    assert_eq!((stage.one.entry(&row), stage.one.horizon().unwrap().told), (Some(kept), told));
+    assert_eq!(stage.other.begin(&runs(&[(1, 101), (1001, 1003)]), Some(12)).unwrap().incarnation, 11);
+    assert_eq!(stage.other.begin(&runs(&[(1, 104)]), Some(13)).unwrap().incarnation, 13);
 }

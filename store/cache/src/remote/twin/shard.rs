@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rowkeep_schema::EntityId;
 
-use crate::remote::{Beginning, Entry, Heard, Horizon, Leased, Looked, Name, Telling, advanced, covers_all};
+use crate::remote::{Beginning, Entry, Heard, Horizon, Leased, Looked, Name, Telling};
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Shard {
@@ -50,7 +50,7 @@ fn rewrite(horizon: &mut Horizon, entity: EntityId) {
 impl Shard {
     pub(super) fn begin(&mut self, beginning: Beginning) -> Option<Horizon> {
         let fits =
-            |horizon: &Horizon| horizon.history == beginning.history && covers_all(&horizon.told, &beginning.place);
+            |horizon: &Horizon| horizon.history == beginning.history && horizon.told.contains_all(&beginning.place);
         match beginning.anew {
             Some(incarnation) if !self.horizon.as_ref().is_some_and(fits) => {
                 self.slots.clear();
@@ -70,13 +70,13 @@ impl Shard {
         let Some(horizon) = self.horizon.as_mut().filter(|horizon| horizon.incarnation == telling.incarnation) else {
             return Heard::Other;
         };
-        if !covers_all(&horizon.told, &telling.from) {
+        if !horizon.told.contains_all(&telling.from) {
             return Heard::Behind;
         }
-        if covers_all(&horizon.told, &telling.to) {
+        if horizon.told.contains_all(&telling.to) {
             return Heard::Told;
         }
-        horizon.told = advanced(&horizon.told, &telling.to);
+        horizon.told.add_all(&telling.to);
         telling.rewritten.iter().for_each(|entity| rewrite(horizon, *entity));
         telling.names.iter().for_each(|name| self.drop_slot(name));
         Heard::Told

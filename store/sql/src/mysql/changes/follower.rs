@@ -12,7 +12,7 @@ use rowkeep_engine::{Begin, ChangeStream, Committed, RowChange, Told};
 use rowkeep_schema::EntityId;
 use tokio::sync::mpsc;
 
-use super::points::{History, place};
+use super::points::{place, runs};
 use super::tables::Tables;
 use crate::mysql::servers::{Servers, hashed};
 
@@ -65,10 +65,7 @@ async fn run(servers: Arc<Servers>, mut promotions: u64, mut source: Source<Tabl
 fn told(event: Event<EntityId, RowChange>) -> Told {
     match event {
         Event::Begin { place: at, told, server } => {
-            let contained = History::of(&told);
-            let (position, history) = (contained.position(), hashed(&server));
-            let contains = Arc::new(move |point| contained.contains(point));
-            Told::Begin(Begin { place: place(&at), position, history, contains })
+            Told::Begin(Begin { place: place(&at), contained: runs(&told), history: hashed(&server) })
         }
         Event::Commit { place: at, more, at: time, rows } => {
             Told::Commit(Arc::new(Committed { place: place(&at), more, at: time, changes: rows }))

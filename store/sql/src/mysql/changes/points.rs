@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use rowkeep_binlog::{Gtid, Gtids};
 use rowkeep_changes::{Place as LogPlace, Progress, resume};
-use rowkeep_engine::{Place, Point, Position};
+use rowkeep_engine::{Place, Point, Run, Runs};
 
 use crate::mysql::servers::hashed;
 
@@ -37,34 +37,19 @@ pub(super) fn progress(mariadb: bool, place: &Place) -> Option<Progress> {
 }
 
 /// What a history contains.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct History(Vec<(u128, u64, u64)>);
-
-impl History {
-    pub(super) fn of(gtids: &Gtids) -> Self {
-        Self(match gtids {
-            Gtids::MySql(gtids) => {
-                let runs = gtids.iter().flat_map(|(source, runs)| {
-                    let source = mysql_source(source);
-                    runs.iter().map(move |(first, last)| (source, *first, *last))
-                });
-                runs.collect()
-            }
-            // Numbers only grow within a domain: the last stands for all before it.
-            Gtids::MariaDb(gtids) => gtids.iter().map(|gtid| (gtid.domain.into(), 0, gtid.number)).collect(),
-        })
-    }
-
-    /// The last commits before its holes and its end. A server that contains them contains it: it applies the commits of a
-    /// source in their order.
-    pub(super) fn position(&self) -> Position {
-        let points: Vec<Point> =
-            self.0.iter().map(|(source, _, number)| Point { source: *source, number: *number }).collect();
-        Position::of(&points)
-    }
-
-    pub(super) fn contains(&self, point: Point) -> bool {
-        self.0.iter().any(|(source, first, last)| *source == point.source && (*first..=*last).contains(&point.number))
+pub(super) fn runs(gtids: &Gtids) -> Runs {
+    match gtids {
+        Gtids::MySql(gtids) => {
+            let runs = gtids.iter().flat_map(|(source, runs)| {
+                let source = mysql_source(source);
+                runs.iter().map(move |(first, last)| Run { source, first: *first, last: *last })
+            });
+            runs.collect()
+        }
+        // Numbers only grow within a domain: the last stands for all before it.
+        Gtids::MariaDb(gtids) => {
+            gtids.iter().map(|gtid| Run { source: gtid.domain.into(), first: 0, last: gtid.number }).collect()
+        }
     }
 }
 
@@ -89,7 +74,7 @@ mod tests {
     #[test]
     fn a_history_contains_what_the_server_says_it_does() {
         let text = format!("{A}:1-5:8:blue:1-3");
-        let history = History::of(&Gtids::MySql(text.parse().unwrap()));
+        let history = runs(&Gtids::MySql(text.parse().unwrap()));
         let reached = Reached::read(Dialect::MySql, true, b"", text.as_bytes());
         for text in [format!("{A}:5"), format!("{A}:6"), format!("{A}:8"), format!("{A}:blue:3"), format!("{A}:blue:4")]
         {
@@ -97,7 +82,7 @@ mod tests {
             assert_eq!(history.contains(point), reached.contains(point), "{text}");
         }
         assert_eq!(history.position(), reached.place);
-        let history = History::of(&Gtids::MariaDb("0-1-9,4-1-2".parse().unwrap()));
+        let history = runs(&Gtids::MariaDb("0-1-9,4-1-2".parse().unwrap()));
         let at = |source, number| Point { source, number };
         assert!(history.contains(at(0, 9)) && history.contains(at(4, 1)));
         assert_eq!(history.position().points(), [at(0, 9), at(4, 2)]);
