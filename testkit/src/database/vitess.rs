@@ -12,7 +12,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::{DatabaseServer, Product, mysql};
+use super::{DatabaseServer, Product, folder};
 use crate::{Log, Process, free_port, wait_until};
 
 /// Names the program elsewhere.
@@ -36,7 +36,7 @@ const LEARNED: &str = "learned";
 /// Where the program lies.
 pub fn program() -> PathBuf {
     std::env::var_os(PROGRAM_VARIABLE)
-        .map_or_else(|| mysql::cache().join(format!("rowkeep/vitess-{MODULE_VERSION}/vtcombo")), PathBuf::from)
+        .map_or_else(|| folder::cache().join(format!("rowkeep/vitess-{MODULE_VERSION}/vtcombo")), PathBuf::from)
 }
 
 /// A gateway before two kinds of keyspaces: of one shard, and of two.
