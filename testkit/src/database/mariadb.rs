@@ -95,6 +95,11 @@ impl Folder {
             format!("--character-sets-dir={}", share.join("charsets").display()),
             format!("--plugin-dir={}", self.root.join(self.layout.plugins).display()),
         ]);
+        // The archives' own library takes half a minute for the certificate that a server makes for itself. One that is
+        // given a certificate encrypts all the same.
+        if !self.layout.has_libraries {
+            args.push("--skip-ssl".to_owned());
+        }
         (program, args)
     }
 
