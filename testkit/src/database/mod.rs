@@ -188,6 +188,16 @@ impl DatabaseServer {
         self.product
     }
 
+    /// The first two numbers of its version.
+    ///
+    /// # Panics
+    /// If it does not say them.
+    pub fn version(&self) -> (u16, u16) {
+        let said = self.admin("SELECT VERSION()");
+        let mut numbers = said.split('.').map_while(|number| number.parse().ok());
+        numbers.next().zip(numbers.next()).unwrap_or_else(|| panic!("{said} is no version"))
+    }
+
     /// Runs statements as the server's administrator; what they answer, a line for each row with tabs between its values.
     ///
     /// # Panics
