@@ -25,10 +25,11 @@ const BOTH: &str = "mariadb";
 const ALL: &str = "";
 
 /// In the order of what they build on: what fails first says most.
-const SUITES: [Suite; 10] = [
+const SUITES: [Suite; 11] = [
     Suite { package: "testkit", tests: &["database", "cluster"], filter: BOTH },
     Suite { package: "rowkeep-mysql", tests: &["server", "tls"], filter: BOTH },
     Suite { package: "rowkeep-binlog", tests: &["types", "transactions", "logs", "resume"], filter: BOTH },
+    Suite { package: "rowkeep-binlog", tests: &["memory"], filter: ALL },
     Suite { package: "rowkeep-changes", tests: &["commits", "visible", "resume", "killed"], filter: BOTH },
     Suite { package: "rowkeep-sql", tests: &["mariadb", "import"], filter: ALL },
     Suite {
