@@ -32,6 +32,15 @@ const COMMON: &str = "CREATE TABLE kinds (
 
 const MARIADB: &str = "CREATE TABLE own (id INT PRIMARY KEY, u UUID, i4 INET4, i6 INET6, long_text TEXT COMPRESSED)";
 
+/// From MariaDB 11.8 on.
+const VECTORS: &str =
+    "CREATE TABLE vectors (id INT PRIMARY KEY, v VECTOR(3) NOT NULL, ts TIMESTAMP NULL, VECTOR KEY (v))";
+
+const VECTOR_ROWS: [&str; 2] = [
+    "INSERT INTO vectors VALUES (1, VEC_FromText('[1,-2.5,3e8]'), '2106-02-07 06:28:15'), (2, VEC_FromText('[0,0,0]'), NULL)",
+    "UPDATE vectors SET ts = '2038-01-19 03:14:08' WHERE id = 2",
+];
+
 const ROWS: [&str; 5] = [
     "INSERT INTO kinds () VALUES ()",
     "INSERT INTO kinds (tiny, tiny_u, small, small_u, medium, medium_u, whole, whole_u, big, big_u, f, d, dec2, dec38, dec65)
@@ -63,13 +72,20 @@ fn every_type_of_a_column_is_told_as_reads_answer_it(product: Product) {
     if product == Product::MariaDb {
         run(MARIADB);
     }
+    let has_vectors = product == Product::MariaDb && server.version() >= (11, 8);
+    if has_vectors {
+        run(VECTORS);
+    }
     let (store, mut mirror) = adopt(server, database);
     ROWS.into_iter().for_each(|row| drop(run(row)));
     if product == Product::MariaDb {
         OWN_ROWS.into_iter().for_each(|row| drop(run(row)));
     }
+    if has_vectors {
+        VECTOR_ROWS.into_iter().for_each(|row| drop(run(row)));
+    }
     let rows = mirror.check();
-    assert_eq!(rows, if product == Product::MariaDb { 9 } else { 4 });
+    assert_eq!(rows, if product == Product::MariaDb { 9 } else { 4 } + if has_vectors { 2 } else { 0 });
     assert!(mirror.rewritten.is_empty(), "{:?}", mirror.rewritten);
     drop(store);
 }
