@@ -14,7 +14,7 @@ use crate::scratch;
 
 /// Names a folder whose server is started in place of the distribution's: the root of a Debian in which MariaDB is installed,
 /// or what MariaDB's own archives hold.
-pub const ROOT_VARIABLE: &str = "ROWKEEP_TEST_MARIADB";
+pub const ROOT_VARIABLE: &str = "TESTKIT_MARIADB";
 
 /// Without the kernel's asynchronous requests, whose memory a machine limits for all servers together.
 const AIO: &str = "--innodb-use-native-aio=0";

@@ -12,7 +12,7 @@ use std::{
 use super::folder::{self, cache};
 
 /// Names another folder: the root of a system in which MySQL is installed.
-pub const ROOT_VARIABLE: &str = "ROWKEEP_TEST_MYSQL";
+pub const ROOT_VARIABLE: &str = "TESTKIT_MYSQL";
 
 /// A data directory in the folder, made once and copied for each server: making one takes seconds.
 pub const TEMPLATE: &str = "rowkeep-template";

@@ -16,7 +16,7 @@ use super::{DatabaseServer, Product, folder};
 use crate::{Log, Process, free_port, wait_until};
 
 /// Names the program elsewhere.
-pub const PROGRAM_VARIABLE: &str = "ROWKEEP_TEST_VTCOMBO";
+pub const PROGRAM_VARIABLE: &str = "TESTKIT_VTCOMBO";
 
 /// The version of the module that it is built from, and what the program is made for.
 pub const MODULE_VERSION: &str = "v0.24.0";
