@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use support::{Ran, SHOP, Scratch, command, every_row, get, post, rowkeep};
-use testkit::{Rowkeep, http};
+use testkit::{Redis, Rowkeep, http};
 
 #[test]
 fn wrong_usage_ends_with_2_and_says_what_is_right() {
@@ -21,6 +21,17 @@ fn wrong_usage_ends_with_2_and_says_what_is_right() {
     rowkeep(&["serve", SHOP, "--lisen", "x"]).fails(2, &["--listen"]);
     rowkeep(&["load", "User"]).fails(2, &["FILE"]);
     rowkeep(&["load", "User", "x.csv", "-s", SHOP, "--delimiter", "ab"]).fails(2, &["one character"]);
+}
+
+#[test]
+fn what_chooses_the_servers_of_tests_is_no_setting() {
+    use testkit::database::{mariadb, mysql, vitess};
+    let mut config = command(&["config"]);
+    for name in [mariadb::ROOT_VARIABLE, mysql::ROOT_VARIABLE, vitess::PROGRAM_VARIABLE, Redis::PROGRAM_VARIABLE] {
+        config.env(name, "/nowhere");
+    }
+    let output = config.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod metadata;
 mod needs;
 mod shell;
 mod test;
+mod versions;
 
 use std::process::ExitCode;
 
@@ -20,9 +21,12 @@ const USAGE: &str = "\
 cargo xtask COMMAND
 
   check [STEP...]                every static check, or the ones named (`check --list` lists them)
-  test [--crate X] [--nightly]   installs what the tests need and runs them all; --nightly adds the long ones
+  test [--crate X] [--nightly]   installs what the tests need and runs them all; --nightly adds the long ones, and some
+                                 once more on other versions of MariaDB
+  test --on mariadb-11.8         only those, on one version; with --crate X only those of a crate
   setup                          only installs what the tests need
   fetch flights                  fetches the data of examples/flights
+  fetch mariadb                  fetches the other versions that --nightly needs
   flights load|verify            loads it into a fresh store; compares the store with the files
   bench NAME...|all|--list       runs benchmarks beside their peers; writes bench/RESULTS.md";
 
@@ -34,6 +38,7 @@ fn main() -> ExitCode {
         ["test", rest @ ..] => test::run(rest),
         ["setup"] => needs::install(),
         ["fetch", "flights"] => fetch::flights(),
+        ["fetch", "mariadb"] => needs::mariadb::install(),
         ["flights", "load"] => flights::load(),
         ["flights", "verify"] => flights::verify(),
         ["bench", rest @ ..] => bench::run(rest),

@@ -6,19 +6,39 @@ use std::{
     time::Instant,
 };
 
-use crate::{Result, needs, shell};
+use crate::{
+    Result,
+    needs::{
+        self,
+        mariadb::{SERIES, Series},
+    },
+    shell, versions,
+};
 
 /// What was asked for.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Choice {
     package: Option<String>,
     nightly: bool,
+    /// A version of a database server, on which nothing but its tests run.
+    on: Option<&'static Series>,
 }
 
 impl Choice {
+    /// The other versions that tests run on.
+    fn versions(&self) -> &'static [Series] {
+        match self.on {
+            Some(series) => std::slice::from_ref(series),
+            None if self.nightly => &SERIES,
+            None => &[],
+        }
+    }
+
     /// Whether tests are among them that start Vitess, which takes minutes to build.
     fn starts_vitess(&self) -> bool {
-        self.nightly && matches!(self.package.as_deref(), None | Some("rowkeep-sql" | "rowkeep-server" | "testkit"))
+        self.nightly
+            && self.on.is_none()
+            && matches!(self.package.as_deref(), None | Some("rowkeep-sql" | "rowkeep-server" | "testkit"))
     }
 }
 
@@ -43,7 +63,11 @@ pub(crate) fn run(args: &[&str]) -> Result<()> {
     }
     crate::fetch::flights()?;
     let started = Instant::now();
-    let (tally, completed) = run_cargo(&choice)?;
+    let mut tally = Tally::default();
+    let mut completed = choice.on.is_some() || tally.run(&mut command(&choice))?;
+    for series in choice.versions() {
+        completed &= tally.run_on(series, choice.package.as_deref())?;
+    }
     for line in &tally.told {
         println!("{line}");
     }
@@ -72,25 +96,13 @@ fn parse(args: &[&str]) -> Result<Choice> {
                 let name = args.next().ok_or("--crate needs a name")?;
                 choice.package = Some((*name).to_owned());
             }
-            other => return Err(format!("unknown argument {other}; there are --crate NAME and --nightly")),
+            "--on" => choice.on = Some(versions::series(args.next().ok_or("--on needs a version")?)?),
+            other => {
+                return Err(format!("unknown argument {other}; there are --crate NAME, --nightly and --on VERSION"));
+            }
         }
     }
     Ok(choice)
-}
-
-fn run_cargo(choice: &Choice) -> Result<(Tally, bool)> {
-    let mut cargo = command(choice);
-    let mut child = cargo.stdout(Stdio::piped()).spawn().map_err(|error| format!("cargo: {error}"))?;
-    let mut tally = Tally::default();
-    if let Some(stdout) = child.stdout.take() {
-        let mut terminal = std::io::stdout();
-        for line in BufReader::new(stdout).lines().map_while(std::result::Result::ok) {
-            let _ = writeln!(terminal, "{line}");
-            tally.count(&line);
-        }
-    }
-    let status = child.wait().map_err(|error| format!("cargo: {error}"))?;
-    Ok((tally, status.success()))
 }
 
 fn command(choice: &Choice) -> Command {
@@ -109,6 +121,37 @@ fn command(choice: &Choice) -> Command {
 }
 
 impl Tally {
+    /// Runs tests once more on another version; whether all executables were built and ran to their end.
+    fn run_on(&mut self, series: &Series, package: Option<&str>) -> Result<bool> {
+        let mut commands = versions::commands(series, package);
+        if commands.is_empty() {
+            return Ok(true);
+        }
+        println!("\nonce more, on MariaDB {}", series.install()?);
+        let failed = self.names.len();
+        let mut completed = true;
+        for command in &mut commands {
+            completed &= self.run(command)?;
+        }
+        for name in self.names.iter_mut().skip(failed) {
+            name.push_str(&format!(" on {}", series.name()));
+        }
+        Ok(completed)
+    }
+
+    /// Runs cargo and takes in what it says; whether it succeeded.
+    fn run(&mut self, cargo: &mut Command) -> Result<bool> {
+        let mut child = cargo.stdout(Stdio::piped()).spawn().map_err(|error| format!("cargo: {error}"))?;
+        if let Some(stdout) = child.stdout.take() {
+            let mut terminal = std::io::stdout();
+            for line in BufReader::new(stdout).lines().map_while(std::result::Result::ok) {
+                let _ = writeln!(terminal, "{line}");
+                self.count(&line);
+            }
+        }
+        Ok(child.wait().map_err(|error| format!("cargo: {error}"))?.success())
+    }
+
     /// Takes in a line such as `test result: FAILED. 3 passed; 1 failed; 0 ignored; ...` or `test a::b ... FAILED`.
     fn count(&mut self, line: &str) {
         // What failed tests printed stands between two lines `failures:`, the second of which begins a list of names.
@@ -165,9 +208,21 @@ mod tests {
     }
 
     #[test]
+    fn other_versions_are_left_to_nightly_or_asked_for() {
+        let numbers = |args: &[&str]| {
+            let choice = parse(args).unwrap();
+            choice.versions().iter().map(|series| series.number).collect::<Vec<_>>()
+        };
+        assert!(numbers(&[]).is_empty());
+        assert_eq!(numbers(&["--nightly"]), ["11.4", "11.8"]);
+        assert_eq!(numbers(&["--on", "mariadb-11.8"]), ["11.8"]);
+    }
+
+    #[test]
     fn takes_a_crate_and_nightly_and_nothing_else() {
-        let expected = Choice { package: Some("rowkeep-sql".to_owned()), nightly: true };
+        let expected = Choice { package: Some("rowkeep-sql".to_owned()), nightly: true, on: None };
         assert_eq!(parse(&["--crate", "rowkeep-sql", "--nightly"]), Ok(expected));
+        assert!(parse(&["--on"]).is_err());
         assert!(parse(&["--crate"]).is_err());
         assert!(parse(&["--release"]).is_err());
     }

@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use common::{Event, Scene, Value, copy, reader_address, until};
-use rowkeep_binlog::{Error, Gtids, Hidden, Item, Options, Position, Reader, Start};
+use rowkeep_binlog::{Error, Gtids, Hidden, Item, LogFile, Options, Position, Reader, Start};
 use rowkeep_mysql::{Address, Connection};
 use testkit::{DatabaseServer, FaultProxy, Product};
 
@@ -20,6 +20,7 @@ testkit::on_both_products! {
     a_server_that_falls_silent_is_noticed
     a_server_with_nothing_to_tell_shows_that_it_lives
     a_log_goes_on_in_other_files
+    a_transaction_that_is_a_file_of_its_own_is_read_and_gone_on_from
     a_position_that_was_purged_is_an_error_of_its_own
     a_position_that_the_server_never_had_is_an_error_of_its_own
     a_reader_with_the_same_number_takes_over
@@ -214,6 +215,46 @@ async fn a_log_goes_on_in_other_files(product: Product) {
     let position = reader.position();
     assert_eq!(fields.next(), Some(position.file.as_str()));
     assert_eq!(fields.next(), Some(position.offset.to_string().as_str()));
+}
+
+/// MariaDB 11.7 and newer make a large transaction's cache the next file of the log: its first event is filled up with
+/// thousands of zeros, and what follows does not say where it is.
+async fn a_transaction_that_is_a_file_of_its_own_is_read_and_gone_on_from(product: Product) {
+    let options = ["--loose-binlog-large-commit-threshold=10M", "--max-binlog-cache-size=1G"];
+    let server = DatabaseServer::start_with(product, &options);
+    let mut writer = writer(&server).await;
+    writer.command("CREATE TABLE large (id INT PRIMARY KEY, v LONGTEXT)").await.unwrap();
+    let first = now(&server).await;
+    insert(&mut writer, 0..3).await;
+    writer.command("BEGIN").await.unwrap();
+    insert(&mut writer, 3..5).await;
+    for id in 0..12 {
+        writer.command(&format!("INSERT INTO large VALUES ({id}, REPEAT('x', 1000000))")).await.unwrap();
+    }
+    insert(&mut writer, 5..7).await;
+    writer.command("COMMIT").await.unwrap();
+    insert(&mut writer, 7..10).await;
+    let files = server.admin("SHOW BINARY LOGS").lines().count();
+    let is_own = product == Product::MariaDb && server.version() >= (11, 7);
+    assert_eq!(files, if is_own { 2 } else { 1 });
+
+    let (mut seen, mut position) = (Vec::new(), None);
+    for last in [0, 1, 2, 6, 7, 8, 9] {
+        let mut reader = Reader::open(&reader_address(&server), start(&position, &first), &fast()).await.unwrap();
+        follow(&mut reader, last, &mut seen, &mut position).await.unwrap();
+    }
+    assert_eq!(seen, (0..10).collect::<Vec<_>>());
+    // By places in files as well, which it has counted.
+    let position = position.unwrap();
+    let size = server.admin("SHOW BINARY LOGS").lines().last().and_then(|file| file.split('\t').nth(1)?.parse().ok());
+    assert_eq!(size, Some(position.offset), "{position}");
+    let bytes = std::fs::read(server.data_directory().join(&position.file)).unwrap();
+    let (mut events, mut file) = (Vec::new(), LogFile::new(&position.file, &bytes).unwrap());
+    while let Some(item) = file.next().unwrap() {
+        copy(item, &mut events).unwrap();
+    }
+    assert_eq!(numbers(&events), if is_own { (3..10).collect::<Vec<_>>() } else { (0..10).collect() });
+    assert_eq!(file.position().offset, position.offset);
 }
 
 async fn a_position_that_was_purged_is_an_error_of_its_own(product: Product) {

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::types::{BOTH, MARIADB, MYSQL};
+use common::types::{BOTH, MARIADB, MARIADB_11_8, MYSQL};
 use common::{Scene, Value};
 use rowkeep_mysql::{Connection, Raw};
 use testkit::{DatabaseServer, Product};
@@ -74,8 +74,10 @@ fn as_shown(value: Value, kind: &str) -> Value {
 async fn every_type_is_what_select_answers(product: Product) {
     let mut scene = Scene::new(DatabaseServer::shared(product)).await;
     let own = if product == Product::MariaDb { MARIADB } else { MYSQL };
+    let is_new = product == Product::MariaDb && scene.server.version() >= (11, 8);
+    let newer = if is_new { MARIADB_11_8 } else { &[] };
     let mut expected = Vec::new();
-    for (at, (kind, values)) in BOTH.iter().chain(own).enumerate() {
+    for (at, (kind, values)) in BOTH.iter().chain(own).chain(newer).enumerate() {
         let rows: Vec<String> =
             values.iter().chain(&["NULL"]).enumerate().map(|(id, value)| format!("({id}, {value}, {id})")).collect();
         // A column behind it: a value of a wrong length would be noticed.

@@ -163,7 +163,14 @@ fn rights_that_come_by_a_role_count_if_it_is_active(product: Product) {
 /// A real server that says it is older.
 fn an_old_server_is_refused(product: Product) {
     let server = DatabaseServer::shared(product);
-    let (real, old) = if product == Product::MariaDb { ("10.11.", "10.06.") } else { ("9.", "5.") };
+    let (major, minor) = server.version();
+    let real = format!("{major}.{minor}.");
+    // Of the same length.
+    let old = if product == Product::MariaDb {
+        format!("10.{:0>1$}.", 6, real.len() - 4)
+    } else {
+        format!("{:0>1$}.{minor}.", 5, major.to_string().len())
+    };
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let upstream = server.port();

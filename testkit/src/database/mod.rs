@@ -1,8 +1,9 @@
 //! Database servers of a test's own: MariaDB and MySQL, the same to who uses them.
 
 mod cluster;
+pub mod folder;
 mod group;
-mod mariadb;
+pub mod mariadb;
 pub mod mysql;
 pub mod vitess;
 
@@ -36,7 +37,7 @@ const LEAST: &str = "SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, DROP";
 /// Whose server it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Product {
-    /// From the package `mariadb-server`.
+    /// From the package `mariadb-server`, or from the folder that [`mariadb::ROOT_VARIABLE`] names.
     MariaDb,
     /// From the folder that [`mysql::root`] names.
     MySql,
@@ -187,6 +188,16 @@ impl DatabaseServer {
         self.product
     }
 
+    /// The first two numbers of its version.
+    ///
+    /// # Panics
+    /// If it does not say them.
+    pub fn version(&self) -> (u16, u16) {
+        let said = self.admin("SELECT VERSION()");
+        let mut numbers = said.split('.').map_while(|number| number.parse().ok());
+        numbers.next().zip(numbers.next()).unwrap_or_else(|| panic!("{said} is no version"))
+    }
+
     /// Runs statements as the server's administrator; what they answer, a line for each row with tabs between its values.
     ///
     /// # Panics
@@ -212,7 +223,7 @@ impl DatabaseServer {
         let files = files.lines().filter_map(|file| file.split('\t').next());
         let files = files.map(|file| self.data_directory().join(file));
         let (program, args) = match self.product {
-            Product::MariaDb => (PathBuf::from("mariadb-binlog"), Vec::new()),
+            Product::MariaDb => mariadb::log_printer(),
             Product::MySql => mysql::log_printer(&mysql::root()),
         };
         let mut command = Command::new(program);

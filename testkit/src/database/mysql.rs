@@ -1,8 +1,7 @@
 //! MySQL, run out of a folder that holds a small Debian with it.
 //!
 //! Distributions ship MariaDB in its place, and of Debian only the unstable release has it. So `cargo xtask test` puts that
-//! release with the server in a folder of its own, once. The server is started by the folder's own loader with the folder's
-//! own libraries: that needs neither root nor a changed root, and data, socket and ports are the test's.
+//! release with the server in a folder of its own, once, and it is run from there. Data, socket and ports are the test's.
 
 use std::{
     env, fs,
@@ -10,11 +9,15 @@ use std::{
     process::{Command, Stdio},
 };
 
+use super::folder::{self, cache};
+
 /// Names another folder: the root of a system in which MySQL is installed.
-pub const ROOT_VARIABLE: &str = "ROWKEEP_TEST_MYSQL";
+pub const ROOT_VARIABLE: &str = "TESTKIT_MYSQL";
 
 /// A data directory in the folder, made once and copied for each server: making one takes seconds.
 pub const TEMPLATE: &str = "rowkeep-template";
+
+const SERVER: &str = "usr/sbin/mysqld";
 
 /// A server's own number, by which replicas know it. It is drawn at the start if it is missing.
 const NUMBER: &str = "auto.cnf";
@@ -24,21 +27,9 @@ pub fn root() -> PathBuf {
     env::var_os(ROOT_VARIABLE).map_or_else(|| cache().join("rowkeep/mysql-sid"), PathBuf::from)
 }
 
-/// Where programs keep what can be made again.
-pub fn cache() -> PathBuf {
-    let home = || Some(PathBuf::from(env::var_os("HOME")?).join(".cache"));
-    // A relative one is to be ignored, says the specification.
-    let cache = env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    cache.or_else(home).unwrap_or_else(env::temp_dir)
-}
-
 /// Whether a folder has the server.
 pub fn is_installed(root: &Path) -> bool {
-    server(root).is_file()
-}
-
-fn server(root: &Path) -> PathBuf {
-    root.join("usr/sbin/mysqld")
+    root.join(SERVER).is_file()
 }
 
 /// Makes a data directory with the system's own tables.
@@ -76,12 +67,9 @@ pub(super) fn prepare(data: &Path, options: &[String]) {
 
 /// The server, and the options that are its own.
 pub(super) fn program(root: &Path) -> (PathBuf, Vec<String>) {
-    let libraries = libraries(root);
+    let (program, mut args) = folder::program(root, SERVER);
     let at = |path: &str| root.join(path).display().to_string();
-    let args = vec![
-        "--library-path".to_owned(),
-        libraries.display().to_string(),
-        server(root).display().to_string(),
+    args.extend([
         "--no-defaults".to_owned(),
         "--user=root".to_owned(),
         format!("--lc-messages-dir={}", at("usr/share/mysql")),
@@ -92,29 +80,11 @@ pub(super) fn program(root: &Path) -> (PathBuf, Vec<String>) {
         "--gtid-mode=ON".to_owned(),
         "--enforce-gtid-consistency=ON".to_owned(),
         "--innodb-redo-log-capacity=32M".to_owned(),
-    ];
-    (loader(&libraries), args)
+    ]);
+    (program, args)
 }
 
 /// What prints a log, and how it is run.
 pub(super) fn log_printer(root: &Path) -> (PathBuf, Vec<String>) {
-    let libraries = libraries(root);
-    let printer = root.join("usr/bin/mysqlbinlog").display().to_string();
-    (loader(&libraries), vec!["--library-path".to_owned(), libraries.display().to_string(), printer])
-}
-
-/// `usr/lib/x86_64-linux-gnu`, or another machine's.
-fn libraries(root: &Path) -> PathBuf {
-    find(&root.join("usr/lib"), |name| name.contains("-linux-gnu"))
-}
-
-fn loader(libraries: &Path) -> PathBuf {
-    find(libraries, |name| name.starts_with("ld-linux"))
-}
-
-fn find(directory: &Path, is_wanted: impl Fn(&str) -> bool) -> PathBuf {
-    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    let mut names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    let name = names.find(|name| is_wanted(name));
-    directory.join(name.unwrap_or_else(|| panic!("{} is not of Debian", directory.display())))
+    folder::program(root, "usr/bin/mysqlbinlog")
 }

@@ -12,11 +12,11 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::{DatabaseServer, Product, mysql};
+use super::{DatabaseServer, Product, folder};
 use crate::{Log, Process, free_port, wait_until};
 
 /// Names the program elsewhere.
-pub const PROGRAM_VARIABLE: &str = "ROWKEEP_TEST_VTCOMBO";
+pub const PROGRAM_VARIABLE: &str = "TESTKIT_VTCOMBO";
 
 /// The version of the module that it is built from, and what the program is made for.
 pub const MODULE_VERSION: &str = "v0.24.0";
@@ -36,7 +36,7 @@ const LEARNED: &str = "learned";
 /// Where the program lies.
 pub fn program() -> PathBuf {
     std::env::var_os(PROGRAM_VARIABLE)
-        .map_or_else(|| mysql::cache().join(format!("rowkeep/vitess-{MODULE_VERSION}/vtcombo")), PathBuf::from)
+        .map_or_else(|| folder::cache().join(format!("rowkeep/vitess-{MODULE_VERSION}/vtcombo")), PathBuf::from)
 }
 
 /// A gateway before two kinds of keyspaces: of one shard, and of two.

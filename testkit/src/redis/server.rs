@@ -23,12 +23,15 @@ pub struct Redis {
     _directory: TempDir,
 }
 
-/// `redis-server`, or what `ROWKEEP_TEST_REDIS` names: another version, or Valkey.
+/// `redis-server`, or what [`Redis::PROGRAM_VARIABLE`] names: another version, or Valkey.
 pub(super) fn program() -> PathBuf {
-    std::env::var_os("ROWKEEP_TEST_REDIS").map_or_else(|| "redis-server".into(), PathBuf::from)
+    std::env::var_os(Redis::PROGRAM_VARIABLE).map_or_else(|| "redis-server".into(), PathBuf::from)
 }
 
 impl Redis {
+    /// Names a program that is started in place of `redis-server`.
+    pub const PROGRAM_VARIABLE: &str = "TESTKIT_REDIS";
+
     /// Starts a server and waits until it answers.
     ///
     /// # Panics

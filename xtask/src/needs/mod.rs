@@ -3,6 +3,9 @@
 //! On Debian and Ubuntu, as root, missing packages are installed. Anywhere else they are named, with the command that
 //! installs them, and nothing runs: a test whose server or tool is missing must not pass by being left out.
 
+mod debian;
+mod folder;
+pub(crate) mod mariadb;
 mod mysql;
 mod vitess;
 

@@ -88,6 +88,13 @@ pub(crate) const MARIADB: &[(&str, &[&str])] = &[
     ("LONGBLOB COMPRESSED", &["REPEAT('日', 100000)"]),
 ];
 
+/// Of MariaDB from 11.8 on: vectors, which are bytes to the log, and times up to the end of an unsigned number.
+pub(crate) const MARIADB_11_8: &[(&str, &[&str])] = &[
+    ("VECTOR(3)", &["VEC_FromText('[1,-2.5,3e38]')", "VEC_FromText('[0,0,0]')"]),
+    ("TIMESTAMP NULL", &["'2038-01-19 03:14:08'", "'2106-02-07 06:28:15'"]),
+    ("TIMESTAMP(6) NULL", &["'2106-02-07 06:28:15.999999'"]),
+];
+
 /// Of MySQL alone.
 pub(crate) const MYSQL: &[(&str, &[&str])] = &[
     ("VECTOR(3)", &["STRING_TO_VECTOR('[1,-2.5,3e38]')"]),

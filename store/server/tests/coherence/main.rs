@@ -98,8 +98,9 @@ fn nobody_reads_what_is_older_than_they_may_in_millions_of_reads() {
 fn probe(product: Product, replicas: usize, probes: u64) {
     let (cluster, runtime) = (cluster(product, replicas), runtime());
     let clients = Clients::new(&cluster, KEYS, runtime.handle());
+    let started = Instant::now();
     let told = runtime.block_on(clients.run(move |told| told.fewest() >= probes));
-    println!("{product:?}: {told:?}");
+    println!("{product:?}, {replicas} replicas, {:?}: {told:?}", started.elapsed());
     assert!(told.hits() > probes / 10 && told.writes() > 100, "{told:?}");
 }
 

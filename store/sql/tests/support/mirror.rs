@@ -128,6 +128,12 @@ impl Mirror {
         }
     }
 
+    /// The entity of a table.
+    pub(crate) fn entity(&self, table: &str) -> EntityId {
+        let found = self.schema.entities.iter().find(|entity| entity.table == table);
+        found.expect("a table of the schema").id
+    }
+
     fn is_rewritten(&self, entity: EntityId) -> bool {
         self.rewritten.iter().any(|rewritten| rewritten.is_none_or(|rewritten| rewritten == entity))
     }

@@ -2,6 +2,7 @@
 //!
 //! A table is looked up once for each description that the log has of it. Rows of one that no entity has are not looked at.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -46,6 +47,8 @@ struct Known {
     whose: Whose,
     /// Entities that may change with its rows.
     followers: Vec<EntityId>,
+    /// Whether it was said that a row of it cannot be told: MariaDB 11.8 leaves what it computes out of every update.
+    warned: Cell<bool>,
 }
 
 #[derive(Debug)]
@@ -98,7 +101,7 @@ impl Tables {
     fn look_up(&self, table: &Table) -> Known {
         let followers = self.unseen.followers(&table.database, &table.name);
         let followers = followers.filter_map(|(database, name)| self.entity(database, name)).collect();
-        Known { table: table.clone(), whose: self.whose(table), followers }
+        Known { table: table.clone(), whose: self.whose(table), followers, warned: Cell::new(false) }
     }
 
     fn whose(&self, table: &Table) -> Whose {
@@ -182,11 +185,10 @@ impl Take for Tables {
             match mapping.change(&row) {
                 Ok((change, bytes)) => into.push(mapping.entity, change, bytes),
                 Err(error) => {
-                    tracing::debug!(
-                        error = &error as &dyn std::error::Error,
-                        table = table.name,
-                        "a row cannot be told"
-                    );
+                    if !known.warned.replace(true) {
+                        let error: &dyn std::error::Error = &error;
+                        tracing::warn!(error, table = table.name, "a change of this table cannot be told by its row");
+                    }
                     into.touch(mapping.entity);
                 }
             }

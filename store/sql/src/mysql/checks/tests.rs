@@ -12,7 +12,8 @@ testkit::on_both_products! { async
 }
 
 async fn a_user_whom_read_only_does_not_stop_is_known(product: Product) {
-    let server = DatabaseServer::shared(product);
+    // Nobody else writes to it.
+    let server = DatabaseServer::start(product);
     let power = if product == Product::MariaDb { "READ_ONLY ADMIN" } else { "CONNECTION_ADMIN" };
     let strong = server.user("strong", "test", &["ALL ON test.*", &format!("{power} ON *.*")]);
     server.admin("SET GLOBAL read_only = ON");
