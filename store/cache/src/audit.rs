@@ -227,3 +227,100 @@ pub(crate) fn view() -> View {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     View { now: i64::try_from(since.as_micros()).unwrap_or(i64::MAX), deleted: false }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use rowkeep_engine::{Begin, MemoryRows, Place, Point};
+    use rowkeep_record::{Codecs, Key, Value};
+    use rowkeep_schema::{EntityId, compile_str};
+
+    use super::*;
+
+    /// A cache that a test tells what looks find. Entries with one number are the same.
+    struct Scripted {
+        sampler: Sampler,
+        counts: Counts,
+        policy: Policy,
+        heard: Heard,
+        rows: Arc<MemoryRows>,
+        peeks: Mutex<VecDeque<Peeked<(Held, u32)>>>,
+    }
+
+    impl Audited for Scripted {
+        type Entry = (Held, u32);
+
+        const NAME: &'static str = "scripted";
+
+        fn parts(&self) -> Parts<'_> {
+            let Self { sampler, counts, policy, heard, rows, .. } = self;
+            Parts { sampler, counts, policy, heard, rows: &**rows }
+        }
+
+        async fn peek(&self, _: &RowKey, _: View) -> Peeked<Self::Entry> {
+            self.peeks.lock().unwrap().pop_front().expect("no more looks than these")
+        }
+
+        fn held(entry: &Self::Entry) -> &Held {
+            &entry.0
+        }
+
+        fn is_same(entry: &Self::Entry, other: &Self::Entry) -> bool {
+            entry.1 == other.1
+        }
+
+        async fn drop_entry(&self, _: RowKey) {}
+    }
+
+    /// What comes of these looks, before a storage without the row and a log that has told everything.
+    async fn verdict(peeks: impl IntoIterator<Item = Peeked<(Held, u32)>>) -> Verdict {
+        let schema = "syntax = \"proto3\"; package a.v1; import \"rowkeep/v1/options.proto\";
+                      message Item { option (rowkeep.v1.entity) = {}; int64 id = 1; }";
+        let schema = Arc::new(compile_str(&[("a/v1/a.proto", schema)]).unwrap_or_else(|errors| panic!("{errors}")));
+        let heard = Heard::default();
+        let place = Place { base: [].into(), point: Point { source: 0, number: 1 }, first: 1 };
+        heard.begin(Begin { position: place.point.into(), place, history: 1, contains: Arc::new(|_| true) });
+        let cache = Scripted {
+            sampler: Sampler::default(),
+            counts: Counts::default(),
+            policy: Policy::new(&schema, &Codecs::new(&schema)),
+            heard,
+            rows: MemoryRows::new(&schema),
+            peeks: Mutex::new(peeks.into_iter().collect()),
+        };
+        let key = RowKey { entity: EntityId(0), part: Part::Row, key: Key::one(Value::Int(1)) };
+        let verdict = audit(&cache, &key).await.unwrap();
+        assert!(cache.peeks.lock().unwrap().is_empty(), "it is looked at as often");
+        verdict
+    }
+
+    fn absent() -> Peeked<(Held, u32)> {
+        Peeked::Entry((Held::Absent, 0))
+    }
+
+    fn row(number: u32) -> Peeked<(Held, u32)> {
+        Peeked::Entry((Held::Row(Record::from_reserved(Record::reserve(0), 1)), number))
+    }
+
+    #[tokio::test]
+    async fn what_says_the_same_or_is_gone_is_right() {
+        assert_eq!(verdict([absent()]).await, Verdict::Right);
+        assert_eq!(verdict([Peeked::Gone]).await, Verdict::Right);
+        assert_eq!(verdict([row(1), Peeked::Gone]).await, Verdict::Right);
+        assert_eq!(verdict([row(1), row(2), absent()]).await, Verdict::Right);
+    }
+
+    #[tokio::test]
+    async fn what_says_something_else_and_is_there_once_the_log_has_told_is_stale() {
+        assert_eq!(verdict([row(1), row(1)]).await, Verdict::Stale);
+        assert_eq!(verdict([row(1), row(2), row(2), row(2)]).await, Verdict::Stale);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_looked_at_or_is_another_each_time_is_undecided() {
+        assert_eq!(verdict([Peeked::Away]).await, Verdict::Undecided);
+        assert_eq!(verdict([row(1), Peeked::Away]).await, Verdict::Undecided);
+        assert_eq!(verdict([row(1), row(2), row(3), row(4), row(5), row(6)]).await, Verdict::Undecided);
+    }
+}

@@ -67,9 +67,11 @@ impl Process {
     /// Reads a row until the server answers it.
     async fn is_kept(&self, id: i64) {
         let hits = self.tier.stats().hits;
-        while self.tier.stats().hits == hits {
+        soon("the server answers", async || {
             self.has(id).await;
-        }
+            self.tier.stats().hits > hits
+        })
+        .await;
     }
 
     fn audits(&self) -> AuditStats {
@@ -81,6 +83,17 @@ fn item(id: i64, code: &str) -> LoadBatch {
     let values = vec![Value::Int(id), Value::Text(code.into())];
     let rows = vec![Stored { values, version: 1, deleted_at: None }];
     LoadBatch { entity: ITEM, rows, on_conflict: OnConflict::Replace, remember: None, more: false }
+}
+
+/// Asks until it is so.
+async fn soon(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let asked = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let asked = tokio::time::timeout(Duration::from_secs(30), asked).await;
+    assert!(asked.is_ok(), "not within 30 seconds: {what}");
 }
 
 /// Often enough for a test.
@@ -114,14 +127,13 @@ async fn an_entry_that_lacks_a_change_that_was_told_is_found_and_dropped_for_all
     // Past the cache, and the log, which is said to be that far, does not tell it.
     one.slow.load(item(1, "a")).await.unwrap();
     assert!(!one.has(1).await && !other.has(1).await, "the server has the old row for both");
-    while one.audits().stale == 0 {
+    soon("it is found", async || {
         one.has(1).await;
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+        one.audits().stale > 0
+    })
+    .await;
     for process in [&one, &other] {
-        while !process.has(1).await {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        soon("it is dropped", async || process.has(1).await).await;
         process.is_kept(2).await;
         assert!(process.has(2).await);
     }
@@ -137,13 +149,9 @@ async fn an_answer_among_several_and_one_by_unique_values_are_looked_at() {
     one.is_kept(1).await;
     one.is_kept(3).await;
     one.slow.load(item(1, "a")).await.unwrap();
-    while !one.have(&[1, 3]).await[0] {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    soon("one among several is dropped", async || one.have(&[1, 3]).await[0]).await;
     assert_eq!(one.audits().stale, 1);
-    while !one.code_leads_to("a").await {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
+    soon("one by unique values is dropped", async || one.code_leads_to("a").await).await;
     assert_eq!(one.audits().stale, 2);
 }
 
