@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rowkeep_cache::{CacheOptions, Cached, Tier, TierOptions, namespace};
+use rowkeep_cache::{CacheOptions, Cached, InspectedSlot, Tier, TierOptions, namespace};
 use rowkeep_engine::{Engine, EngineOptions, Freshness, Position, Rows, Session, View};
 use rowkeep_mysql::Connection;
 use rowkeep_record::{Codecs, Key, Record, Value};
@@ -107,6 +107,12 @@ impl Instance {
     pub(crate) fn sent(&self) -> [u64; 2] {
         let servers = self.store.servers();
         [servers[0].reads, servers[1..].iter().map(|server| server.reads).sum()]
+    }
+
+    /// Whether the cache that is shared has an item, and answers it.
+    pub(crate) async fn is_shared(&self, id: i64) -> bool {
+        let Some(tier) = &self.shared else { return false };
+        matches!(tier.inspect(ITEM, &Key::one(Value::Int(id)), 0).await, InspectedSlot::Kept(Some(_)))
     }
 
     /// The value of an item; `None` if it cannot be read.

@@ -9,6 +9,7 @@ mod clients;
 mod following;
 mod inversion;
 mod lab;
+mod redundant;
 mod shared;
 
 use std::time::{Duration, Instant};
