@@ -37,6 +37,8 @@ enum Asks {
     Everything,
     /// Each what its own session has seen.
     Sessions,
+    /// Whatever there is.
+    Anything,
 }
 
 /// What they did.
@@ -50,7 +52,7 @@ pub(crate) struct Told {
     end: AtomicU64,
 }
 
-/// Reads that asked for anything, and did not show what had been answered [so long](SOON) before.
+/// Reads that asked for anything, of items that were written before, and did not show what had been answered [so long](SOON) ago.
 #[derive(Default)]
 struct Late {
     reads: usize,
@@ -114,6 +116,16 @@ impl Told {
     /// best of them, because a machine with other work is not in a steady state all the time.
     pub(crate) fn late(&self) -> Option<[u64; 2]> {
         self.late.lock().unwrap().fewest()
+    }
+
+    /// Whether no more of those were late than may be.
+    pub(crate) fn is_soon(&self) -> bool {
+        self.late().is_some_and(|[soon, later]| soon <= 1 && later == 0)
+    }
+
+    /// Reads that asked for anything.
+    pub(crate) fn careless_reads(&self) -> u64 {
+        self.reads[3].load(Ordering::Relaxed)
     }
 
     pub(crate) fn writes(&self) -> u64 {
@@ -180,6 +192,11 @@ impl Clients {
         Self { asks: Asks::Sessions, ..self }
     }
 
+    /// The same clients, who ask for whatever there is.
+    pub(crate) fn of_nobody(self) -> Self {
+        Self { asks: Asks::Anything, ..self }
+    }
+
     pub(crate) fn instances(&self) -> Vec<Arc<Instance>> {
         self.instances.clone()
     }
@@ -233,6 +250,7 @@ impl Client {
         match rand::random_range(0..20) {
             0 => self.write(&instance, id).await,
             _ if self.asks == Asks::Sessions => self.read(&instance, id).await,
+            _ if self.asks == Asks::Anything => self.read_recent(&instance, id, Freshness::Eventual, MAX_LAG).await,
             1..5 => self.read_recent(&instance, id, Freshness::MaxStaleness(STALENESS), STALENESS).await,
             5..9 => self.read_recent(&instance, id, Freshness::Eventual, MAX_LAG).await,
             9..13 => self.read_recent(&instance, id, Freshness::Strong, Duration::ZERO).await,
@@ -291,7 +309,8 @@ impl Client {
             value >= least,
             "item {id}: {freshness:?} shows {value}, after {least} had been answered for {staleness:?}"
         );
-        if freshness == Freshness::Eventual {
+        // Of one that was not written so long ago there is nothing to be shown.
+        if freshness == Freshness::Eventual && soon[1] > 0 {
             self.told.late.lock().unwrap().read(soon.map(|least| value < least));
         }
         self.told.read(freshness);
