@@ -232,7 +232,7 @@ pub(crate) fn view() -> View {
 mod tests {
     use std::collections::VecDeque;
 
-    use rowkeep_engine::{Begin, MemoryRows, Place, Point};
+    use rowkeep_engine::{MemoryRows, Since, Told};
     use rowkeep_record::{Codecs, Key, Value};
     use rowkeep_schema::{EntityId, compile_str};
 
@@ -278,15 +278,21 @@ mod tests {
         let schema = "syntax = \"proto3\"; package a.v1; import \"rowkeep/v1/options.proto\";
                       message Item { option (rowkeep.v1.entity) = {}; int64 id = 1; }";
         let schema = Arc::new(compile_str(&[("a/v1/a.proto", schema)]).unwrap_or_else(|errors| panic!("{errors}")));
-        let heard = Heard::default();
-        let place = Place { base: [].into(), point: Point { source: 0, number: 1 }, first: 1 };
-        heard.begin(Begin { position: place.point.into(), place, history: 1, contains: Arc::new(|_| true) });
+        let (heard, rows) = (Heard::default(), MemoryRows::new(&schema));
+        let mut log = rows.changes().unwrap().follow(Since::Now).await.unwrap();
+        while !heard.contains(&rows.position().unwrap()) {
+            for told in log.next().await.unwrap() {
+                if let Told::Begin(begin) = told {
+                    heard.begin(begin);
+                }
+            }
+        }
         let cache = Scripted {
             sampler: Sampler::default(),
             counts: Counts::default(),
             policy: Policy::new(&schema, &Codecs::new(&schema)),
             heard,
-            rows: MemoryRows::new(&schema),
+            rows,
             peeks: Mutex::new(peeks.into_iter().collect()),
         };
         let key = RowKey { entity: EntityId(0), part: Part::Row, key: Key::one(Value::Int(1)) };
