@@ -5,9 +5,10 @@ mod support;
 
 use serde_json::{Value, json};
 use support::{Ran, SHOP, post, rowkeep};
-use testkit::{Cluster, Product, Rowkeep, http, wait_until};
+use testkit::{Cluster, Product, Redis, Rowkeep, http, wait_until};
 
 testkit::on_both_products! {
+    what_redis_answers_is_audited_where_there_is_no_memory_before_it
     a_row_is_compared_in_memory_on_each_replica_and_on_the_primary
 }
 
@@ -83,4 +84,29 @@ fn a_row_is_compared_in_memory_on_each_replica_and_on_the_primary(product: Produ
     cluster.kill9(1);
     let found = inspect(&server, &["User", "1", "--json"]).expect(0).json();
     assert_eq!(found["layers"][2]["state"], "unknown", "{found:#}");
+}
+
+fn what_redis_answers_is_audited_where_there_is_no_memory_before_it(product: Product) {
+    let (cluster, redis) = (Cluster::start(product, 0), Redis::start());
+    let url = cluster.server(0).user("follower", "test", &["ALL ON test.*", "REPLICATION SLAVE ON *.*"]);
+    let server = Rowkeep::builder().schema(SHOP).env("ROWKEEP_DATABASE", &url).env("ROWKEEP_CACHE_MEMORY", "0");
+    let server =
+        server.env("ROWKEEP_CACHE_AUDIT", "5ms").arg("--cache").arg(format!("redis://{}", redis.address())).start();
+    post(&server, "/v1/users", &json!({"email": "a@example.com", "name": "Ann"}));
+    let mut audits = Value::Null;
+    wait_until("answers of Redis to be held against the database", || {
+        assert_eq!(name(&server, 1), "Ann");
+        let page = http::get(&format!("{}/cache/User/1", server.admin_url())).text();
+        audits = serde_json::from_str::<Value>(&page).unwrap()["audits"].take();
+        audits["shared"]["right"].as_u64().is_some_and(|right| right > 5)
+    });
+    assert_eq!((&audits["shared"]["stale"], &audits["memory"]), (&json!(0), &Value::Null), "{audits}");
+    let metrics = http::get(&format!("{}/metrics", server.admin_url())).text();
+    let series = |name: &str| {
+        let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<f64>().ok());
+        value.unwrap_or_else(|| panic!("no {name} in {metrics}"))
+    };
+    assert!(series(r#"rowkeep_cache_audits_total{place="shared",result="right"}"#) > 5.0, "{metrics}");
+    assert!(series(r#"rowkeep_cache_stale_per_million{place="shared"}"#).abs() < f64::EPSILON, "{metrics}");
+    assert!(!metrics.contains(r#"place="memory""#), "{metrics}");
 }

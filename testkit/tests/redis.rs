@@ -1,5 +1,7 @@
 //! Redis as one server, with Sentinels, and as a cluster.
 
+use std::time::Instant;
+
 use testkit::{Answer, Redis, RedisCluster, RedisSentinels, wait_until};
 
 #[test]
@@ -54,4 +56,24 @@ fn a_cluster_moves_hash_slots_and_chooses_other_primaries() {
     cluster.server(replica).kill9();
     wait_until("the old primary to be one again", || cluster.owner(slot) == to);
     assert_eq!(cluster.server(to).ask(&["GET", "{7}key"]).text(), "value");
+}
+
+#[test]
+fn a_server_that_cuts_its_clients_is_asked_again_what_it_tells_of_itself() {
+    let redis = Redis::start();
+    std::thread::scope(|scope| {
+        let cutting = scope.spawn(|| {
+            let (mut cut, begun) = (0, Instant::now());
+            while cut < 20 && begun.elapsed() < testkit::PATIENCE {
+                if let Ok(Answer::Number(clients)) = redis.try_ask(&["CLIENT", "KILL", "TYPE", "normal"]) {
+                    cut += clients;
+                }
+            }
+            cut
+        });
+        while !cutting.is_finished() {
+            assert_eq!(redis.info_text("role"), "master");
+        }
+        assert!(cutting.join().unwrap() >= 20);
+    });
 }

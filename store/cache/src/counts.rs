@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::audit::AuditStats;
+
 /// Counters of a cache, spread so that cores do not meet.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
@@ -87,20 +89,8 @@ pub struct CacheStats {
     pub entries: u64,
     /// Their bytes.
     pub bytes: u64,
-    /// Entries that were held against the storage while they were used, and were right.
-    pub audited_right: u64,
-    /// Those that lacked a change that was told. There is none, or there is a defect.
-    pub audited_stale: u64,
-    /// Those that changed all the time, or whose row could not be read.
-    pub audited_undecided: u64,
+    /// What came of holding entries against the storage while they were used.
+    pub audits: AuditStats,
     /// How long ago everything that was acknowledged had been told; `None` if that is not known.
     pub lag: Option<Duration>,
-}
-
-impl CacheStats {
-    /// Of a million answers from memory, how many lack a change that was told, as far as the audited ones tell.
-    pub fn stale_per_million(&self) -> f64 {
-        let decided = self.audited_right + self.audited_stale;
-        if decided == 0 { 0.0 } else { self.audited_stale as f64 * 1e6 / decided as f64 }
-    }
 }

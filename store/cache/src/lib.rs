@@ -29,6 +29,7 @@
 //! rules is left out.
 
 mod admission;
+mod audit;
 mod cached;
 mod counts;
 mod fills;
@@ -45,6 +46,7 @@ mod slot;
 mod tier;
 mod version;
 
+pub use audit::AuditStats;
 pub use cached::{CacheOptions, Cached, InspectedEntry};
 pub use counts::CacheStats;
 pub use fills::{Fills, Lease, Refused};

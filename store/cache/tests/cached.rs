@@ -367,17 +367,17 @@ async fn an_entry_that_lacks_a_change_that_was_told_is_found_and_dropped() {
     assert!(!lab.has(ITEM, 1, LIVE, &session()).await && lab.has(ITEM, 2, LIVE, &session()).await);
     // Past the cache, and the log, which is said to be that far, does not tell it.
     lab.slow.load(batch(ITEM, vec![Value::Int(1), Value::Text("a".into())])).await.unwrap();
-    while lab.cached.stats().audited_stale == 0 {
+    while lab.cached.stats().audits.stale == 0 {
         lab.has(ITEM, 1, LIVE, &session()).await;
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    until("it is dropped", || lab.cached.stats().audited_stale == 1).await;
+    until("it is dropped", || lab.cached.stats().audits.stale == 1).await;
     while !lab.has(ITEM, 1, LIVE, &session()).await {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     assert!(lab.has(ITEM, 2, LIVE, &session()).await);
     let stats = lab.cached.stats();
-    assert!(stats.stale_per_million() > 0.0 && stats.audited_stale == 1, "{stats:?}");
+    assert!(stats.audits.stale_per_million() > 0.0 && stats.audits.stale == 1, "{stats:?}");
 }
 
 #[tokio::test]
@@ -386,7 +386,7 @@ async fn entries_that_change_all_the_time_are_found_to_be_right() {
     lab.told().await;
     let session = || Session::new(Freshness::Eventual, Position::default());
     let mut round = 0;
-    while lab.cached.stats().audited_right < 200 {
+    while lab.cached.stats().audits.right < 200 {
         round += 1;
         lab.put_item(round % 3, &format!("code-{round}")).await;
         for id in 0..5 {
@@ -396,7 +396,7 @@ async fn entries_that_change_all_the_time_are_found_to_be_right() {
         tokio::time::sleep(Duration::from_micros(200)).await;
     }
     let stats = lab.cached.stats();
-    assert_eq!(stats.audited_stale, 0, "{stats:?}");
+    assert_eq!(stats.audits.stale, 0, "{stats:?}");
 }
 
 #[test]

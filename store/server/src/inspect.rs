@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use kit_core::{Code, Error, Reply};
 use kit_telemetry::Page;
-use rowkeep_cache::{Cached, InspectedEntry, InspectedSlot};
+use rowkeep_cache::{AuditStats, Cached, InspectedEntry, InspectedSlot};
 use rowkeep_engine::{Clock, Position, Rows, Session, SystemClock, View};
 use rowkeep_record::{Key, Record, etag};
 use rowkeep_schema::{Entity, Schema};
@@ -100,14 +100,9 @@ async fn inspect(generation: &Generation, path: &str) -> Result<Value, Error> {
         let agrees = main.and_then(|main| agrees(copy.found.as_ref().ok()?.as_ref(), main));
         of_copy(copy, agrees)
     }));
-    let audits = near.map(|near| {
-        let stats = near.stats();
-        json!({
-            "right": stats.audited_right,
-            "stale": stats.audited_stale,
-            "undecided": stats.audited_undecided,
-            "stale_per_million": stats.stale_per_million(),
-        })
+    let audits = json!({
+        "memory": near.map(|near| audited(near.stats().audits)),
+        "shared": shared.map(|shared| audited(shared.tier.stats().audits)),
     });
     let verdict = verdicts.into_iter().max().unwrap_or(Verdict::NoCache).as_str();
     let key = &path[name.len() + 1..];
@@ -211,6 +206,11 @@ fn in_shared(slot: &InspectedSlot, agrees: Option<bool>) -> Value {
         InspectedSlot::Nothing => json!({ "place": "shared", "state": "not kept" }),
         InspectedSlot::Away => json!({ "place": "shared", "state": "passed by" }),
     }
+}
+
+fn audited(audits: AuditStats) -> Value {
+    let AuditStats { right, stale, undecided } = audits;
+    json!({ "right": right, "stale": stale, "undecided": undecided, "stale_per_million": audits.stale_per_million() })
 }
 
 fn of_copy(copy: &Copy, agrees: Option<bool>) -> Value {

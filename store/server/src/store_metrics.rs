@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kit_net::NetStats;
 use kit_telemetry::metrics::Registry;
-use rowkeep_cache::{CacheStats, Cached, TierStats};
+use rowkeep_cache::{AuditStats, CacheStats, Cached, TierStats};
 use rowkeep_sql::mysql::{self, MySqlStore, Role, ServerStatus};
 use rowkeep_sql::sqlite::{GROUP_BOUNDS, SqliteStore, Stats};
 
@@ -57,6 +57,23 @@ fn declare_shared(registry: &Registry, shared: &SharedCache) {
     };
     gauge("rowkeep_cache_remote_shards", "Parts of the shared cache.", |stats| stats.shards);
     gauge("rowkeep_cache_remote_shards_in_use", "Those that are not passed by.", |stats| stats.shards_on);
+    let audited = Arc::clone(&shared.tier);
+    declare_audits(registry, "shared", move || audited.stats().audits);
+}
+
+/// Those of one cache, by the place that `rowkeep cache inspect` calls it.
+fn declare_audits(registry: &Registry, place: &str, audits: impl Fn() -> AuditStats + Clone + Send + Sync + 'static) {
+    let counter = |result: &str, read: fn(&AuditStats) -> u64| {
+        let (audits, labels) = (audits.clone(), [("place", place), ("result", result)]);
+        let help = "Answers of a cache that were held against the database.";
+        registry.counter_fn("rowkeep_cache_audits_total", help, &labels, move || read(&audits()));
+    };
+    counter("right", |audits| audits.right);
+    counter("stale", |audits| audits.stale);
+    counter("undecided", |audits| audits.undecided);
+    let help = "Of the audited answers, those that lacked a change that was told.";
+    let rate = move || audits().stale_per_million();
+    registry.gauge_fn("rowkeep_cache_stale_per_million", help, &[("place", place)], rate);
 }
 
 fn declare_near(registry: &Registry, cache: &Arc<Cached>) {
@@ -75,25 +92,14 @@ fn declare_near(registry: &Registry, cache: &Arc<Cached>) {
         stats.refused
     });
     counter("rowkeep_cache_evictions_total", "Entries that made room for others.", |stats| stats.evictions);
-    let audits = |result: &str, read: fn(&CacheStats) -> u64| {
-        let cache = Arc::clone(cache);
-        let help = "Answers from memory that were held against the database.";
-        registry.counter_fn("rowkeep_cache_audits_total", help, &[("result", result)], move || read(&cache.stats()));
-    };
-    audits("right", |stats| stats.audited_right);
-    audits("stale", |stats| stats.audited_stale);
-    audits("undecided", |stats| stats.audited_undecided);
+    let audited = Arc::clone(cache);
+    declare_audits(registry, "memory", move || audited.stats().audits);
     let gauge = |name: &str, help, read: fn(&CacheStats) -> f64| {
         let cache = Arc::clone(cache);
         registry.gauge_fn(name, help, &[], move || read(&cache.stats()));
     };
     gauge("rowkeep_cache_entries", "Entries.", |stats| stats.entries as f64);
     gauge("rowkeep_cache_bytes", "Bytes of entries.", |stats| stats.bytes as f64);
-    gauge(
-        "rowkeep_cache_stale_per_million",
-        "Of the audited answers, those that lacked a change that was told.",
-        |stats| stats.stale_per_million(),
-    );
     let lag = "How long ago the cache had been told of everything, in seconds; -1 if that is not known.";
     gauge("rowkeep_cache_lag_seconds", lag, |stats| stats.lag.map_or(-1.0, |lag| lag.as_secs_f64()));
 }

@@ -5,7 +5,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
     sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
@@ -74,12 +74,22 @@ impl Redis {
         answer.parse().unwrap_or_else(|_| panic!("INFO tells no number {field} but {answer:?}"))
     }
 
-    /// What `INFO everything` tells of something; empty if nothing.
+    /// What `INFO everything` tells of something; empty if nothing. Asked again if the connection was cut: Sentinels cut those
+    /// of a server that they make a replica.
     ///
     /// # Panics
     /// If it does not answer.
     pub fn info_text(&self, field: &str) -> String {
-        let answer = self.ask(&["INFO", "everything"]).text();
+        let until = Instant::now() + PATIENCE;
+        let answer = loop {
+            match self.try_ask(&["INFO", "everything"]) {
+                Ok(answer) => break answer.text(),
+                Err(error) => {
+                    let is_gone = error.kind() == io::ErrorKind::ConnectionRefused || Instant::now() > until;
+                    assert!(!is_gone, "INFO: {error}");
+                }
+            }
+        };
         let value = answer.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':').map(str::trim));
         value.unwrap_or_default().to_owned()
     }

@@ -45,7 +45,7 @@ impl Cached {
     pub fn inspect(&self, entity: EntityId, key: &Key) -> Option<InspectedEntry> {
         let policy = self.shared.policy.of(entity)?;
         let probe = Probe { entity, part: policy.part(rowkeep_engine::View { now: 0, deleted: false }), key };
-        self.shared.peek(&probe).map(|kept| InspectedEntry { kept })
+        self.shared.entry(&probe).map(|kept| InspectedEntry { kept })
     }
 
     /// How long ago everything that was acknowledged had been told; `None` if that is not known, and nothing is answered.

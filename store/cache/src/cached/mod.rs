@@ -6,7 +6,7 @@
 //!
 //! - `follower` is the sender of changes. It tells leases first, then slots, then readers.
 //! - `bring` reads what is not there, once for all who ask, in a task of its own: who asked first may give up.
-//! - `audit` holds what is answered against the storage, a few times a second.
+//! - `audit` lets what is answered be held against the storage, a few times a second.
 //! - `writes` forgets what this process writes before the writer is answered.
 
 mod audit;
@@ -29,6 +29,7 @@ use rowkeep_schema::{EntityId, Schema};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
+use crate::audit::{self as auditor, AuditStats, Sampler};
 use crate::counts::{CacheStats, Count, Counts};
 use crate::heard::Heard;
 use crate::near::{Fresh, Held, Kept, Near, Probe};
@@ -80,7 +81,7 @@ struct Shared {
     policy: Arc<Policy>,
     options: CacheOptions,
     counts: Counts,
-    sampler: audit::Sampler,
+    sampler: Sampler,
 }
 
 impl Cached {
@@ -119,9 +120,9 @@ impl Cached {
             policy,
             options,
             counts: Counts::default(),
-            sampler: audit::Sampler::default(),
+            sampler: Sampler::default(),
         });
-        let auditor = options.audit.map(|every| runtime.spawn(audit::run(Arc::clone(&shared), every)));
+        let auditor = options.audit.map(|every| runtime.spawn(auditor::run(Arc::clone(&shared), every)));
         let follower = runtime.spawn(follower::run(Arc::clone(&shared), log));
         Arc::new(Self { shared, capabilities, follower, auditor })
     }
@@ -153,9 +154,7 @@ impl Cached {
             evictions: near.evicted(),
             entries: near.len() as u64,
             bytes: near.bytes(),
-            audited_right: counts.sum(Count::AuditedRight),
-            audited_stale: counts.sum(Count::AuditedStale),
-            audited_undecided: counts.sum(Count::AuditedUndecided),
+            audits: AuditStats::of(counts),
             lag: self.shared.heard.lag(now()),
         }
     }

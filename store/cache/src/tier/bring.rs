@@ -72,7 +72,7 @@ impl Shared {
                 self.heard.saw(session, &seen);
                 Ok(found)
             }
-            Wish::Found(found) if !matches!(found.held, Held::Pointer(..)) => Ok(self.hit(found, session)),
+            Wish::Found(found) if !matches!(found.held, Held::Pointer(..)) => Ok(self.hit(&key, found, session)),
             // A pointer that another process brought is followed by the next lookup.
             Wish::Found(_) | Wish::Past => self.read_past(&key, read, view, session).await,
         }

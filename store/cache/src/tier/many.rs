@@ -43,7 +43,7 @@ impl Shared {
         let mut missing = Vec::new();
         for ((at, key), looked) in keys.into_iter().enumerate().zip(looked) {
             match looked {
-                Looked::Found(found) => rows[at] = self.hit(found, session),
+                Looked::Found(found) => rows[at] = self.hit(&key, found, session),
                 Looked::Missing(slot) => missing.push((at, key, Some(slot))),
                 Looked::Past => missing.push((at, key, None)),
             }

@@ -7,6 +7,7 @@
 //! - `keeper` tells one shard, and joins it again after it was away.
 //! - `read` asks a shard for what readers may be answered from it; `bring` reads what is not there, for the lease of one process.
 //! - `writes` empties the slots of what this process writes before the writer is answered.
+//! - `audit` lets what is answered be held against the storage, a few times a second.
 //! - `entry` is what lies in the server.
 //!
 //! ## Why no answer is older than it may be
@@ -25,6 +26,7 @@
 //! Readers go to the storage, under the storage's own bound of what is asked at once; commits are told without the server after
 //! a tenth of a second, once. Nothing that the server holds is used before it was told all that was committed meanwhile.
 
+mod audit;
 mod bring;
 mod entry;
 mod inspect;
@@ -51,6 +53,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
+use crate::audit::{self as auditor, Sampler};
 use crate::cached::{Read, no_log};
 use crate::counts::{Count, Counts};
 use crate::follow::{Follower, follow};
@@ -75,11 +78,14 @@ pub struct TierOptions {
     pub max_fills: usize,
     /// How long a reader waits for a row that another process brings, before it reads for itself.
     pub patience: Duration,
+    /// How often an entry that is used is held against the storage, by a strong read; never, if `None`.
+    pub audit: Option<Duration>,
 }
 
 impl Default for TierOptions {
     fn default() -> Self {
-        Self { max_lag: Duration::from_secs(10), max_fills: 1024, patience: Duration::from_millis(500) }
+        let patience = Duration::from_millis(500);
+        Self { max_lag: Duration::from_secs(10), max_fills: 1024, patience, audit: None }
     }
 }
 
@@ -90,6 +96,7 @@ pub struct Tier {
     capabilities: Capabilities,
     log: Arc<dyn ChangeLog>,
     keepers: Vec<JoinHandle<()>>,
+    auditor: Option<JoinHandle<()>>,
 }
 
 /// What readers, the teller and those who bring rows share.
@@ -101,6 +108,7 @@ struct Shared {
     options: TierOptions,
     counts: Counts,
     fills: AtomicUsize,
+    sampler: Sampler,
     keepers: Vec<Kept>,
 }
 
@@ -142,10 +150,12 @@ impl Tier {
             options,
             counts: Counts::default(),
             fills: AtomicUsize::new(0),
+            sampler: Sampler::default(),
             keepers: kept,
         });
         let log = Arc::new(log::TierLog { shared: Arc::clone(&shared), log });
-        Ok(Arc::new(Self { shared, capabilities, log, keepers }))
+        let auditor = options.audit.map(|every| runtime.spawn(auditor::run(Arc::clone(&shared), every)));
+        Ok(Arc::new(Self { shared, capabilities, log, keepers, auditor }))
     }
 
     /// The storage's log, told once the server was told. To be followed by one: whoever follows is who tells the server.
@@ -160,7 +170,7 @@ impl Tier {
 
     /// Stops telling the server. Nothing is answered from it any more.
     pub fn stop(&self) {
-        self.keepers.iter().for_each(JoinHandle::abort);
+        self.keepers.iter().chain(&self.auditor).for_each(JoinHandle::abort);
         self.shared.heard.forget();
         self.shared.keepers.iter().for_each(|kept| kept.link.leave());
     }

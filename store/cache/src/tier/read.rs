@@ -52,7 +52,7 @@ impl Shared {
             Looked::Past => return self.read_past(&key, read, view, session).await,
         };
         match &found.held {
-            Held::Row(_) | Held::Absent => Ok(self.hit(found, session)),
+            Held::Row(_) | Held::Absent => Ok(self.hit(&key, found, session)),
             Held::Pointer(..) => self.follow(&key, read, found, view, session).await,
         }
     }
@@ -66,14 +66,12 @@ impl Shared {
         view: View,
         session: &Session,
     ) -> Result<Option<Record>, Error> {
-        let Held::Pointer(key, version) = &found.held else { return Ok(self.hit(found, session)) };
+        let Held::Pointer(key, version) = &found.held else { return Ok(self.hit(pointer, found, session)) };
         let part = self.policy.of(pointer.entity).map_or(pointer.part, |policy| policy.part(view));
         let row = RowKey { entity: pointer.entity, part, key: (**key).clone() };
         let record = match self.look(&row, view).await {
             Looked::Found(Found { held: Held::Row(record), fresh }) if record.version() == *version => {
-                self.heard.saw(session, &fresh.seen);
-                self.counts.add(Count::Hit);
-                Some(record)
+                self.hit(&row, Found { held: Held::Row(record), fresh }, session)
             }
             // It is brought to where the next lookup finds it.
             Looked::Missing(slot) => {
@@ -92,7 +90,8 @@ impl Shared {
     }
 
     /// An answer from the server.
-    pub(super) fn hit(&self, found: Found, session: &Session) -> Option<Record> {
+    pub(super) fn hit(&self, key: &RowKey, found: Found, session: &Session) -> Option<Record> {
+        self.sampler.offer(&key.probe());
         let record = match found.held {
             Held::Row(record) => Some(record),
             Held::Absent | Held::Pointer(..) => None,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Tier;
+use crate::audit::AuditStats;
 use crate::counts::Count;
 
 /// What a tier did since it was made.
@@ -30,6 +31,8 @@ pub struct TierStats {
     pub trip_time: Duration,
     /// Those that were not answered, or refused.
     pub failed: u64,
+    /// What came of holding entries against the storage while they were used.
+    pub audits: AuditStats,
     /// Shards that are in use.
     pub shards_on: u64,
     /// All shards.
@@ -52,6 +55,7 @@ impl Tier {
             trips: counts.sum(Count::Trip),
             trip_time: Duration::from_micros(counts.sum(Count::TripMicros)),
             failed: counts.sum(Count::Failed),
+            audits: AuditStats::of(counts),
             shards_on: keepers.iter().filter(|kept| kept.link.is_on()).count() as u64,
             shards: keepers.len() as u64,
         }

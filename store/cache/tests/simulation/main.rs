@@ -120,7 +120,7 @@ fn process(
     };
     let tier = server.map(|server| {
         let remote = Arc::new(Faulty { database: Arc::clone(&database), server: Arc::clone(server) });
-        let options = TierOptions { max_lag: MAX_LAG, max_fills: 8, patience: Duration::from_millis(20) };
+        let options = TierOptions { max_lag: MAX_LAG, max_fills: 8, patience: Duration::from_millis(20), audit: None };
         Tier::start(Arc::clone(&rows), remote, &fixture.schema, &fixture.codecs, options, &handle).unwrap()
     });
     let log = tier.as_ref().map_or_else(|| rows.changes().unwrap(), |tier| tier.log());

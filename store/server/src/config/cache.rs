@@ -20,7 +20,7 @@ pub struct CacheConfig {
     pub memory: ByteSize,
     /// Nothing is answered from the cache while the storage's log of changes is silent for longer.
     pub max_lag: HumanDuration,
-    /// How often an answer from the cache is held against the database, by one strong read; 0 for never.
+    /// How often an answer from memory, and one from Redis, is held against the database, by a strong read each; 0 for never.
     pub audit: HumanDuration,
     /// Rows on their way into the cache at a time; further ones are read past it.
     pub max_fills: u32,
@@ -103,7 +103,7 @@ impl CacheConfig {
         if address.is_none() && self.kind.0 != MEMORY {
             return None;
         }
-        let tier = TierOptions { max_lag, max_fills, ..TierOptions::default() };
+        let tier = TierOptions { max_lag, max_fills, audit, ..TierOptions::default() };
         Some(Caching { near: (memory > 0).then_some(near), shared: address.map(|address| (address, tier)) })
     }
 
@@ -157,8 +157,12 @@ mod tests {
         assert!(caching.near.is_some() && caching.shared.is_some());
         let alone = CacheConfig { memory: ByteSize(0), ..config };
         assert_eq!(alone.mistake(false), None);
+        let audit = alone.audit;
         let caching = alone.caching().unwrap();
-        assert!(caching.near.is_none() && caching.shared.is_some());
+        assert!(caching.near.is_none());
+        assert_eq!(caching.shared.and_then(|(_, tier)| tier.audit), Some(*audit), "Redis alone is audited");
+        let unaudited = CacheConfig { audit: HumanDuration(Duration::ZERO), ..alone }.caching().unwrap();
+        assert_eq!(unaudited.shared.and_then(|(_, tier)| tier.audit), None);
     }
 
     #[test]

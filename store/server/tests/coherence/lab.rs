@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rowkeep_cache::{CacheOptions, Cached, Tier, TierOptions, namespace};
+use rowkeep_cache::{CacheOptions, Cached, InspectedSlot, Tier, TierOptions, namespace};
 use rowkeep_engine::{Engine, EngineOptions, Freshness, Position, Rows, Session, View};
 use rowkeep_mysql::Connection;
 use rowkeep_record::{Codecs, Key, Record, Value};
@@ -11,7 +11,7 @@ use rowkeep_redis::{RedisOptions, RedisRemote};
 use rowkeep_schema::{EntityId, Schema, compile_str};
 use rowkeep_sql::Allow;
 use rowkeep_sql::mysql::{Database, MySqlStore, Options};
-use testkit::{Cluster, DatabaseServer, Redis};
+use testkit::{Cluster, DatabaseServer};
 use tokio::runtime::Handle;
 
 pub(crate) const ITEM: EntityId = EntityId(0);
@@ -35,6 +35,7 @@ fn schema() -> Arc<Schema> {
 /// One process.
 pub(crate) struct Instance {
     rows: Arc<dyn Rows>,
+    store: Arc<MySqlStore>,
     pub(crate) near: Option<Arc<Cached>>,
     pub(crate) shared: Option<Arc<Tier>>,
     pub(crate) engine: Engine,
@@ -52,8 +53,8 @@ impl Instance {
         Self::over(Self::store(cluster, servers), runtime, None, true)
     }
 
-    /// With a cache that it shares, and one in its memory before it or not.
-    pub(crate) fn sharing(cluster: &Cluster, runtime: &Handle, redis: &Redis, has_near: bool) -> Self {
+    /// With a cache that it shares, at this address, and one in its memory before it or not.
+    pub(crate) fn sharing(cluster: &Cluster, runtime: &Handle, redis: &str, has_near: bool) -> Self {
         Self::over(Self::store(cluster, 0..=cluster.replicas().len()), runtime, Some(redis), has_near)
     }
 
@@ -67,13 +68,13 @@ impl Instance {
         MySqlStore::start(database, Arc::clone(&schema), Arc::new(Codecs::new(&schema))).unwrap()
     }
 
-    fn over(store: Arc<MySqlStore>, runtime: &Handle, redis: Option<&Redis>, has_near: bool) -> Self {
-        let (schema, mut rows) = (schema(), store as Arc<dyn Rows>);
+    fn over(store: Arc<MySqlStore>, runtime: &Handle, redis: Option<&str>, has_near: bool) -> Self {
+        let (schema, mut rows) = (schema(), Arc::clone(&store) as Arc<dyn Rows>);
         let codecs = Codecs::new(&schema);
         let mut log = rows.changes().unwrap();
         let shared = redis.map(|redis| {
-            let address = format!("redis://{}", redis.address()).parse().unwrap();
-            let remote = RedisRemote::start(&address, &namespace(&schema, 1), RedisOptions::default(), runtime);
+            let remote =
+                RedisRemote::start(&redis.parse().unwrap(), &namespace(&schema, 1), RedisOptions::default(), runtime);
             let rows = Arc::clone(&rows);
             Tier::start(rows, remote, &schema, &codecs, TierOptions::default(), runtime).unwrap()
         });
@@ -88,7 +89,7 @@ impl Instance {
             (None, None) => {}
         }
         let engine = Engine::new(schema, Arc::clone(&rows), EngineOptions::default()).unwrap();
-        Self { rows, near, shared, engine, codecs }
+        Self { rows, store, near, shared, engine, codecs }
     }
 
     /// Reads that were answered by a cache.
@@ -100,6 +101,18 @@ impl Instance {
     /// Those that were answered by the one that is shared.
     pub(crate) fn shared_hits(&self) -> u64 {
         self.shared.as_ref().map_or(0, |tier| tier.stats().hits)
+    }
+
+    /// Reads that were sent to the first server, and those that were sent to others.
+    pub(crate) fn sent(&self) -> [u64; 2] {
+        let servers = self.store.servers();
+        [servers[0].reads, servers[1..].iter().map(|server| server.reads).sum()]
+    }
+
+    /// Whether the cache that is shared has an item, and answers it.
+    pub(crate) async fn is_shared(&self, id: i64) -> bool {
+        let Some(tier) = &self.shared else { return false };
+        matches!(tier.inspect(ITEM, &Key::one(Value::Int(id)), 0).await, InspectedSlot::Kept(Some(_)))
     }
 
     /// The value of an item; `None` if it cannot be read.

@@ -9,6 +9,7 @@ mod clients;
 mod following;
 mod inversion;
 mod lab;
+mod redundant;
 mod shared;
 
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 use rowkeep_engine::{Freshness, Position, Session};
 use testkit::{Cluster, Product};
 
-use clients::{Clients, Told};
+use clients::{Clients, SOON, Told};
 use lab::{Instance, Writer};
 use shared::{
     nobody_reads_what_is_older_than_they_may_from_a_shared_cache_while_the_primary_is_switched,
@@ -30,9 +31,11 @@ testkit::on_both_products! {
     an_update_behind_the_stores_back_is_seen_soon
     nobody_reads_what_is_older_than_they_may
     nobody_reads_what_is_older_than_they_may_of_a_single_server
+    reads_of_sessions_seldom_fall_back_to_the_primary
     nobody_reads_what_is_older_than_they_may_of_a_replica_that_is_late
     nobody_reads_what_is_older_than_they_may_while_the_primary_is_switched
     what_was_told_is_seen_by_whoever_reads_then
+    what_was_answered_is_soon_seen_by_whoever_reads
     rows_that_are_not_there_are_seldom_looked_for_and_found_once_they_are
 }
 
@@ -102,6 +105,48 @@ fn probe(product: Product, replicas: usize, probes: u64) {
     let told = runtime.block_on(clients.run(move |told| told.fewest() >= probes));
     println!("{product:?}, {replicas} replicas, {:?}: {told:?}", started.elapsed());
     assert!(told.hits() > probes / 10 && told.writes() > 100, "{told:?}");
+    let late = told.late();
+    assert!(late.is_some_and(|[_, later]| later == 0), "{late:?} of 10,000 after {SOON:?}: {told:?}");
+}
+
+/// W2: of a session's reads one of a hundred at most falls back to the primary.
+fn reads_of_sessions_seldom_fall_back_to_the_primary(product: Product) {
+    let (cluster, runtime) = (cluster(product, 1), runtime());
+    let clients = Clients::new(&cluster, KEYS, runtime.handle()).of_sessions();
+    let (progress, instances) = (clients.told(), clients.instances());
+    // Nobody reads strongly, so that whatever the primary is asked was to be asked of the replica.
+    let count = || {
+        let sent = instances.iter().map(|instance| instance.sent());
+        sent.fold([progress.session_reads(), 0, 0], |[reads, a, b], [c, d]| [reads, a + c, b + d])
+    };
+    let spans = std::thread::scope(|scope| {
+        let progress = &progress;
+        let measuring = scope.spawn(move || {
+            // Of several spans, because a machine with other work is not in a steady state all the time.
+            let mut spans = Vec::new();
+            while spans.len() < 6 && !spans.iter().any(is_steady) {
+                let before = count();
+                testkit::wait_until("enough reads to count", || {
+                    let now = count();
+                    now[0] > before[0] + 5000 && now[1] + now[2] > before[1] + before[2] + 500
+                });
+                let after = count();
+                spans.push([0, 1, 2].map(|at| after[at] - before[at]));
+            }
+            progress.end_after(1);
+            spans
+        });
+        runtime.block_on(clients.run(Told::is_over));
+        measuring.join().unwrap()
+    });
+    println!("{product:?}: {spans:?}; {progress:?}");
+    assert!(spans.iter().any(is_steady), "reads, those of the primary, and those of the replica: {spans:?}");
+    assert!(progress.writes() > 50, "{progress:?}");
+}
+
+/// Of all reads, those of the primary, and those of replicas.
+fn is_steady([reads, primary, _]: &[u64; 3]) -> bool {
+    primary * 100 <= *reads
 }
 
 /// W3: one client's reads, of two processes and a replica that is five seconds behind, never go back.
@@ -155,6 +200,18 @@ fn what_was_told_is_seen_by_whoever_reads_then(product: Product) {
             }
         });
     }
+}
+
+/// W4: without waiting for the log, one read of ten thousand at most lacks what was answered a tenth of a second ago, and none
+/// what was answered a second ago.
+fn what_was_answered_is_soon_seen_by_whoever_reads(product: Product) {
+    let (cluster, runtime) = (cluster(product, 1), runtime());
+    let clients = Clients::new(&cluster, KEYS, runtime.handle()).of_nobody();
+    // Ten thousand reads in a row take a second or two, of which a machine with other work has some that are calm.
+    let told = runtime.block_on(clients.run(|told| told.is_soon() || told.careless_reads() >= 500_000));
+    println!("{product:?}: {told:?}");
+    assert!(told.is_soon(), "{:?} of 10,000 after {SOON:?}: {told:?}", told.late());
+    assert!(told.hits() > 1000 && told.writes() > 100, "{told:?}");
 }
 
 /// W12: of reads of rows that are not there, one of ten at most reaches the database; and a row that comes is found.

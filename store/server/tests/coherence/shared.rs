@@ -9,13 +9,17 @@ use crate::clients::{Clients, Told};
 use crate::lab::{Instance, until};
 use crate::{KEYS, cluster, runtime};
 
-fn clients(cluster: &Cluster, redis: &Redis, runtime: &tokio::runtime::Handle) -> Clients {
+pub(crate) fn clients(cluster: &Cluster, redis: &str, runtime: &tokio::runtime::Handle) -> Clients {
     let instances = [true, false].map(|has_near| Instance::sharing(cluster, runtime, redis, has_near));
     Clients::of(instances.into(), cluster, KEYS)
 }
 
+fn address(redis: &Redis) -> String {
+    format!("redis://{}", redis.address())
+}
+
 /// Waits until the shared cache answers both processes.
-fn is_used(instances: &[Arc<Instance>]) {
+pub(crate) fn is_used(instances: &[Arc<Instance>]) {
     for instance in instances {
         let before = instance.shared_hits();
         testkit::wait_until("the shared cache answers", || {
@@ -25,7 +29,7 @@ fn is_used(instances: &[Arc<Instance>]) {
 }
 
 /// Waits until much more was read.
-fn goes_on(told: &Told) {
+pub(crate) fn goes_on(told: &Told) {
     let reads = told.reads();
     testkit::wait_until("reads go on", || told.reads() > reads + 500);
 }
@@ -44,7 +48,7 @@ fn spoil(redis: &Redis) {
 
 pub(crate) fn nobody_reads_what_is_older_than_they_may_while_the_shared_cache_fails(product: Product) {
     let (cluster, runtime, redis) = (cluster(product, 1), runtime(), Redis::start());
-    let clients = clients(&cluster, &redis, runtime.handle());
+    let clients = clients(&cluster, &address(&redis), runtime.handle());
     let (progress, instances) = (clients.told(), clients.instances());
     let told = std::thread::scope(|scope| {
         let redis = &redis;
@@ -91,7 +95,7 @@ pub(crate) fn nobody_reads_what_is_older_than_they_may_from_a_shared_cache_while
     product: Product,
 ) {
     let (cluster, runtime, redis) = (cluster(product, 1), runtime(), Redis::start());
-    let clients = clients(&cluster, &redis, runtime.handle());
+    let clients = clients(&cluster, &address(&redis), runtime.handle());
     let (progress, instances) = (clients.told(), clients.instances());
     let told = std::thread::scope(|scope| {
         let cluster = &cluster;
@@ -113,7 +117,8 @@ pub(crate) fn nobody_reads_what_is_older_than_they_may_from_a_shared_cache_while
 
 pub(crate) fn what_one_process_reads_another_has(product: Product) {
     let (cluster, runtime, redis) = (cluster(product, 0), runtime(), Redis::start());
-    let instances = [true, false].map(|has_near| Instance::sharing(&cluster, runtime.handle(), &redis, has_near));
+    let instances =
+        [true, false].map(|has_near| Instance::sharing(&cluster, runtime.handle(), &address(&redis), has_near));
     let [one, other] = &instances;
     crate::Writer::open(cluster.server(0)).fill(KEYS);
     let session = || Session::new(Freshness::Eventual, Position::default());
