@@ -18,7 +18,11 @@ struct Choice {
 impl Choice {
     /// Whether tests are among them that start Vitess, which takes minutes to build.
     fn starts_vitess(&self) -> bool {
-        self.nightly && matches!(self.package.as_deref(), None | Some("rowkeep-sql" | "rowkeep-server" | "testkit"))
+        self.nightly
+            && matches!(
+                self.package.as_deref(),
+                None | Some("rowkeep-changes" | "rowkeep-sql" | "rowkeep-server" | "testkit")
+            )
     }
 }
 
