@@ -9,7 +9,7 @@ use rowkeep_engine::{Place, Point, Position};
 use crate::mysql::servers::hashed;
 
 /// Before the first commit of all: no server, tag or domain has it.
-const NOTHING: Point = Point { source: 0, number: 0 };
+pub(super) const NOTHING: Point = Point { source: 0, number: 0 };
 
 /// The same point that the answer to a commit and the position of a server have for it.
 pub(super) fn point(gtid: &Gtid) -> Point {
@@ -37,7 +37,7 @@ pub(super) fn progress(mariadb: bool, place: &Place) -> Option<Progress> {
 }
 
 /// What a history contains.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct History(Vec<(u128, u64, u64)>);
 
 impl History {
@@ -53,6 +53,11 @@ impl History {
             // Numbers only grow within a domain: the last stands for all before it.
             Gtids::MariaDb(gtids) => gtids.iter().map(|gtid| (gtid.domain.into(), 0, gtid.number)).collect(),
         })
+    }
+
+    /// Takes in another one, whose sources have other names here.
+    pub(super) fn join(&mut self, other: Self, salt: u128) {
+        self.0.extend(other.0.into_iter().map(|(source, first, last)| (source ^ salt, first, last)));
     }
 
     /// The last commits before its holes and its end. A server that contains them contains it: it applies the commits of a
