@@ -7,10 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use rowkeep_engine::conformance::Subject;
+use kit_core::Code;
+use rowkeep_engine::conformance::{Lab, Subject};
+use rowkeep_engine::{Rows, WatchRequest};
 use rowkeep_mysql::{Connection, Raw};
 use serde_json::json;
-use support::servers::{Home, store};
+use support::servers::{Home, open, store};
+use testkit::Vitess;
 
 /// A read that takes a while once it has its row.
 async fn slow_read(select: &str, url: &str) -> String {
@@ -91,4 +94,25 @@ fn whoever_was_told_of_a_commit_sees_it_among_many_who_read_the_row() {
         readers.into_iter().map(|reader| reader.join().unwrap()).sum()
     });
     assert_eq!(stale, 0, "reads that began after a commit was acknowledged and do not show it");
+}
+
+#[test]
+#[ignore = "needs Vitess, which takes minutes to build"]
+fn several_logs_are_followed_and_not_watched() {
+    let (rows, database) = store(Home::Shards);
+    let lab = Lab::new(rows, database);
+    assert!(lab.rows().changes().is_some());
+    let Err(error) = lab.wait(lab.engine.watch(lab.id("Line"), WatchRequest::default())) else { panic!("it watches") };
+    assert_eq!((error.code(), error.reason()), (Code::FailedPrecondition, "NO_CHANGE_LOG"));
+    assert!(error.message().contains("several shards"), "{error}");
+}
+
+#[test]
+#[ignore = "needs Vitess, which takes minutes to build"]
+fn a_gateway_that_hands_on_no_log_leaves_the_store_without_one() {
+    for flag in ["--enable-binlog-dump=false", "--binlog-dump-authorized-users=somebody"] {
+        let vitess = Vitess::start_with(1, 0, &[flag]);
+        let store = open(vitess.url_of("test_1").parse().unwrap());
+        assert!(store.changes().is_none(), "{flag}");
+    }
 }

@@ -95,7 +95,7 @@ pub struct Tier {
 /// Processes would have to agree on how far each of several logs was told.
 fn untold() -> Error {
     let message = "the storage does not say where its answers were read, so that processes could not know what the cache that \
-                   they share lacks; use the cache in the process (--cache)";
+                   they share lacks; use the cache in the process";
     Error::new(Code::FailedPrecondition, "NO_CHANGE_LOG", message)
 }
 
