@@ -38,7 +38,10 @@ impl Choice {
     fn starts_vitess(&self) -> bool {
         self.nightly
             && self.on.is_none()
-            && matches!(self.package.as_deref(), None | Some("rowkeep-sql" | "rowkeep-server" | "testkit"))
+            && matches!(
+                self.package.as_deref(),
+                None | Some("rowkeep-changes" | "rowkeep-sql" | "rowkeep-server" | "testkit")
+            )
     }
 }
 

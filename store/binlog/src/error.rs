@@ -99,8 +99,10 @@ impl Error {
                 rowkeep_mysql::Error::Io(_)
                 | rowkeep_mysql::Error::ConnectTimeout(_)
                 | rowkeep_mysql::Error::Abandoned => true,
-                // Too many connections, shutting down, killed, not yet ready.
-                rowkeep_mysql::Error::Server(error) => matches!(error.code, 1040 | 1053 | 1077 | 1317 | 1927 | 3032),
+                // Too many connections, shutting down, killed, not yet ready; a gateway that does not reach its server.
+                rowkeep_mysql::Error::Server(error) => {
+                    matches!(error.code, 1040 | 1053 | 1077 | 1317 | 1927 | 3032 | 1105 | 2002 | 2003 | 2006 | 2013)
+                }
                 _ => false,
             },
             _ => false,

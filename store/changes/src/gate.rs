@@ -4,6 +4,11 @@
 //! a replica has received it. Told at once, it would make a cache drop a row that a reader brings back as it was. So a
 //! transaction waits until the server, asked after the transaction has arrived, shows it.
 //!
+//! Behind a gateway the question goes to whoever is the primary by now, as reads do. So each answer says whose it is, and one
+//! of another server than the log's ends the connection: what the two have in common is found out anew. And it must not be the
+//! answer to a question that somebody asked before: gateways share answers among those who ask the same at the same time,
+//! unless they are told not to.
+//!
 //! MySQL: its GTID is in `gtid_executed`. MariaDB has no such set (`gtid_binlog_pos` is ahead like the log itself), but says
 //! where in the log a snapshot lies. Two things about that place are not what they seem:
 //! - It is kept in one buffer for all sessions that ask. What another session put there is the place of a snapshot, too, so
@@ -27,13 +32,23 @@ use crate::place::parse;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two questions for what cannot be told yet.
 const PAUSE: Duration = Duration::from_millis(20);
+/// A question whose answer is not shared. To a server itself it is a remark.
+macro_rules! own {
+    ($what:literal) => {
+        concat!("SELECT /*vt+ CONSOLIDATOR=disabled */ ", $what)
+    };
+}
+
 const SNAPSHOT: &str = "SHOW STATUS LIKE 'binlog_snapshot_%'";
+const EXECUTED: &str = own!("@@global.gtid_executed, @@global.server_uuid");
 
 /// Asks one server.
 #[derive(Debug)]
 pub(crate) struct Gate {
     connection: Connection,
     is_mariadb: bool,
+    /// Behind a gateway: who answers.
+    of: Option<String>,
     /// The file in which the last answer lay.
     file: u64,
     /// Its name.
@@ -79,8 +94,12 @@ impl Shown {
 impl Gate {
     pub(crate) async fn open(address: &Address) -> Result<Self, Error> {
         let connection = patiently(Connection::open(address)).await?;
-        let is_mariadb = connection.server().product == Product::MariaDb;
-        let mut gate = Self { connection, is_mariadb, file: 0, name: Vec::new(), done_before: 0 };
+        let product = connection.server().product;
+        let is_mariadb = product == Product::MariaDb;
+        let mut gate = Self { connection, is_mariadb, of: None, file: 0, name: Vec::new(), done_before: 0 };
+        if product == Product::Vitess {
+            gate.of = Some(gate.identity().await?);
+        }
         if is_mariadb {
             // At a lower level there are no snapshots to begin a transaction with.
             patiently(gate.connection.command("SET SESSION tx_isolation = 'REPEATABLE-READ'")).await?;
@@ -94,6 +113,11 @@ impl Gate {
         // It may have to wait for tables that are being changed.
         let asked = timeout(PATIENCE, take.ask(&mut self.connection, hidden)).await;
         asked.unwrap_or(Err(Error::Silent(PATIENCE)))
+    }
+
+    /// Whether a gateway lies between.
+    pub(crate) fn is_gateway(&self) -> bool {
+        self.of.is_some()
     }
 
     /// The log said that files before this one are done with.
@@ -115,7 +139,7 @@ impl Gate {
     /// What can be seen now.
     pub(crate) async fn ask(&mut self) -> Result<Shown, Error> {
         if !self.is_mariadb {
-            return self.gtids("SELECT @@global.gtid_executed").await.map(Shown::Executed);
+            return self.gtids(EXECUTED).await.map(Shown::Executed);
         }
         let mut answer = patiently(self.snapshot()).await?;
         while answer.0 != self.file {
@@ -130,16 +154,14 @@ impl Gate {
         // What was purged is taken off because a GTID may be put there that never was in the log.
         let question = match self.is_mariadb {
             true => "SELECT @@global.gtid_binlog_pos",
-            false => "SELECT GTID_SUBTRACT(@@global.gtid_executed, @@global.gtid_purged)",
+            false => own!("GTID_SUBTRACT(@@global.gtid_executed, @@global.gtid_purged), @@global.server_uuid"),
         };
         self.gtids(question).await
     }
 
     /// The server's whole history.
     pub(crate) async fn history(&mut self) -> Result<Gtids, Error> {
-        let question =
-            if self.is_mariadb { "SELECT @@global.gtid_binlog_pos" } else { "SELECT @@global.gtid_executed" };
-        self.gtids(question).await
+        self.gtids(if self.is_mariadb { "SELECT @@global.gtid_binlog_pos" } else { EXECUTED }).await
     }
 
     /// What can be seen now, as a set to begin behind. `options`: of whoever is going to read the log from there.
@@ -171,7 +193,7 @@ impl Gate {
         let question = if self.is_mariadb {
             "SELECT CONCAT(@@server_id, '@', @@hostname, ':', @@port)"
         } else {
-            "SELECT @@server_uuid"
+            own!("@@global.server_uuid")
         };
         self.text(question, 0).await
     }
@@ -182,8 +204,17 @@ impl Gate {
         text.parse().map_err(|_| Error::Malformed("a domain that is no number"))
     }
 
+    /// A set, and behind a gateway in the second column whose it is.
+    ///
+    /// # Errors
+    /// [`Error::Ended`]: it is another server's than it was.
     async fn gtids(&mut self, question: &str) -> Result<Gtids, Error> {
-        let text = self.text(question, 0).await?;
+        let rows = patiently(self.connection.query(question)).await?;
+        let mut values = rows.into_iter().next().into_iter().flatten();
+        let text = values.next().flatten().unwrap_or_default();
+        if self.of.is_some() && self.of != values.next().flatten() {
+            return Err(Error::Ended);
+        }
         self.parse(&text)
     }
 

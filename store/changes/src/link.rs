@@ -60,6 +60,10 @@ impl Link {
             Item::Rotate(position) => number(position.file.as_bytes()),
             _ => return Err(Error::Malformed("a log that does not begin with the name of its file")),
         };
+        if gate.is_gateway() {
+            // The log is the same server's that was asked for its history, because it still is who answers.
+            gate.history().await?;
+        }
         Ok(Ok((Self { reader, gate, identity, file, silence: Duration::ZERO, looked: None }, told)))
     }
 
@@ -68,11 +72,13 @@ impl Link {
         self.gate.introduce(take, self.reader.hidden()).await
     }
 
-    /// Something was received, or was waited for in vain for this long. Time in which nobody waited does not count.
+    /// Something was received, or was waited for in vain for this long. Time in which nobody waited does not count, nor, behind
+    /// a gateway, which passes on no signs of life, if nothing is known to be there. `is_awaited`: something is.
     ///
     /// # Errors
     /// Nothing was received for too long.
-    pub(crate) fn waited(&mut self, in_vain: Option<Duration>) -> Result<(), Error> {
+    pub(crate) fn waited(&mut self, in_vain: Option<Duration>, is_awaited: bool) -> Result<(), Error> {
+        let in_vain = in_vain.filter(|_| is_awaited || !self.gate.is_gateway());
         self.silence = in_vain.map_or(Duration::ZERO, |time| self.silence + time);
         let patience = HEARTBEAT * 2;
         if self.silence > patience { Err(Error::Silent(patience)) } else { Ok(()) }

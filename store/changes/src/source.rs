@@ -29,6 +29,7 @@ const CATCH_UP: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct Source<K: Take> {
     take: K,
+    /// Of a shard behind Vitess's gateway, the database is `keyspace:shard@primary`.
     address: Address,
     options: Options,
     link: Option<Link>,
@@ -173,7 +174,7 @@ impl<K: Take> Source<K> {
 
     /// Takes in what there is, and waits for more until there is something to ask.
     async fn read(&mut self) -> Result<(), Error> {
-        let Self { take, link: Some(link), queue, due, ask_at, .. } = self else { return Ok(()) };
+        let Self { take, link: Some(link), queue, due, ask_at, awaited, .. } = self else { return Ok(()) };
         let began = Instant::now();
         let mut received = false;
         while !queue.is_full() {
@@ -194,7 +195,8 @@ impl<K: Take> Source<K> {
                 link.introduce(take).await?;
             }
         }
-        link.waited(if received || queue.is_full() { None } else { Some(began.elapsed()) })
+        let in_vain = (!received && !queue.is_full()).then(|| began.elapsed());
+        link.waited(in_vain, awaited.is_some())
     }
 
     /// Tells what can be seen of what was read.

@@ -80,6 +80,8 @@ pub enum UniqueIndexes {
 pub enum Positions {
     /// Nowhere: there is one copy, and everything is read from it.
     None,
+    /// Nowhere, though copies of rows may be kept beside the storage: whoever keeps some cannot know what a session has seen.
+    Untold,
     /// As sets of intervals, by the server that began them.
     GtidSets,
     /// As the last number of each domain.
@@ -93,7 +95,9 @@ pub enum Changes {
     None,
     /// In one log.
     Log,
-    /// In a log for each shard, which say nothing of each other.
+    /// In a log for each shard, which are told as one: commits of a shard in their order, those of several in any. What one
+    /// commit wrote to several is told as several. A place leads back to all that was told before it, but not to what was told
+    /// next: who has taken a part of that cannot go on behind the part.
     LogPerShard,
 }
 
@@ -164,6 +168,7 @@ impl fmt::Display for Positions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::None => "none",
+            Self::Untold => "untold",
             Self::GtidSets => "gtid-sets",
             Self::GtidDomains => "gtid-domains",
         })

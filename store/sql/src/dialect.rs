@@ -79,6 +79,15 @@ impl Dialect {
         }
     }
 
+    /// Begins a read. A gateway answers who asks what somebody else is asking already with the answer to the other, which may
+    /// have been read before what the later one was told of, unless it is told not to.
+    pub(crate) const fn select(self) -> &'static str {
+        match self {
+            Self::Sqlite | Self::MySql | Self::MariaDb => "SELECT ",
+            Self::Vitess => "SELECT /*vt+ CONSOLIDATOR=disabled */ ",
+        }
+    }
+
     /// Behind a read whose rows are locked until the transaction ends. SQLite's one writer needs no locks.
     pub(crate) const fn for_update(self) -> &'static str {
         match self {

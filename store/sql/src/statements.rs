@@ -216,7 +216,7 @@ impl Texts<'_> {
     }
 
     fn select_wire(&self, columns: &[Selected]) -> String {
-        let mut sql = String::from("SELECT ");
+        let mut sql = String::from(self.dialect.select());
         self.push_version(&mut sql);
         sql.push_str(if columns.is_empty() { "" } else { ", " });
         push_names(self.dialect, &mut sql, columns.iter().map(|selected| self.name(selected.column)));
@@ -225,7 +225,7 @@ impl Texts<'_> {
     }
 
     fn select_stored(&self, names: &str) -> String {
-        let mut sql = format!("SELECT {names}");
+        let mut sql = format!("{}{names}", self.dialect.select());
         self.push_from(&mut sql);
         sql
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use kit_core::{Applied, Code};
 use rowkeep_engine::conformance::{Failure, Subject, schema};
-use rowkeep_engine::{Atomicity, Capabilities, Changes, CountedKeys, OnlineDdl, UniqueIndexes};
+use rowkeep_engine::{Atomicity, Capabilities, Changes, CountedKeys, OnlineDdl, Positions, UniqueIndexes};
 use rowkeep_record::Codecs;
 use rowkeep_sql::Allow;
 use rowkeep_sql::mysql::{Address, Database, MySqlStore, Options, look};
@@ -51,13 +51,15 @@ fn what_a_keyspace_can_do_is_what_the_gateway_says() {
     let expected = Capabilities {
         load_rows: 8_192,
         own_programs: 8,
-        changes: Changes::LogPerShard,
+        positions: Positions::Untold,
+        changes: Changes::Log,
         online_ddl: OnlineDdl::Gateway,
         ..Capabilities::local("vitess", "8.4.6-Vitess")
     };
     assert_eq!(*whole, expected);
     let sharded = Capabilities {
         shards: 2,
+        changes: Changes::LogPerShard,
         load_rows: 1_024,
         serializable: false,
         atomicity: Atomicity::TwoPhase,

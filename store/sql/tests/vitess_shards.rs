@@ -17,3 +17,4 @@ fn lab() -> Lab {
 
 rowkeep_engine::api_conformance!(crate::start, ignore = "needs Vitess, which takes minutes to build");
 rowkeep_engine::engine_conformance!(crate::lab, ignore = "needs Vitess, which takes minutes to build");
+rowkeep_engine::change_log_conformance!(crate::lab, ignore = "needs Vitess, which takes minutes to build");

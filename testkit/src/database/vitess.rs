@@ -198,6 +198,9 @@ fn arguments(directory: &Path, keyspaces: &[(String, &[&str])], port: u16) -> Ve
         "--enable-direct-ddl=true".to_owned(),
         "--vschema-ddl-authorized-users=%".to_owned(),
         "--enable-system-settings=true".to_owned(),
+        // The logs of shards are handed on.
+        "--enable-binlog-dump".to_owned(),
+        "--binlog-dump-authorized-users=%".to_owned(),
         // As many transactions as clients may want at once.
         "--queryserver-config-transaction-cap=64".to_owned(),
         "--queryserver-config-pool-size=16".to_owned(),

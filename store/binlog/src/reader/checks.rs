@@ -133,6 +133,10 @@ const CASCADES_LOGGED: (u16, u16, u16) = (9, 6, 0);
 /// Looks for tables whose changes are not logged, among those that the user may see.
 pub(super) async fn hidden(connection: &mut Connection, product: Product) -> Result<Vec<Hidden>, Error> {
     let mut hidden = Vec::new();
+    // Behind a gateway, tables refer to others of their keyspace only, and who knows the keyspace can ask for those.
+    if product == Product::Vitess {
+        return Ok(hidden);
+    }
     let is_mysql = product == Product::MySql;
     if !is_mysql || connection.server().numbers() < CASCADES_LOGGED {
         hidden.extend(cascades(connection, is_mysql).await?);

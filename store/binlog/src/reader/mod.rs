@@ -12,6 +12,11 @@
 //! ## Half-open connections
 //! The server sends a heartbeat when it has nothing else to send for a period. Twice the period without a packet is a lost
 //! connection: [`Error::Silent`].
+//!
+//! ## Behind Vitess's gateway
+//! An address whose database is `keyspace:shard` leads to the log of the server that is the shard's primary. The gateway passes
+//! on that it is read, and from where; not that there are to be heartbeats, so that who reads has to find out otherwise
+//! whether there is something to wait for. When the primary is another, it ends the stream.
 
 mod checks;
 mod dump;
@@ -23,6 +28,9 @@ use rowkeep_mysql::{Address, Connection, PacketStream, Product};
 
 use crate::{Error, Gtids, Item, Position, decoder::Decoder};
 pub use checks::Hidden;
+
+/// Nobody waits as long.
+const FOREVER: Duration = Duration::from_secs(1 << 31);
 
 /// How to read.
 #[derive(Debug, Clone)]
@@ -117,7 +125,7 @@ impl Reader {
         let (code, arguments) = dump::command(product, &position, options)?;
         let stream = connection.stream(code, &arguments).await?;
         let decoder = Decoder::new(position, settings.checksum);
-        let patience = options.heartbeat * 2;
+        let patience = if product == Product::Vitess { FOREVER } else { options.heartbeat * 2 };
         Ok(Self { stream, decoder, patience, hidden, server_id: options.server_id, product })
     }
 

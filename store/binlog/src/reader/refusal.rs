@@ -25,6 +25,16 @@ pub(super) fn classify(error: MySqlError, server_id: u32, patience: Duration) ->
     };
     let text = error.message.to_ascii_lowercase();
     let says = |part: &str| text.contains(part);
+    if says("binlog dump is disabled") {
+        let what = "the gateway hands on no log: start it with --enable-binlog-dump";
+        return Error::Configuration(vec![what.to_owned()]);
+    }
+    if says("not authorized to perform binlog dump") {
+        return Error::NotAllowed(format!(
+            "{}; --binlog-dump-authorized-users of the gateway names who is",
+            error.message
+        ));
+    }
     match error.code {
         code if ACCESS_DENIED.contains(&code) => Error::NotAllowed(error.message),
         PURGED_GTIDS => Error::Purged(error.message),
@@ -58,6 +68,19 @@ mod tests {
     use rowkeep_mysql::ServerError;
 
     use super::*;
+
+    #[test]
+    fn what_a_gateway_says_is_refused_or_goes_by() {
+        for (code, message, expected, transient) in [
+            (1105, "binlog dump is disabled", "BINLOG_CONFIGURATION", false),
+            (1045, "User 'a' is not authorized to perform binlog dump operations", "BINLOG_NOT_ALLOWED", false),
+            (1105, "target: shop.-80.primary: BinlogDumpEngine is closed", "BINLOG_CONNECTION", true),
+        ] {
+            let error = ServerError { code, state: "HY000".to_owned(), message: message.to_owned() };
+            let error = classify(MySqlError::Server(error), 1, Duration::ZERO);
+            assert_eq!((error.code(), error.is_transient()), (expected, transient), "{message}");
+        }
+    }
 
     #[test]
     fn what_servers_say_is_understood() {

@@ -22,7 +22,8 @@ use std::time::{Duration, Instant};
 
 use kit_core::{Code, Error, Reply};
 use rowkeep_engine::{
-    Capabilities, ChangeLog, LoadBatch, LoadOutcome, Outcome, Position, Program, Remembered, Rows, Scan, Session, View,
+    Capabilities, ChangeLog, Freshness, LoadBatch, LoadOutcome, Outcome, Position, Positions, Program, Remembered,
+    Rows, Scan, Session, View,
 };
 use rowkeep_record::{Codecs, Key, Record};
 use rowkeep_schema::{EntityId, Schema};
@@ -181,7 +182,10 @@ impl Shared {
     }
 
     fn admits(&self, session: &Session, now: Instant) -> bool {
-        self.heard.admits(session, self.options.max_lag, now)
+        // Nobody says what a session has seen.
+        let is_untold =
+            session.freshness() == Freshness::Session && self.rows.capabilities().positions == Positions::Untold;
+        !is_untold && self.heard.admits(session, self.options.max_lag, now)
     }
 
     fn row<'a>(

@@ -42,10 +42,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use kit_core::{Error, Reply};
+use kit_core::{Code, Error, Reply};
 use rowkeep_engine::{
-    Capabilities, ChangeLog, LoadBatch, LoadOutcome, Outcome, Position, Program, Remembered, Rows, Scan, Session, Told,
-    View,
+    Capabilities, ChangeLog, LoadBatch, LoadOutcome, Outcome, Position, Positions, Program, Remembered, Rows, Scan,
+    Session, Told, View,
 };
 use rowkeep_record::{Codecs, Key, Record};
 use rowkeep_schema::{EntityId, Schema};
@@ -99,6 +99,13 @@ pub struct Tier {
     auditor: Option<JoinHandle<()>>,
 }
 
+/// Processes would have to agree on how far each of several logs was told.
+fn untold() -> Error {
+    let message = "the storage does not say where its answers were read, so that processes could not know what the cache that \
+                   they share lacks; use the cache in the process";
+    Error::new(Code::FailedPrecondition, "NO_CHANGE_LOG", message)
+}
+
 /// What readers, the teller and those who bring rows share.
 struct Shared {
     rows: Arc<dyn Rows>,
@@ -132,6 +139,9 @@ impl Tier {
         runtime: &Handle,
     ) -> Result<Arc<Self>, Error> {
         let log = rows.changes().ok_or_else(no_log)?;
+        if rows.capabilities().positions == Positions::Untold {
+            return Err(untold());
+        }
         // What is answered from the server is as old as what it was told, as from a copy of the storage.
         let capabilities = Capabilities { reads_one_moment: false, replicas: true, ..rows.capabilities().clone() };
         let (mut keepers, mut kept) = (Vec::new(), Vec::new());

@@ -38,8 +38,8 @@ use kit_core::{Code, Error};
 use rowkeep_record::{Key, Record, query};
 use rowkeep_schema::{Entity, EntityId};
 
-use crate::Engine;
 use crate::engine::Shared;
+use crate::{Changes, Engine};
 pub(crate) use hub::Hub;
 use token::Resume;
 pub use watcher::Watcher;
@@ -167,6 +167,9 @@ impl Engine {
     pub async fn watch(&self, entity: EntityId, request: WatchRequest) -> Result<Watcher, Error> {
         let shared = &self.shared;
         let log = shared.rows.changes().ok_or_else(|| no_change_log(shared.entity(entity)))?;
+        if shared.rows.capabilities().changes == Changes::LogPerShard {
+            return Err(several_logs(shared.entity(entity)));
+        }
         let filter = query::filter(&shared.schema, shared.entity(entity), &request.filter, "filter")?;
         let binding = token::binding(shared, shared.entity(entity), &request.filter);
         let resume = match &request.since {
@@ -204,6 +207,16 @@ fn no_change_log(entity: &Entity) -> Error {
     let message = format!(
         "the storage of {} has no log of changes that can be followed (the server's log says what it lacks); list by the \
          time of the last update instead",
+        entity.name
+    );
+    Error::new(Code::FailedPrecondition, "NO_CHANGE_LOG", message).with("entity", &entity.full_name)
+}
+
+/// A token counts what was told of the commit behind its place, and which that is only one log says.
+fn several_logs(entity: &Entity) -> Error {
+    let message = format!(
+        "{} lies in several shards, whose logs do not say which of them goes on first, so that no watch could go on where it \
+         ended; list by the time of the last update instead",
         entity.name
     );
     Error::new(Code::FailedPrecondition, "NO_CHANGE_LOG", message).with("entity", &entity.full_name)

@@ -281,7 +281,7 @@ impl Process {
         let (name, token) = (name_of(row), rand::random());
         let leased = self.remote.lease(self.shard, name.clone(), token, Duration::from_secs(5)).await;
         let Ok(Leased::Given(horizon)) = leased else { return };
-        let told = horizon.told.points().first().map_or(0, |point| point.number);
+        let told = horizon.told.as_slice().first().map_or(0, |run| run.last);
         let commits = self.database.last();
         assert!(commits >= told, "{told} was told, and {commits} is the last commit");
         let value = format!("{row}/{}", Database::changed(row, commits)).into();

@@ -46,7 +46,9 @@ fn of_keyspace(server: &Server, keyspace: Keyspace) -> Capabilities {
     let whole = Capabilities {
         load_rows: LOAD_ROWS,
         own_programs: OWN_PROGRAMS,
-        changes: Changes::LogPerShard,
+        // The gateway says of no answer where it was read.
+        positions: Positions::Untold,
+        changes: Changes::Log,
         online_ddl: OnlineDdl::Gateway,
         ..Capabilities::local(Dialect::Vitess.product(), server.version.as_str())
     };
@@ -55,6 +57,7 @@ fn of_keyspace(server: &Server, keyspace: Keyspace) -> Capabilities {
         Keyspace::Sharded(shards) => Capabilities {
             shards,
             load_rows: LOAD_ROWS_OF_SHARDS,
+            changes: Changes::LogPerShard,
             // Each shard would be serializable, and not what is done over several.
             serializable: false,
             atomicity: Atomicity::TwoPhase,

@@ -1,7 +1,7 @@
 //! What Vitess's gateway is asked before it is used, and what is done otherwise because of it.
 
 use kit_core::{Code, Error};
-use rowkeep_mysql::{Address, Connection};
+use rowkeep_mysql::{Address, Connection, Error as DriverError};
 
 use super::errors::classify;
 use crate::ddl::mysql::natural_type;
@@ -39,13 +39,25 @@ pub(super) async fn keyspace(connection: &mut Connection, address: &Address) -> 
     if !is_sharded {
         return Ok(Keyspace::Whole);
     }
-    let shards = connection.query("SHOW VITESS_SHARDS").await.map_err(classify)?;
-    let is_ours = |row: &&rowkeep_mysql::TextRow| {
-        let shard = row.first().and_then(|shard| shard.as_deref()?.split_once('/'));
-        shard.is_some_and(|(keyspace, _)| keyspace == name)
-    };
-    let count = shards.iter().filter(is_ours).count();
+    let count = shards(connection, name).await?.len();
     Ok(Keyspace::Sharded(u32::try_from(count).unwrap_or(u32::MAX)))
+}
+
+/// The shards that serve a keyspace, in the order of their names.
+///
+/// # Errors
+/// What the gateway says.
+pub(super) async fn shards(connection: &mut Connection, keyspace: &str) -> Result<Vec<String>, Error> {
+    shards_of(connection, keyspace).await.map_err(classify)
+}
+
+/// The same, with the gateway's own errors.
+pub(super) async fn shards_of(connection: &mut Connection, keyspace: &str) -> Result<Vec<String>, DriverError> {
+    let rows = connection.query("SHOW VITESS_SHARDS").await?;
+    let names = rows.iter().filter_map(|row| row.first()?.as_deref()?.split_once('/'));
+    let mut shards: Vec<String> = names.filter(|(of, _)| *of == keyspace).map(|(_, shard)| shard.to_owned()).collect();
+    shards.sort_unstable();
+    Ok(shards)
 }
 
 /// Refuses a gateway that takes the settings of a session and does not pass them on: values that do not fit would be stored.

@@ -33,7 +33,9 @@ pub(super) const TABLES: [(&str, &str); 2] = [
     ),
 ];
 
-pub(super) const RECALL: &str = "SELECT fingerprint, outcome, forget_at FROM rowkeep_requests WHERE request_id = ?";
+/// The remark is for gateways, as in [`Dialect::select`](crate::dialect::Dialect::select).
+pub(super) const RECALL: &str = "SELECT /*vt+ CONSOLIDATOR=disabled */ fingerprint, outcome, forget_at \
+     FROM rowkeep_requests WHERE request_id = ?";
 /// The same, waiting for whoever is about to remember it.
 pub(super) const RECALL_SETTLED: &str =
     "SELECT fingerprint, outcome, forget_at FROM rowkeep_requests WHERE request_id = ? FOR UPDATE";

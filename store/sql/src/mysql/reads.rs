@@ -148,7 +148,7 @@ impl Read {
 
     fn count(shared: &Arc<Shared>, scan: &Scan) -> Self {
         let (sql, entity) = (shared.sql(scan.entity), shared.schema.entity(scan.entity));
-        let text = format!("SELECT count(*) FROM {}", sql.table);
+        let text = format!("{}count(*) FROM {}", shared.dialect.select(), sql.table);
         let condition = Condition::of_scan(sql, entity, text, scan, scan.filter.as_deref(), false);
         let read = Self::new(shared, Sql::Text(condition.sql), params(condition.binds), Shape::Number);
         Self { deadline: scan.deadline, ..read }

@@ -348,7 +348,7 @@ impl Rows for MySqlStore {
     }
 
     /// The primary's binary log. `None`, and a line in the log that says what to do, if the user may not follow it or the
-    /// server does not log what is needed. Of Vitess always: its shards have logs of their own.
+    /// server does not log what is needed. Behind Vitess's gateway it is what the logs of all shards tell.
     fn changes(&self) -> Option<Arc<dyn ChangeLog>> {
         self.changes.get_or_init(|| Log::open(&self.shared, &self.runtime)).clone()
     }

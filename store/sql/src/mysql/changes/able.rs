@@ -6,7 +6,8 @@ use rowkeep_binlog::{Error, Options, Reader, Start};
 use rowkeep_mysql::{Address, Connection, Product};
 use tokio::time::timeout;
 
-use crate::mysql::checks;
+use super::shards::of_shard;
+use crate::mysql::{checks, gateway};
 
 /// What takes longer is no refusal.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -21,7 +22,20 @@ pub(super) async fn refusal(address: &Address) -> Option<String> {
 
 async fn try_it(address: &Address) -> Result<(), Error> {
     let mut connection = Connection::open(address).await?;
-    if connection.server().product == Product::MySql {
+    if connection.server().product == Product::Vitess {
+        let keyspace = address.database.as_deref().unwrap_or_default();
+        for shard in gateway::shards_of(&mut connection, keyspace).await? {
+            Box::pin(try_server(&of_shard(address, &shard))).await?;
+        }
+        return Ok(());
+    }
+    connection.close().await;
+    try_server(address).await
+}
+
+async fn try_server(address: &Address) -> Result<(), Error> {
+    let mut connection = Connection::open(address).await?;
+    if connection.server().product != Product::MariaDb {
         let rows = connection.query("SELECT @@global.gtid_mode").await?;
         let mode = rows.into_iter().flatten().flatten().next().unwrap_or_default();
         if mode != "ON" {

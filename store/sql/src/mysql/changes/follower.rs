@@ -25,6 +25,14 @@ const BATCHES: usize = 1;
 /// The end at which news are taken out.
 pub(super) struct Stream(mpsc::Receiver<News>);
 
+impl Stream {
+    /// With the end at which news are put in.
+    pub(super) fn new() -> (mpsc::Sender<News>, Self) {
+        let (sender, receiver) = mpsc::channel(BATCHES);
+        (sender, Self(receiver))
+    }
+}
+
 impl ChangeStream for Stream {
     fn next(&mut self) -> Reply<'_, Result<Vec<Told>, Error>> {
         Reply::later(async move { self.0.recv().await.unwrap_or_else(|| Err(stopped())) })
@@ -37,9 +45,9 @@ pub(super) fn stopped() -> Error {
 
 /// Begins to read. `promotions`: how often a server had been made the primary when the source was connected to it.
 pub(super) fn start(servers: Arc<Servers>, promotions: u64, source: Source<Tables>) -> Stream {
-    let (sender, receiver) = mpsc::channel(BATCHES);
+    let (sender, stream) = Stream::new();
     tokio::spawn(run(servers, promotions, source, sender));
-    Stream(receiver)
+    stream
 }
 
 async fn run(servers: Arc<Servers>, mut promotions: u64, mut source: Source<Tables>, sender: mpsc::Sender<News>) {
@@ -57,6 +65,24 @@ async fn run(servers: Arc<Servers>, mut promotions: u64, mut source: Source<Tabl
         let news = news.map(|events| events.into_iter().map(told).collect()).map_err(|error| failed(&error));
         let is_last = news.is_err();
         if sender.send(news).await.is_err() || is_last {
+            return;
+        }
+    }
+}
+
+/// What one log told, or why it tells no more.
+pub(super) type Events = Result<Vec<Event<EntityId, RowChange>>, LogError>;
+
+/// Reads one log for somebody who takes it in together with others.
+pub(super) async fn read(mut source: Source<Tables>, sender: mpsc::Sender<Events>) {
+    loop {
+        let events = tokio::select! {
+            biased;
+            () = sender.closed() => return,
+            events = source.next() => events,
+        };
+        let is_last = events.is_err();
+        if sender.send(events).await.is_err() || is_last {
             return;
         }
     }

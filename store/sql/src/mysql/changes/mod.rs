@@ -4,14 +4,16 @@
 //! told: a new history [begins](rowkeep_engine::Told::Begin), and nothing that it has is left out. If it does not have what
 //! was told, the follower ends, because what it told is not so.
 //!
-//! Vitess has none: each shard has a log of its own behind the gateway, which hands them on in another protocol.
+//! Behind Vitess's gateway each shard has a log of its own, and the log of the store is what all of them tell ([`shards`]).
 
 mod able;
 mod cells;
 mod charset;
 mod follower;
 mod mapping;
+mod merged;
 mod points;
+mod shards;
 mod statements;
 mod tables;
 mod unseen;
@@ -20,12 +22,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kit_core::{Error, Reply};
-use rowkeep_changes::{Progress, Source};
-use rowkeep_engine::{ChangeLog, ChangeStream, SharedLog, Since};
+use rowkeep_changes::Source;
+use rowkeep_engine::{ChangeLog, ChangeStream, Changes, SharedLog, Since};
 use tokio::runtime::Handle;
 use tokio::time::sleep;
 
-use super::servers::Server;
 use super::store::Shared;
 use crate::dialect::Dialect;
 use follower::{failed, lost, stopped};
@@ -45,9 +46,6 @@ pub(super) struct Log {
 impl Log {
     /// The log, if it can be followed, read once for all who follow it. If it cannot, an operator is told why, once.
     pub(super) fn open(shared: &Arc<Shared>, runtime: &Handle) -> Option<Arc<dyn ChangeLog>> {
-        if shared.dialect.is_gateway() {
-            return None;
-        }
         let server = shared.servers.primary().unwrap_or_else(|| shared.servers.server(0));
         let refused = wait(runtime, able::refusal(server.connector.address()));
         if let Some(why) = refused {
@@ -55,7 +53,14 @@ impl Log {
             tracing::warn!(%server, "changes of the database cannot be followed: {why}");
             return None;
         }
-        let log = Arc::new(Self { shared: Arc::clone(shared), runtime: runtime.clone() });
+        let log: Arc<dyn ChangeLog> = match shared.dialect.is_gateway() {
+            true => Arc::new(shards::Log::new(shared, runtime)),
+            false => Arc::new(Self { shared: Arc::clone(shared), runtime: runtime.clone() }),
+        };
+        // Who leaves a reading that is shared inside of a commit goes on at that commit, which several shards do not promise.
+        if shared.capabilities.changes == Changes::LogPerShard {
+            return Some(log);
+        }
         Some(Arc::new(SharedLog::new(log, runtime)))
     }
 }
@@ -87,19 +92,13 @@ async fn follow(shared: Arc<Shared>, since: Since) -> Result<Box<dyn ChangeStrea
     let until = Instant::now() + PATIENCE;
     let promotions = shared.servers.promotions();
     let server = Arc::clone(shared.servers.await_writer(until).await?);
-    let source = connected(&shared, &server, progress, until).await?;
+    let address = server.connector.address();
+    let tables = Tables::new(&shared.schema, address.database.as_deref().unwrap_or_default());
+    let source = connected(Source::new(address.clone(), progress, tables), until).await?;
     Ok(Box::new(follower::start(Arc::clone(&shared.servers), promotions, source)))
 }
 
-async fn connected(
-    shared: &Shared,
-    server: &Server,
-    progress: Option<Progress>,
-    until: Instant,
-) -> Result<Source<Tables>, Error> {
-    let address = server.connector.address();
-    let tables = Tables::new(&shared.schema, address.database.as_deref().unwrap_or_default());
-    let mut source = Source::new(address.clone(), progress, tables);
+async fn connected(mut source: Source<Tables>, until: Instant) -> Result<Source<Tables>, Error> {
     loop {
         match source.connect().await {
             Ok(()) if source.is_connected() => return Ok(source),

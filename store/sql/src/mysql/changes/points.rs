@@ -9,7 +9,7 @@ use rowkeep_engine::{Place, Point, Run, Runs};
 use crate::mysql::servers::hashed;
 
 /// Before the first commit of all: no server, tag or domain has it.
-const NOTHING: Point = Point { source: 0, number: 0 };
+pub(super) const NOTHING: Point = Point { source: 0, number: 0 };
 
 /// The same point that the answer to a commit and the position of a server have for it.
 pub(super) fn point(gtid: &Gtid) -> Point {
