@@ -25,7 +25,7 @@ pub struct Place {
     pub first: u64,
 }
 
-/// Two are the same behind the same commit, whatever is known of those before it.
+/// Whatever is known of the numbers before it.
 impl PartialEq for Place {
     fn eq(&self, other: &Self) -> bool {
         self.point == other.point && self.base == other.base
@@ -35,6 +35,12 @@ impl PartialEq for Place {
 impl Eq for Place {}
 
 impl Place {
+    /// Whether two places that one log has told are behind the same commit: what is before it may be written down in other words,
+    /// where it was read from another place on.
+    pub fn meets(&self, other: &Self) -> bool {
+        self.point == other.point
+    }
+
     /// The commits of the point's source that are known to be behind it.
     pub fn run(&self) -> Run {
         Run { source: self.point.source, first: self.first, last: self.point.number }

@@ -118,10 +118,10 @@ impl Seat {
         }
     }
 
-    /// Drops everything up to this place, if that is where something that waits ends.
+    /// Drops everything up to this place of the same log, if that is where something that waits ends.
     pub(super) fn pass(&self, place: &Place) -> bool {
         let mut queue = self.queue();
-        let found = queue.items.iter().rposition(|(told, _)| told.end() == Some(place));
+        let found = queue.items.iter().rposition(|(told, _)| told.end().is_some_and(|end| end.meets(place)));
         found.is_some_and(|at| queue.draw(at + 1).len() > at)
     }
 

@@ -258,7 +258,7 @@ impl Feed {
     /// Goes on with the ring if this is the place to.
     fn meet(&mut self) -> bool {
         let From::Own(Own { meet: Some((place, at)), .. }) = &self.from else { return false };
-        let is_met = *place == self.reached.place && !self.reached.is_inside;
+        let is_met = place.meets(&self.reached.place) && !self.reached.is_inside;
         if is_met {
             self.from = From::Ring(*at);
             self.behind = None;

@@ -8,6 +8,7 @@ use crate::support::mirror::wait;
 
 testkit::on_both_products! {
     all_who_follow_have_two_connections_to_the_primary
+    one_that_goes_on_from_a_place_of_an_earlier_process_meets_the_others
 }
 
 /// Connections of the store's user: all, and those that read the log.
@@ -58,4 +59,30 @@ fn all_who_follow_have_two_connections_to_the_primary(product: Product) {
     assert_eq!(take(&mut *resumed, 1), take(&mut *streams[0], 1));
     drop((streams, resumed));
     testkit::wait_until("nobody follows any more", || connections(&server) == (before, 0));
+}
+
+/// What a place needs to lead back is written down where a stretch of commits begins, and that is another one in each process.
+fn one_that_goes_on_from_a_place_of_an_earlier_process_meets_the_others(product: Product) {
+    let server = lab::server(product, &[]);
+    let mut writer = Writer::new(&server);
+    let earlier = lab::store(&[&server]);
+    let mut stream = wait(earlier.changes().unwrap().follow(Since::Now)).unwrap();
+    (0..10).for_each(|id| writer.add(id).unwrap());
+    let place = take(&mut *stream, 10);
+    drop((stream, earlier));
+    (10..20).for_each(|id| writer.add(id).unwrap());
+    let store = lab::store(&[&server]);
+    let log = store.changes().unwrap();
+    testkit::wait_until("nobody reads the log", || connections(&server).1 == 0);
+    let (before, _) = connections(&server);
+    let mut first = wait(log.follow(Since::Now)).unwrap();
+    let mut resumed = wait(log.follow(Since::Place(place))).unwrap();
+    writer.add(20).unwrap();
+    assert!(take(&mut *first, 1).meets(&take(&mut *resumed, 11)));
+    testkit::wait_until("it follows with the others", || {
+        wait(resumed.next()).unwrap();
+        connections(&server) == (before + 2, 1)
+    });
+    writer.add(21).unwrap();
+    assert_eq!(take(&mut *resumed, 1), take(&mut *first, 1));
 }
