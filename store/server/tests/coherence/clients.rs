@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rowkeep_engine::{Change, CommitRequest, Freshness, Operation, Position, Precondition, Session, Transform, Write};
 use rowkeep_record::Value;
-use testkit::Cluster;
+use testkit::{Cluster, DatabaseServer};
 use tokio::runtime::Handle;
 
 use crate::lab::{ITEM, Instance, Writer};
@@ -177,13 +177,15 @@ impl Answered {
 
 impl Clients {
     pub(crate) fn new(cluster: &Cluster, keys: i64, runtime: &Handle) -> Self {
-        Self::of(vec![Instance::open(cluster, runtime), Instance::open(cluster, runtime)], cluster, keys)
+        let clients = Self::of([(); 2].map(|()| Instance::open(cluster, runtime)), cluster.server(0), keys);
+        cluster.catch_up();
+        clients
     }
 
-    pub(crate) fn of(instances: Vec<Instance>, cluster: &Cluster, keys: i64) -> Self {
+    /// Of these processes, before this primary.
+    pub(crate) fn of(instances: [Instance; 2], primary: &DatabaseServer, keys: i64) -> Self {
         let instances: Vec<_> = instances.into_iter().map(Arc::new).collect();
-        Writer::open(cluster.server(0)).fill(keys);
-        cluster.catch_up();
+        Writer::open(primary).fill(keys);
         Self { instances, told: Arc::default(), keys, asks: Asks::Everything }
     }
 

@@ -50,17 +50,17 @@ impl Instance {
 
     /// One that knows some of the servers, the primary first.
     pub(crate) fn of(cluster: &Cluster, servers: impl IntoIterator<Item = usize>, runtime: &Handle) -> Self {
-        Self::over(Self::store(cluster, servers), runtime, None, true)
+        let servers: Vec<_> = servers.into_iter().map(|number| cluster.server(number)).collect();
+        Self::over(Self::store(&servers), runtime, None, true)
     }
 
     /// With a cache that it shares, at this address, and one in its memory before it or not.
-    pub(crate) fn sharing(cluster: &Cluster, runtime: &Handle, redis: &str, has_near: bool) -> Self {
-        Self::over(Self::store(cluster, 0..=cluster.replicas().len()), runtime, Some(redis), has_near)
+    pub(crate) fn sharing(servers: &[&DatabaseServer], runtime: &Handle, redis: &str, has_near: bool) -> Self {
+        Self::over(Self::store(servers), runtime, Some(redis), has_near)
     }
 
-    fn store(cluster: &Cluster, servers: impl IntoIterator<Item = usize>) -> Arc<MySqlStore> {
-        let mut addresses: Vec<_> =
-            servers.into_iter().map(|number| cluster.server(number).url().parse().unwrap()).collect();
+    fn store(servers: &[&DatabaseServer]) -> Arc<MySqlStore> {
+        let mut addresses: Vec<_> = servers.iter().map(|server| server.url().parse().unwrap()).collect();
         let address = addresses.remove(0);
         let options = Options { replicas: addresses, reports: true, ..Options::new(address) };
         let (schema, database) = (schema(), Database::open(&options).unwrap());

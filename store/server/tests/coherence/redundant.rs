@@ -5,12 +5,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use testkit::{Answer, Cluster, Product, RedisCluster, RedisSentinels, wait_until};
+use testkit::{Answer, DatabaseServer, Group, Product, Redis, RedisCluster, RedisSentinels, wait_until};
 use tokio::runtime::{Handle, Runtime};
 
 use crate::clients::{Clients, Told};
 use crate::lab::{Instance, until};
-use crate::shared::{clients, goes_on, is_used};
+use crate::shared::{address, clients, clients_of, goes_on, is_used};
 use crate::{KEYS, cluster, runtime};
 
 /// Losses, each followed by another, in a long run.
@@ -35,6 +35,32 @@ fn nobody_reads_what_is_older_than_they_may_while_many_servers_of_redis_are_lost
     }
 }
 
+/// Its members number their commits by blocks: after a switch the numbers have holes, which are filled after the next.
+#[test]
+#[ignore = "long: three members of a group change places"]
+fn redis_is_used_behind_a_group_whose_members_change_places() {
+    let (group, runtime, redis) = (Group::start(), runtime(), Redis::start());
+    group.server(0).admin("GRANT REPLICATION SLAVE ON *.* TO app@'127.0.0.1'");
+    group.catch_up();
+    let servers: Vec<&DatabaseServer> = group.members().map(|number| group.server(number)).collect();
+    let clients = clients_of(&servers, &address(&redis), runtime.handle());
+    let told = Stage::run(clients, &runtime, |stage| {
+        for member in [1, 0, 2, 0] {
+            group.switch_to(member);
+            stage.is_used();
+            goes_on(&stage.told);
+        }
+        group.kill9(0);
+        group.primary();
+        stage.is_used();
+        group.restart(0);
+    });
+    let executed = group.server(group.primary()).admin("SELECT @@global.gtid_executed");
+    println!("{executed}: {told:?}");
+    assert!(executed.split(',').any(|source| source.matches(':').count() > 1), "there are holes: {executed}");
+    assert!(told.hits() > 500 && told.writes() > 20, "{told:?}");
+}
+
 /// Clients of processes that share Redis, and what happens to it while they read.
 struct Stage {
     instances: Vec<Arc<Instance>>,
@@ -44,8 +70,7 @@ struct Stage {
 
 impl Stage {
     /// Runs clients while something happens, and until much more was read.
-    fn run(database: &Cluster, redis: &str, runtime: &Runtime, happens: impl FnOnce(&Self) + Send) -> Arc<Told> {
-        let clients: Clients = clients(database, redis, runtime.handle());
+    fn run(clients: Clients, runtime: &Runtime, happens: impl FnOnce(&Self) + Send) -> Arc<Told> {
         let stage = Self { instances: clients.instances(), told: clients.told(), handle: runtime.handle().clone() };
         std::thread::scope(|scope| {
             let stage = &stage;
@@ -87,7 +112,8 @@ impl Drop for End<'_> {
 
 fn sentinels(product: Product, losses: usize) {
     let (database, runtime, redis) = (cluster(product, 1), runtime(), RedisSentinels::start(1));
-    let told = Stage::run(&database, &redis.url(), &runtime, |stage| {
+    let clients = clients(&database, &redis.url(), runtime.handle());
+    let told = Stage::run(clients, &runtime, |stage| {
         let follows = |server: usize| redis.server(server).info_text("master_link_status") == "up";
         for _ in 0..losses {
             let primary = redis.primary();
@@ -105,7 +131,8 @@ fn sentinels(product: Product, losses: usize) {
 
 fn redis_cluster(product: Product, losses: usize) {
     let (database, runtime, redis) = (cluster(product, 1), runtime(), RedisCluster::start(3, 1));
-    let told = Stage::run(&database, &redis.url(), &runtime, |stage| {
+    let clients = clients(&database, &redis.url(), runtime.handle());
+    let told = Stage::run(clients, &runtime, |stage| {
         let follows = |server: usize| redis.server(server).info_text("master_link_status") == "up";
         for _ in 0..losses {
             // A planned change, of the servers that have items.

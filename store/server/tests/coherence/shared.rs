@@ -3,18 +3,26 @@
 use std::sync::Arc;
 
 use rowkeep_engine::{Freshness, Position, Session};
-use testkit::{Cluster, Product, Redis};
+use testkit::{Cluster, DatabaseServer, Product, Redis};
 
 use crate::clients::{Clients, Told};
 use crate::lab::{Instance, until};
 use crate::{KEYS, cluster, runtime};
 
 pub(crate) fn clients(cluster: &Cluster, redis: &str, runtime: &tokio::runtime::Handle) -> Clients {
-    let instances = [true, false].map(|has_near| Instance::sharing(cluster, runtime, redis, has_near));
-    Clients::of(instances.into(), cluster, KEYS)
+    let servers: Vec<_> = (0..=cluster.replicas().len()).map(|number| cluster.server(number)).collect();
+    let clients = clients_of(&servers, redis, runtime);
+    cluster.catch_up();
+    clients
 }
 
-fn address(redis: &Redis) -> String {
+/// The first of the servers is the primary.
+pub(crate) fn clients_of(servers: &[&DatabaseServer], redis: &str, runtime: &tokio::runtime::Handle) -> Clients {
+    let instances = [true, false].map(|has_near| Instance::sharing(servers, runtime, redis, has_near));
+    Clients::of(instances, servers[0], KEYS)
+}
+
+pub(crate) fn address(redis: &Redis) -> String {
     format!("redis://{}", redis.address())
 }
 
@@ -117,8 +125,8 @@ pub(crate) fn nobody_reads_what_is_older_than_they_may_from_a_shared_cache_while
 
 pub(crate) fn what_one_process_reads_another_has(product: Product) {
     let (cluster, runtime, redis) = (cluster(product, 0), runtime(), Redis::start());
-    let instances =
-        [true, false].map(|has_near| Instance::sharing(&cluster, runtime.handle(), &address(&redis), has_near));
+    let (servers, at) = ([cluster.server(0)], address(&redis));
+    let instances = [true, false].map(|has_near| Instance::sharing(&servers, runtime.handle(), &at, has_near));
     let [one, other] = &instances;
     crate::Writer::open(cluster.server(0)).fill(KEYS);
     let session = || Session::new(Freshness::Eventual, Position::default());
