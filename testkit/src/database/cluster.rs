@@ -72,15 +72,18 @@ impl Cluster {
         self.wait_for_replicas();
     }
 
-    /// The replica that received most of what the primary wrote, of those that run.
+    /// The replica that received most of what the dead primary wrote, of those that run. Until [`Cluster::promote`] none
+    /// receives any more: what still lay between the two could make another the most advanced.
     ///
     /// # Panics
     /// If none runs.
     pub fn most_advanced(&self) -> usize {
         let running = self.replicas().into_iter().filter(|number| self.servers[*number].is_running());
+        let running: Vec<_> =
+            running.inspect(|number| drop(self.servers[*number].admin("STOP REPLICA IO_THREAD"))).collect();
         // They follow one primary: the last number tells them apart.
         let last = |position: &str| position.rsplit(['-', ':']).next().and_then(|number| number.parse::<u64>().ok());
-        running.max_by_key(|number| last(&self.received(*number))).expect("a replica that runs")
+        running.into_iter().max_by_key(|number| last(&self.received(*number))).expect("a replica that runs")
     }
 
     /// Makes a replica the primary once it has done what it received. The others that run follow it; the old primary, if
@@ -154,9 +157,10 @@ impl Cluster {
     /// The GTIDs that a replica has, done or not.
     fn received(&self, replica: usize) -> String {
         let server = &self.servers[replica];
-        let status = server.admin("SHOW REPLICA STATUS\\G");
+        let status = server.admin_by_name("SHOW REPLICA STATUS");
         let name = server.product().received();
-        let lines = status.lines().map(str::trim).skip_while(|line| !line.starts_with(name));
+        let mut lines = status.lines().map(str::trim).skip_while(|line| !line.starts_with(name)).peekable();
+        assert!(lines.peek().is_some(), "a replica does not say {name}\n{status}");
         // A long set goes on in the next line.
         let mut position = String::new();
         for line in lines {

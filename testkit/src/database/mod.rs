@@ -203,9 +203,18 @@ impl DatabaseServer {
     /// # Panics
     /// If one fails.
     pub fn admin(&self, statements: &str) -> String {
+        self.client(&["--skip-column-names"], statements)
+    }
+
+    /// The same with one line for each value: its name, a colon, and the value, which may go on in further lines.
+    pub(crate) fn admin_by_name(&self, statement: &str) -> String {
+        self.client(&["--vertical"], statement)
+    }
+
+    fn client(&self, options: &[&str], statements: &str) -> String {
         let socket = self.directory.path().join("socket");
         let mut command = Command::new("mariadb");
-        command.args(["--no-defaults", "--user=root", "--batch", "--raw", "--skip-column-names"]);
+        command.args(["--no-defaults", "--user=root", "--batch", "--raw"]).args(options);
         command.arg(format!("--socket={}", socket.display())).arg("--execute").arg(statements);
         let output = command.stdin(Stdio::null()).output();
         let output = output.unwrap_or_else(|error| panic!("mariadb (package mariadb-client): {error}"));
