@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use kit_core::{Code, Error};
 use rowkeep_cache::{CacheOptions, Cached};
 use rowkeep_engine::{
-    ChangeLog, Freshness, LoadBatch, MemoryRows, OnConflict, Point, Position, Rows, Session, Stored, Told, View,
+    ChangeLog, Committed, Freshness, LoadBatch, MemoryRows, OnConflict, Point, Position, Rows, Session, Stored, Told,
+    View,
 };
 use rowkeep_record::{Key, Value};
 use rowkeep_schema::{EntityId, Schema, compile_str};
@@ -349,6 +350,27 @@ async fn a_session_that_has_seen_more_than_was_told_is_answered_by_the_storage()
     script.is_heard().await;
     lab.has(ITEM, 1, VIEW, &seen(101)).await;
     assert_eq!(lab.slow.reads() - before, 1);
+}
+
+#[tokio::test]
+async fn a_session_that_has_seen_a_commit_is_answered_by_the_storage_until_its_last_part_was_told() {
+    let (lab, script) = scripted(Duration::from_secs(60)).await;
+    script.begin();
+    script.is_heard().await;
+    lab.reads(ITEM, 1, Freshness::Session).await;
+    let seen = Session::new(Freshness::Session, Point { source: 0, number: 101 }.into());
+    let place = || Script::place(101);
+    let part = |more| Told::Commit(Arc::new(Committed { place: place(), more, at: 0, changes: Vec::new() }));
+    let rewritten = |entity| Told::Rewritten { entity: Some(entity), place: place() };
+    for (told, is_from_storage) in
+        [(part(true), true), (rewritten(LOUD), true), (rewritten(LOUD), true), (part(false), false)]
+    {
+        let (before, what) = (lab.slow.reads(), format!("{told:?}"));
+        script.say(Ok(vec![told]));
+        script.is_heard().await;
+        lab.has(ITEM, 1, VIEW, &seen).await;
+        assert_eq!(lab.slow.reads() - before, usize::from(is_from_storage), "{what}");
+    }
 }
 
 /// Often enough for a test.

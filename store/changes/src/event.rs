@@ -46,15 +46,23 @@ pub enum Event<T, R> {
     },
 }
 
-/// A commit as events.
-pub(crate) fn tell<T, R>(place: &Place, at: i64, rows: Vec<R>, touched: Touched<T>, out: &mut Vec<Event<T, R>>) {
+/// A commit as events, or the end of one whose first parts were told before (`begun`).
+pub(crate) fn tell<T, R>(
+    place: &Place,
+    at: i64,
+    begun: bool,
+    rows: Vec<R>,
+    touched: Touched<T>,
+    out: &mut Vec<Event<T, R>>,
+) {
     let tables: Vec<Option<T>> = match touched {
         Touched::All => vec![None],
         Touched::Some(tables) => tables.into_iter().map(Some).collect(),
     };
     let part = |rows, more| Event::Commit { place: place.clone(), more, at, rows };
     let rewritten = |table| Event::Rewritten { table, place: place.clone() };
-    let alone = rows.is_empty() && tables.len() == 1;
+    // Parts that were told wait for one that says it is the last.
+    let alone = !begun && rows.is_empty() && tables.len() == 1;
     if tables.is_empty() || alone {
         out.extend(tables.into_iter().map(rewritten));
         if !alone {
@@ -72,9 +80,13 @@ mod tests {
     use super::*;
 
     fn told(rows: Vec<u8>, touched: Touched<u8>) -> Vec<String> {
+        told_after(false, rows, touched)
+    }
+
+    fn told_after(begun: bool, rows: Vec<u8>, touched: Touched<u8>) -> Vec<String> {
         let place = Place { base: (*b"").into(), commit: None, first: 0 };
         let mut out = Vec::new();
-        tell(&place, 5, rows, touched, &mut out);
+        tell(&place, 5, begun, rows, touched, &mut out);
         let name = |event: &Event<u8, u8>| match event {
             Event::Commit { more, rows, .. } => format!("{}{}", rows.len(), if *more { "+" } else { "" }),
             Event::Rewritten { table, .. } => format!("{table:?}"),
@@ -91,5 +103,14 @@ mod tests {
         assert_eq!(told(vec![], Touched::All), ["None"]);
         assert_eq!(told(vec![1], some(&[3])), ["1+", "Some(3)", "0"]);
         assert_eq!(told(vec![], some(&[3, 4])), ["0+", "Some(3)", "Some(4)", "0"]);
+    }
+
+    #[test]
+    fn a_commit_whose_first_parts_were_told_has_a_last_one() {
+        let some = |tables: &[u8]| Touched::Some(tables.iter().copied().collect());
+        assert_eq!(told_after(true, vec![], some(&[])), ["0"]);
+        assert_eq!(told_after(true, vec![], some(&[3])), ["0+", "Some(3)", "0"]);
+        assert_eq!(told_after(true, vec![], Touched::All), ["0+", "None", "0"]);
+        assert_eq!(told_after(true, vec![1], some(&[3])), ["1+", "Some(3)", "0"]);
     }
 }

@@ -239,7 +239,8 @@ impl<T: Copy + Ord, R> Queue<T, R> {
                 }
             }
             if waiting.begun || !waiting.rows.is_empty() || !waiting.touched.is_none() {
-                tell(progress.place(), waiting.at, waiting.rows, waiting.touched, out);
+                let Waiting { at, begun, rows, touched, .. } = waiting;
+                tell(progress.place(), at, begun, rows, touched, out);
             }
         }
         released

@@ -6,14 +6,14 @@
 
 use std::sync::Arc;
 
-use rowkeep_engine::{Begin, ChangeLog, Committed, Told};
+use rowkeep_engine::{Begin, ChangeLog, Committed, Point, Told};
 
 use super::Shared;
 use crate::follow::{Follower, follow};
 
 /// Follows until it is dropped.
 pub(super) async fn run(shared: Arc<Shared>, log: Arc<dyn ChangeLog>) {
-    follow(&*log, &mut Teller { shared, number: 0 }).await;
+    follow(&*log, &mut Teller { shared, number: 0, open: None }).await;
 }
 
 /// The sender of changes.
@@ -21,6 +21,8 @@ struct Teller {
     shared: Arc<Shared>,
     /// Of the last change that was told.
     number: u64,
+    /// Of the commit of which parts are missing: whoever has seen it may not be answered from memory before the last.
+    open: Option<Point>,
 }
 
 impl Follower for Teller {
@@ -32,7 +34,9 @@ impl Follower for Teller {
                 let number = self.next();
                 self.shared.heard.ask(&place);
                 self.shared.near.rewrite(entity, number);
-                self.shared.heard.tell(&place);
+                if self.open != Some(place.point) {
+                    self.shared.heard.tell(&place);
+                }
             }
             Told::Current { moment, place } => {
                 self.shared.heard.ask(&place);
@@ -61,6 +65,7 @@ impl Teller {
                 policy.keys(row, &mut |key| shared.near.invalidate(&key.probe(), number));
             }
         }
+        self.open = committed.more.then_some(committed.place.point);
         if !committed.more {
             shared.heard.tell(&committed.place);
         }
@@ -68,6 +73,7 @@ impl Teller {
 
     /// Everything that was kept goes, and what comes is of the new history.
     fn begin(&mut self, begin: Begin) {
+        self.open = None;
         self.lose();
         self.shared.heard.begin(begin);
         let number = self.next();
