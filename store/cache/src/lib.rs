@@ -24,7 +24,7 @@
 //! entry tells its readers how far the read was that brought it, so that nobody is shown an older row afterwards.
 //!
 //! ## Proof
-//! The protocol does no input or output: a cache in the process and one in a server of its own keep the same states.
+//! The protocol does no input or output. What is shared in a server of its own has other states, and a search of its own.
 //! The tests of `search` try every order of events there is, at a small size, and find the order that goes wrong once any of the
 //! rules is left out.
 
