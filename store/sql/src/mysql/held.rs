@@ -27,6 +27,11 @@ impl HeldRows {
         self.rows.get(id)
     }
 
+    /// Whether this row was there.
+    pub(super) fn has(&self, entity: EntityId, key: &Key) -> bool {
+        self.rows.get(&(entity, key.clone())).is_some_and(Option::is_some)
+    }
+
     /// All rows that are going to be asked for, in the order of their keys, if this is one of them.
     pub(super) fn needs_with(&mut self, id: &(EntityId, Key)) -> Option<Needs> {
         self.needs.contains_key(id).then(|| std::mem::take(&mut self.needs))

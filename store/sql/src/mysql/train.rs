@@ -13,7 +13,7 @@ use rowkeep_mysql::{Connection, Done, Error as DriverError, Param, Row, Statemen
 use tokio::time::timeout;
 
 use super::errors::{Failed, Fate, fate, violated};
-use super::session::{is_silent, patiently_until};
+use super::session::{is_silent, patiently, patiently_until};
 
 /// Bytes that are sent before answers are received. They fit into the buffers between here and the server, which may not
 /// read on until its answers are received.
@@ -110,6 +110,21 @@ impl<'a> Train<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Whether all that is on its way is one update.
+    pub(super) fn is_one_update(&self) -> bool {
+        self.unanswered == [Sent::Update]
+    }
+
+    /// Sends what is queued with a commit behind it, and receives the answer to the commit.
+    ///
+    /// # Errors
+    /// As of [`settle`](Self::settle), whatever the commit was answered.
+    pub(super) async fn commit(&mut self) -> Result<Result<Done, DriverError>, Failed> {
+        self.connection.send_command("COMMIT");
+        self.settle().await?;
+        Ok(patiently(self.connection.receive(|_| Ok(()))).await)
     }
 
     /// Receives the answer to a statement that was sent. If it failed, all that is on its way is void.

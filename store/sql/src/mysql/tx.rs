@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use kit_core::{Error, Reply};
 use rowkeep_engine::{Isolation, Needs, Remembered, Stored, Tx, WriteError};
-use rowkeep_mysql::{Connection, Done, Param, Row};
+use rowkeep_mysql::{Connection, Done, Error as DriverError, Param, Row};
 use rowkeep_record::{Key, Value};
 use rowkeep_schema::{ColumnId, Entity, EntityId, Storage};
 
@@ -32,9 +32,13 @@ pub(super) struct MySqlTx<'a> {
     begun: bool,
     /// Writes may be answered before they are made.
     pub(super) defers: bool,
+    /// The one write of a program may be sent together with the commit.
+    pub(super) closes: bool,
     /// A commit to several shards is seen in one before the other: where its rows are, its memory may yet come.
     pub(super) recalls_settled: bool,
     held: HeldRows,
+    /// Writes that were asked for.
+    writes: usize,
     /// The highest version written.
     version: u64,
     /// When what was recalled, and is to be remembered anew, could be forgotten.
@@ -74,8 +78,10 @@ impl<'a> MySqlTx<'a> {
             is_gateway,
             begun: false,
             defers: false,
+            closes: false,
             recalls_settled: false,
             held,
+            writes: 0,
             version: 0,
             recalled: None,
         }
@@ -90,8 +96,32 @@ impl<'a> MySqlTx<'a> {
     pub(super) async fn end(mut self) -> Ended {
         let is_over = self.train.fate.is_some() || self.train.is_false || self.train.silent;
         let error = if is_over { None } else { self.train.settle().await.err().map(Error::from) };
+        self.ended(error)
+    }
+
+    fn ended(self, error: Option<Error>) -> Ended {
         let Self { train: Train { fate, is_false, silent, .. }, begun, version, .. } = self;
         Ended { begun, version, fate, is_false, silent, error }
+    }
+
+    /// Whether all that there is to commit is one write that is not made yet, and that nothing can be in the way of: it is
+    /// made or not, at once, and if it is not, a commit behind it commits nothing.
+    pub(super) fn is_one_write(&self) -> bool {
+        self.closes && self.writes == 1 && self.train.is_one_update() && self.train.fate.is_none()
+    }
+
+    /// Makes [the one write](Self::is_one_write) and commits it in one exchange. No answer to the commit: the write was not
+    /// made or, if the server was lost or silent, nobody knows.
+    pub(super) async fn end_with_commit(mut self) -> (Ended, Option<Result<Done, DriverError>>) {
+        match self.train.commit().await {
+            Ok(done) => (self.ended(None), Some(done)),
+            Err(failed) => (self.ended(Some(failed.into())), None),
+        }
+    }
+
+    /// The highest version written.
+    pub(super) fn version(&self) -> u64 {
+        self.version
     }
 
     pub(super) fn shared(&self) -> &'a Shared {
@@ -151,6 +181,7 @@ impl<'a> MySqlTx<'a> {
     /// Forgets what a write may change. Whether the write can be made later: what those to tables of others change, by
     /// triggers, may be read next, and not all of it may be undone.
     fn before_write(&mut self, id: EntityId, key: Option<&Key>) -> bool {
+        self.writes += 1;
         let is_ours = self.shared.sql(id).versioned;
         match is_ours {
             true => self.held.forget(id, key),
@@ -293,7 +324,9 @@ impl<'a> MySqlTx<'a> {
             Deleted::Shown(_) => params.push(deleted_at(row)),
         }
         params.extend(key_params(entity, key));
-        let defers = self.before_write(id, Some(key));
+        let alone =
+            self.closes && self.held.has(id, key) && !columns.iter().any(|column| leads_elsewhere(entity, *column));
+        let defers = self.before_write(id, Some(key)) || alone;
         let done = self.write(&text, &params, Sent::Update, defers).await;
         done.map_err(|failed| self.shared.write_error(id, failed, false))
     }
@@ -339,6 +372,7 @@ impl<'a> MySqlTx<'a> {
         let id = Param::Bytes(request_id.as_bytes());
         let (fingerprint, outcome, until) = (Param::Bytes(fingerprint), Param::Bytes(outcome), Param::Int(*forget_at));
         let defers = self.defers;
+        self.writes += 1;
         match self.recalled {
             None => self.write(meta::REMEMBER, &[id, fingerprint, outcome, until], Sent::Memory, defers).await?,
             Some(was) => {
@@ -413,6 +447,12 @@ impl Tx for MySqlTx<'_> {
     fn remember<'a>(&'a mut self, request_id: &'a str, remembered: &'a Remembered) -> Reply<'a, Result<(), Error>> {
         Reply::later(self.keep(request_id, remembered))
     }
+}
+
+/// Whether the server, to change this column, looks at more than the row: it may have to wait there.
+fn leads_elsewhere(entity: &Entity, column: ColumnId) -> bool {
+    let is_indexed = entity.indexes.iter().any(|index| index.columns.iter().any(|(indexed, _)| *indexed == column));
+    is_indexed || entity.primary_key.contains(&column) || entity.column(column).references.is_some()
 }
 
 fn key_params<'a>(entity: &'a Entity, key: &'a Key) -> impl Iterator<Item = Param<'a>> {

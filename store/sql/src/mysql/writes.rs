@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use kit_core::{Applied, Code, Error};
 use rowkeep_engine::{Atomicity, Isolation, Outcome, Position, Program};
-use rowkeep_mysql::{Connection, Done, Param};
+use rowkeep_mysql::{Connection, Done, Error as DriverError, Param};
 
 use super::errors::{Fate, classify, fate as fate_of, is_undone};
 use super::meta;
@@ -15,7 +15,7 @@ use super::servers::{self, Server, no_primary};
 use super::session::patiently;
 use super::store::Shared;
 use super::tx::{Ended, MySqlTx};
-use super::watch::{Watch, late};
+use super::watch::{Before, Watch, late};
 
 /// Runs of one program that meets others: with jittered pauses between them, about two seconds in all.
 const ATTEMPTS: u32 = 12;
@@ -155,9 +155,32 @@ async fn run_on(shared: &Arc<Shared>, server: &Server, program: &mut Program, wa
     let mut tx = MySqlTx::new(shared, held.connection(), program.isolation(), program.needs(), watch.deadline());
     tx.defers = !way.in_order && !is_gateway && program.changes() > 1;
     tx.recalls_settled = way.again && shared.shards().is_some();
-    let result = program.run(&mut tx).await;
+    let is_local = shared.capabilities.atomicity == Atomicity::Local;
+    tx.closes = !way.in_order && !is_gateway && program.changes() == 1 && is_local;
+    let mut result = program.run(&mut tx).await;
+    if tx.is_one_write()
+        && result.as_ref().is_ok_and(|outcome| outcome.keep)
+        && tx.version() <= shared.reserved.load(Ordering::Acquire)
+        && shared.servers.is_primary(server)
+        && let Some(before) = watch.commits()
+    {
+        let (ended, committed) = tx.end_with_commit().await;
+        let connection = held.connection();
+        return match committed {
+            Some(committed) => answer(shared, server, connection, result, committed, watch, &before).await,
+            None if ended.fate == Some(Fate::Lost) || ended.silent => {
+                clean_up(held, true, ended.fate, ended.silent).await;
+                Run::Unknown(conflict(ended.error, Fate::Lost))
+            }
+            None => {
+                watch.undone(&before);
+                clean_up(held, true, ended.fate, false).await;
+                ended.fate.map_or(Run::Void, |fate| Run::Failed(conflict(ended.error, fate), fate))
+            }
+        };
+    }
     let Ended { begun, version, fate, is_false, silent, error } = tx.end().await;
-    let mut result = error.map_or(result, Err);
+    result = error.map_or(result, Err);
     if fate.is_some() || is_false || silent {
         clean_up(held, begun, fate, silent).await;
         return match fate {
@@ -196,7 +219,21 @@ async fn run_on(shared: &Arc<Shared>, server: &Server, program: &mut Program, wa
         roll_back(connection).await;
         return Run::Answer(Err(late()));
     };
-    match patiently(connection.command("COMMIT")).await {
+    let committed = patiently(connection.command("COMMIT")).await;
+    answer(shared, server, connection, result, committed, watch, &before).await
+}
+
+/// What the answer to a commit means.
+async fn answer(
+    shared: &Shared,
+    server: &Server,
+    connection: &mut Connection,
+    mut result: Result<Outcome, Error>,
+    committed: Result<Done, DriverError>,
+    watch: &Watch,
+    before: &Before,
+) -> Run {
+    match committed {
         Ok(done) => {
             shared.commits.fetch_add(1, Ordering::Relaxed);
             if let Ok(outcome) = &mut result {
@@ -208,7 +245,7 @@ async fn run_on(shared: &Arc<Shared>, server: &Server, program: &mut Program, wa
         // In shards a decision may have been made before the error, and is then carried out later.
         Err(error) if is_undone(&error) && shared.capabilities.atomicity == Atomicity::Local => {
             let fate = fate_of(&error);
-            watch.undone(&before);
+            watch.undone(before);
             roll_back(connection).await;
             Run::Failed(classify(error), fate)
         }
