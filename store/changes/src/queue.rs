@@ -21,6 +21,10 @@ pub(crate) const MOST_BYTES: usize = 4 << 20;
 pub(crate) const MOST_ROWS: usize = 10_000;
 /// Transactions.
 const MOST_WAITING: usize = 2_000;
+/// Where so little waits, the server does not send so much at once that what arrives in some milliseconds would hold it up.
+const FEW_ROWS: usize = 64;
+/// Bytes.
+const FEW_BYTES: usize = 64 << 10;
 
 /// A transaction that has ended.
 #[derive(Debug)]
@@ -89,6 +93,12 @@ impl<T: Copy + Ord, R> Queue<T, R> {
     /// Nothing waits to be told.
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
+    }
+
+    /// Little waits, so that what arrives in a moment has room.
+    pub(crate) fn is_short(&self) -> bool {
+        let (rows, bytes) = self.held();
+        !self.is_empty() && self.waiting.len() <= FEW_ROWS && rows <= FEW_ROWS && bytes <= FEW_BYTES
     }
 
     /// The file of the first transaction that waits.

@@ -3,6 +3,8 @@
 //! A lost connection is made again at what was told last, for as long as it takes. What was told is told once: of a large
 //! transaction that was told in part, the rest.
 
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use rowkeep_binlog::{Error, Gtids, Item, Options};
@@ -179,10 +181,22 @@ impl<K: Take> Source<K> {
         let mut received = false;
         while !queue.is_full() {
             let until = if queue.is_empty() { *due } else { *ask_at };
-            let item = tokio::select! {
-                biased;
-                item = link.reader.next() => item?,
-                () = until_moment(until) => break,
+            let item = if queue.is_short() {
+                // Nothing of it can be told before the next question: what arrives meanwhile need not wake anybody.
+                match at_once(link.reader.next()) {
+                    Some(item) => item?,
+                    None if Instant::now() < until => {
+                        sleep_until(until.into()).await;
+                        continue;
+                    }
+                    None => break,
+                }
+            } else {
+                tokio::select! {
+                    biased;
+                    item = link.reader.next() => item?,
+                    () = until_moment(until) => break,
+                }
             };
             match &item {
                 Item::Rotate(position) => link.file = number(position.file.as_bytes()),
@@ -241,6 +255,14 @@ impl<K: Take> Source<K> {
             out.push(Event::Current { moment, place: progress.place().clone() });
         }
         Ok(())
+    }
+}
+
+/// What is ready now. Nobody is woken by what comes later.
+fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(ready) => Some(ready),
+        Poll::Pending => None,
     }
 }
 
