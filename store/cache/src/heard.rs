@@ -130,17 +130,30 @@ impl Heard {
         }
         let firsts = self.stretches_of(point.source).filter_map(Stretch::first);
         let Some(first) = firsts.filter(|first| *first <= point.number).max() else {
-            // Of the beginning, which is in everything that is read since.
-            return !by.is_empty() && self.is_of_the_beginning(point);
+            return self.covers_beginning(by, point);
         };
         let of_it = by.points().iter().filter(|other| other.source == point.source && other.number >= first);
         // Several of one stretch are the last before a hole each: of what lies behind a hole nothing is known.
         of_it.map(|other| other.number).min().is_some_and(|number| number >= point.number)
     }
 
+    /// The same for a commit of the beginning: it is in everything that was read since, and in what was read before and has a
+    /// later one of the same source, unless there is a hole between them.
+    fn covers_beginning(&self, by: &Position, point: Point) -> bool {
+        let history = self.history();
+        let Some(begin) = history.as_ref() else { return false };
+        let Some(run) = begin.contained.as_slice().iter().find(|run| run.contains(point)) else { return false };
+        let before = by.points().iter().filter(|other| run.contains(**other)).map(|other| other.number).min();
+        let is_since = |other: &Point| !begin.contained.contains(*other) && self.is_told(*other);
+        before.is_some_and(|number| number >= point.number) || by.points().iter().any(is_since)
+    }
+
+    fn is_told(&self, point: Point) -> bool {
+        self.stretches_of(point.source).any(|stretch| stretch.is_told(point.number))
+    }
+
     fn contains_point(&self, point: Point) -> bool {
-        let is_told = self.stretches_of(point.source).any(|stretch| stretch.is_told(point.number));
-        is_told || self.is_of_the_beginning(point)
+        self.is_told(point) || self.is_of_the_beginning(point)
     }
 
     fn is_of_the_beginning(&self, point: Point) -> bool {
@@ -340,6 +353,18 @@ mod tests {
         assert!(heard.covers(&by, at(1, 50)), "of the beginning");
         assert!(!heard.covers(&by, at(3, 1)), "of nobody knows what");
         assert!(!heard.covers(&Position::default(), at(1, 50)));
+    }
+
+    #[test]
+    fn the_beginning_is_covered_by_what_was_read_since_and_not_by_what_was_read_before() {
+        let heard = heard();
+        let by = |points: &[Point]| Position::of(points);
+        assert!(!heard.covers(&by(&[at(1, 30)]), at(1, 50)), "a session from before");
+        assert!(heard.covers(&by(&[at(1, 50)]), at(1, 50)) && heard.covers(&by(&[at(1, 60)]), at(1, 50)));
+        assert!(!heard.covers(&by(&[at(1, 30), at(1, 60)]), at(1, 50)), "behind a hole");
+        assert!(!heard.covers(&by(&[at(2, 7)]), at(1, 50)), "nobody knows of it");
+        tell(&heard, &place(2, 7, 7));
+        assert!(heard.covers(&by(&[at(2, 7)]), at(1, 50)) && heard.covers(&by(&[at(1, 30), at(2, 7)]), at(1, 50)));
     }
 
     #[test]
