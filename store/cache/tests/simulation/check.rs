@@ -64,15 +64,16 @@ impl Expected {
         show: impl Fn(&State) -> T,
     ) -> Result<Floor, String> {
         let floor = self.floor.now(world).at.max(self.answered(world, &show));
-        if let Some(at) = (floor..=world.last()).find(|at| show(&world.commits[*at].state) == *answer) {
-            return Ok(Floor { epoch: world.epoch, at });
-        }
+        let at = (floor..=world.last()).find(|at| show(&world.commits[*at].state) == *answer);
+        let there = at.map(|at| Floor { epoch: world.epoch, at });
         // A state that was lost may be shown until the cache is told of the primary that lost it.
         let lost = (self.told_epoch.unwrap_or(0)..world.epoch).find_map(|epoch| {
             let at = world.lost[epoch].iter().position(|state| show(state) == *answer)?;
             Some(Floor { epoch, at: world.forks[epoch] + 1 + at })
         });
-        lost.ok_or_else(|| format!("not a state since {floor} of {} commits", world.last()))
+        // Of two that show the same, the one that says less of what was seen.
+        let least = there.into_iter().chain(lost).min_by_key(|floor| floor.now(world).at);
+        least.ok_or_else(|| format!("not a state since {floor} of {} commits", world.last()))
     }
 
     /// The last commit that changed what is shown and whose writer was answered in time. One before it whose writer still

@@ -40,6 +40,8 @@ pub(crate) struct World {
     pub(crate) lost: Vec<Vec<State>>,
     /// Of the last history that the cache of each process was told of.
     pub(crate) told_epochs: [Option<usize>; 2],
+    /// It is told by another cache of the process.
+    pub(crate) told_apart: [bool; 2],
     /// Writers that were answered.
     pub(crate) answers: usize,
     pub(crate) random: StdRng,
@@ -74,6 +76,20 @@ impl World {
     /// Whether a point is of a commit that no server has.
     fn is_lost(&self, point: Point) -> bool {
         !self.contains(self.commits.len() - 1, point)
+    }
+
+    /// Somebody changes a row in SQL, and leaves its version as it is, or makes it smaller.
+    fn change_by_hand(&mut self) -> bool {
+        let Commit { point, state, .. } = &self.commits[self.last()];
+        let (point, mut state) = (Point { number: point.number + 1, ..*point }, BTreeMap::clone(state));
+        let at = self.random.random_range(0..state.len().max(1));
+        let Some(row) = state.values_mut().nth(at) else { return false };
+        let before = row.clone();
+        row.values[2] = Value::Int(self.random.random_range(100..200));
+        row.version -= u64::from(self.random.random_bool(0.3));
+        let changes = vec![RowChange { entity: EntityId(0), before: Some(before), after: Some(row.clone()) }];
+        self.commits.push(Commit { point, state: Arc::new(state), changes, answered: None });
+        true
     }
 
     pub(crate) fn last(&self) -> usize {
@@ -111,6 +127,7 @@ impl Database {
             forks: Vec::new(),
             lost: Vec::new(),
             told_epochs: [None; 2],
+            told_apart: [false; 2],
             answers: 0,
             random: StdRng::seed_from_u64(seed),
         };
@@ -197,7 +214,7 @@ impl Database {
     /// A commit is in the log, then on the servers, then its writer is told.
     async fn commit(&self, mut program: Program) -> Result<Outcome, Error> {
         pause(&self.world).await;
-        let (outcome, point) = {
+        let (outcome, point, behind) = {
             let mut world = self.world();
             let (epoch, last) = (world.epoch, world.last());
             let mut tx = SimTx::new(Arc::clone(&world.commits[last].state));
@@ -207,14 +224,15 @@ impl Database {
             let point = Point { source: epoch as u128 + 1, number };
             outcome.position = Some(point.into());
             world.commits.push(Commit { point, state: tx.state(), changes: tx.changes(), answered: None });
-            (outcome, point)
+            let behind = usize::from(world.random.random_ratio(1, 8) && world.change_by_hand());
+            (outcome, point, behind)
         };
-        self.replicate();
+        (0..=behind).for_each(|_| self.replicate());
         pause(&self.world).await;
         {
             let mut world = self.world();
             let at = world.commits.iter().position(|commit| commit.point == point).ok_or_else(unknown)?;
-            world.shown = world.shown.max(at);
+            world.shown = world.shown.max((at + behind).min(world.last()));
         }
         pause(&self.world).await;
         let mut world = self.world();

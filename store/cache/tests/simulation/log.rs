@@ -5,12 +5,40 @@ use std::time::Duration;
 
 use kit_core::{Code, Error, Reply};
 use rand::Rng;
-use rowkeep_engine::{Begin, ChangeLog, ChangeStream, Committed, Place, Point, Since, Told};
+use rand::rngs::StdRng;
+use rowkeep_engine::{Begin, ChangeLog, ChangeStream, Committed, Place, Point, RowChange, Since, Stored, Told};
+use rowkeep_record::Value;
 use rowkeep_schema::EntityId;
 
 use crate::database::{Database, World, pause};
 
 pub(crate) struct Log(pub(crate) Arc<Database>);
+
+/// A log that is passed on by a cache to the one before it, which is told of a new primary later.
+pub(crate) struct Apart(pub(crate) Arc<Database>, pub(crate) Arc<dyn ChangeLog>);
+
+struct StreamApart(Arc<Database>, Box<dyn ChangeStream>);
+
+impl ChangeLog for Apart {
+    fn follow(&self, since: Since) -> Reply<'static, Result<Box<dyn ChangeStream>, Error>> {
+        let (database, stream) = (Arc::clone(&self.0), self.1.follow(since));
+        database.world().told_apart[database.process] = true;
+        Reply::later(async move { Ok(Box::new(StreamApart(database, stream.await?)) as Box<dyn ChangeStream>) })
+    }
+}
+
+impl ChangeStream for StreamApart {
+    fn next(&mut self) -> Reply<'_, Result<Vec<Told>, Error>> {
+        Reply::later(async move {
+            let told = self.1.next().await?;
+            for begin in told.iter().filter_map(|told| if let Told::Begin(begin) = told { Some(begin) } else { None }) {
+                // It is taken in before anybody else goes on.
+                self.0.world().told_epochs[self.0.process] = usize::try_from(begin.history - 1).ok();
+            }
+            Ok(told)
+        })
+    }
+}
 
 struct Stream {
     database: Arc<Database>,
@@ -35,6 +63,23 @@ impl ChangeLog for Log {
 
 fn place(point: Point) -> Place {
     Place { base: Arc::from([]), point, first: 0 }
+}
+
+/// A change as it is told: now and then in two steps, of which nobody is ever shown what lies between.
+fn steps(change: &RowChange, random: &mut StdRng) -> Vec<RowChange> {
+    let (Some(before), Some(after)) = (&change.before, &change.after) else { return vec![change.clone()] };
+    if random.random_bool(0.8) {
+        return vec![change.clone()];
+    }
+    let mut between = after.clone();
+    between.values[2] = Value::Int(-1);
+    between.version = random.random_range(before.version.min(after.version)..=after.version);
+    let step = |before: &Stored, after: &Stored| RowChange {
+        before: Some(before.clone()),
+        after: Some(after.clone()),
+        ..*change
+    };
+    vec![step(before, &between), step(&between, after)]
 }
 
 impl ChangeStream for Stream {
@@ -68,7 +113,9 @@ impl Stream {
         let at = world.shown;
         self.at = Some((world.epoch, at));
         self.rest = None;
-        world.told_epochs[process] = Some(world.epoch);
+        if !world.told_apart[process] {
+            world.told_epochs[process] = Some(world.epoch);
+        }
         let contained = world.commits[1..=at].iter().map(|commit| place(commit.point).run()).collect();
         Told::Begin(Begin { place: place(world.commits[at].point), contained, history: world.epoch as u128 + 1 })
     }
@@ -88,14 +135,20 @@ impl Stream {
                 continue;
             }
             let part = |more, changes| Told::Commit(Arc::new(Committed { place: place.clone(), more, at: 0, changes }));
+            let mut changes: Vec<_> =
+                commit.changes.iter().flat_map(|change| steps(change, &mut world.random)).collect();
             if in_parts {
                 // Some time passes before the rest is told.
-                items.push(part(true, commit.changes.clone()));
-                self.rest = Some(part(false, Vec::new()));
+                let rest = changes.split_off(world.random.random_range(0..=changes.len()));
+                items.push(part(true, changes));
+                if world.random.random_bool(0.3) {
+                    items.push(Told::Rewritten { entity: Some(EntityId(0)), place: place.clone() });
+                }
+                self.rest = Some(part(false, rest));
                 self.at = Some((world.epoch, at));
                 return items;
             }
-            items.push(part(false, commit.changes.clone()));
+            items.push(part(false, changes));
         }
         self.at = Some((world.epoch, to));
         if to == world.shown {

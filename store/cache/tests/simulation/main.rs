@@ -27,6 +27,7 @@ use rowkeep_schema::{Schema, compile_str};
 
 use client::{Client, Process};
 use database::Database;
+use log::Apart;
 use remote::Faulty;
 
 const SCHEMA: &str = r#"
@@ -132,6 +133,7 @@ fn process(
         drop(tokio::spawn(Arc::clone(tier).follow()));
         None
     } else {
+        let log = if tier.is_some() { Arc::new(Apart(Arc::clone(&database), log)) as _ } else { log };
         let near = Cached::follow(rows, log, &fixture.schema, &fixture.codecs, options, &handle);
         rows = Arc::clone(&near) as _;
         Some(near)
