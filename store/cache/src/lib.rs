@@ -20,7 +20,7 @@
 //! ## In the process
 //! [`Cached`] is the cache of one process, over the storage's port and its log. Its readers' places are not comparable with
 //! versions, so it asks of them only whether they were told, and whoever has seen more goes past it. What it is told of its own
-//! writes has no version yet ([`Fills::retract`]). And what its hits have shown may be newer than their version says: each
+//! writes has no version yet ([`Fills::retract`]). What the log tells of a row [takes the place](Has) of what lacks it. And what its hits have shown may be newer than their version says: each
 //! entry tells its readers how far the read was that brought it, so that nobody is shown an older row afterwards.
 //!
 //! ## Proof
@@ -40,6 +40,7 @@ mod near;
 mod noted;
 mod policy;
 pub mod remote;
+mod renewal;
 #[cfg(test)]
 mod search;
 mod slot;
@@ -51,6 +52,7 @@ pub use cached::{CacheOptions, Cached, InspectedEntry};
 pub use counts::CacheStats;
 pub use fills::{Fills, Lease, Refused};
 pub use horizon::Horizon;
+pub use renewal::Has;
 pub use slot::{Answer, Entry, Slot};
 pub use tier::{InspectedSlot, Tier, TierOptions, TierStats, namespace};
 pub use version::Version;

@@ -13,12 +13,19 @@ use crate::policy::Policy;
 /// was not [taken](Self::take): a commit may have happened though it failed, or its caller did not wait for it.
 pub(crate) struct Noted {
     policy: Arc<Policy>,
-    keys: Mutex<Vec<RowKey>>,
-    forget: Box<dyn Fn(Vec<RowKey>) + Send + Sync>,
+    keys: Mutex<Vec<Written>>,
+    forget: Box<dyn Fn(Vec<Written>) + Send + Sync>,
+}
+
+/// What may be kept of a row that is written.
+pub(crate) struct Written {
+    pub(crate) key: RowKey,
+    /// The version of its own that the row gets, if this is the row and it has one.
+    pub(crate) version: Option<u64>,
 }
 
 impl Noted {
-    pub(crate) fn new(policy: &Arc<Policy>, forget: impl Fn(Vec<RowKey>) + Send + Sync + 'static) -> Arc<Self> {
+    pub(crate) fn new(policy: &Arc<Policy>, forget: impl Fn(Vec<Written>) + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self { policy: Arc::clone(policy), keys: Mutex::default(), forget: Box::new(forget) })
     }
 
@@ -26,7 +33,7 @@ impl Noted {
     pub(crate) fn load(&self, batch: &LoadBatch) {
         let Some(policy) = self.policy.of(batch.entity) else { return };
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        batch.rows.iter().for_each(|row| policy.keys(row, &mut |key| keys.push(key)));
+        batch.rows.iter().for_each(|row| policy.keys(row, &mut |key| keys.push(Written { key, version: None })));
     }
 
     /// Forgets what was noted since the last time.
@@ -35,7 +42,7 @@ impl Noted {
     }
 
     /// What was noted since the last time.
-    pub(crate) fn take(&self) -> Vec<RowKey> {
+    pub(crate) fn take(&self) -> Vec<Written> {
         std::mem::take(&mut *self.keys.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -50,11 +57,11 @@ impl Notes for Noted {
     fn wrote(&self, entity: EntityId, key: &Key, row: Option<&Stored>) {
         let Some(policy) = self.policy.of(entity) else { return };
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut put = |key| keys.push(key);
-        policy.row_keys(key, &mut put);
+        let version = row.map(|row| row.version).filter(|version| *version > 0);
+        policy.row_keys(key, &mut |key| keys.push(Written { key, version }));
         // Lookups that led to the row as it was find that it is another, or not there.
         if let Some(row) = row {
-            policy.index_keys(row, &mut put);
+            policy.index_keys(row, &mut |key| keys.push(Written { key, version: None }));
         }
     }
 }

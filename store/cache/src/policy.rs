@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rowkeep_engine::{Stored, View};
+use rowkeep_engine::{RowChange, Stored, View};
 use rowkeep_record::{Codecs, Key, Record, RowCodec, Value};
 use rowkeep_schema::{Column, ColumnId, Entity, EntityId, Generated, Schema, Storage};
 
@@ -29,6 +29,8 @@ pub(crate) struct EntityPolicy {
     /// The columns of unique indexes that are cached.
     indexes: Vec<Option<Vec<ColumnId>>>,
     expire: Option<(ColumnId, bool)>,
+    /// A read shows what the log tells, at any time.
+    is_plain: bool,
     /// An entry is read again after this time.
     pub(crate) ttl: Duration,
     pub(crate) codec: Arc<RowCodec>,
@@ -72,6 +74,8 @@ impl EntityPolicy {
             key: entity.primary_key.clone(),
             indexes: entity.indexes.iter().map(index).collect(),
             expire: expire.map(|column| (column.id, column.nullable)),
+            is_plain: expire.is_none()
+                && entity.columns.iter().all(|column| column.generated != Some(Generated::Computed)),
             ttl: entity.cache.ttl.unwrap_or(TTL),
             codec,
         }
@@ -133,6 +137,22 @@ impl EntityPolicy {
             self.row_keys(&key, found);
         }
         self.index_keys(row, found);
+    }
+
+    /// The key of a row that was changed, and its version of its own since, if the row as it is may take the place of what is
+    /// kept: it is what a read shows, whoever reads, and the change made its version greater.
+    pub(crate) fn renewed<'a>(&self, change: &'a RowChange) -> Option<(Key, &'a Stored)> {
+        let (Some(before), Some(after)) = (&change.before, &change.after) else { return None };
+        let is_plain = self.is_plain && before.deleted_at.is_none() && after.deleted_at.is_none();
+        let key = values_of(&self.key, after)?;
+        let is_same = values_of(&self.key, before).is_some_and(|before| before == key);
+        (is_plain && is_same && before.version < after.version).then_some((key, after))
+    }
+
+    /// Whether a change is of the row with this key, be it before or after.
+    pub(crate) fn is_of(&self, change: &RowChange, key: &Key) -> bool {
+        let mut rows = change.before.iter().chain(&change.after);
+        change.entity == self.id && rows.any(|row| values_of(&self.key, row).as_ref() == Some(key))
     }
 
     /// What lookups by its unique values are kept under.

@@ -1,6 +1,6 @@
 //! What a cache has of one row.
 
-use crate::{Fills, Horizon, Lease, Refused, Version};
+use crate::{Fills, Has, Horizon, Lease, Refused, Version};
 
 /// One row's place in a shard: nothing, a value, or only the memory of its last change.
 ///
@@ -8,6 +8,8 @@ use crate::{Fills, Horizon, Lease, Refused, Version};
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Slot<V> {
     entry: Option<Entry<V>>,
+    /// There was an entry, and its writer gave the row this version.
+    written: Option<u64>,
     fills: Fills,
 }
 
@@ -35,7 +37,7 @@ pub enum Answer<'a, V> {
 
 impl<V> Default for Slot<V> {
     fn default() -> Self {
-        Self { entry: None, fills: Fills::default() }
+        Self { entry: None, written: None, fills: Fills::default() }
     }
 }
 
@@ -57,12 +59,33 @@ impl<V> Slot<V> {
         if self.entry.as_ref().is_some_and(|entry| entry.version < change) {
             self.entry = None;
         }
+        self.written = None;
     }
 
     /// The row was changed by somebody who does not know the change's version; see [`Fills::retract`].
     pub fn retract(&mut self) {
         self.fills.retract();
-        self.entry = None;
+        (self.entry, self.written) = (None, None);
+    }
+
+    /// The same, by somebody who knows which version of its own the row was given; `of` says which one a value has.
+    pub fn retract_to(&mut self, written: u64, of: impl Fn(&V) -> u64) {
+        self.fills.retract();
+        let has = self.has(of);
+        (self.entry, self.written) = (None, has.map(|has| has.written(written)));
+    }
+
+    /// The row was changed, and is this now: it takes the place of what gives way to it. The change made the row's own version
+    /// greater, to `to`; `of` says which one a value has.
+    pub fn renew(&mut self, change: Version, to: u64, value: V, of: impl Fn(&V) -> u64) {
+        self.fills.invalidate(change);
+        if self.has(of).is_some_and(|has| has.gives_way(to)) {
+            (self.entry, self.written) = (Some(Entry { value, version: change }), None);
+        }
+    }
+
+    fn has(&self, of: impl Fn(&V) -> u64) -> Option<Has> {
+        self.entry.as_ref().map(|entry| Has::Row(of(&entry.value))).or(self.written.map(Has::Written))
     }
 
     /// Takes what was brought for a lease.
@@ -71,7 +94,7 @@ impl<V> Slot<V> {
     /// If it may lack a change, or the lease is not the slot's; it is not kept then.
     pub fn fill(&mut self, horizon: &Horizon, lease: Lease, value: V) -> Result<(), Refused> {
         let version = self.fills.settle(horizon, lease)?;
-        self.entry = Some(Entry { value, version });
+        (self.entry, self.written) = (Some(Entry { value, version }), None);
         Ok(())
     }
 
@@ -82,7 +105,7 @@ impl<V> Slot<V> {
 
     /// The value makes room for others.
     pub fn evict(&mut self) {
-        self.entry = None;
+        (self.entry, self.written) = (None, None);
     }
 
     /// The slot makes room for others, with all that it remembers.

@@ -30,7 +30,7 @@ impl Audited for Shared {
     }
 
     async fn drop_entry(&self, key: RowKey) {
-        self.near.retract(&key.probe());
+        self.near.retract(&key.probe(), None);
     }
 }
 

@@ -6,14 +6,30 @@
 
 use std::sync::Arc;
 
-use rowkeep_engine::{Begin, ChangeLog, Committed, Point, Told};
+use rowkeep_engine::{Begin, ChangeLog, Committed, Point, Stored, Told};
 
-use super::Shared;
+use super::{Shared, jittered};
 use crate::follow::{Follower, follow};
+use crate::near::{Fresh, Held, Renewed};
+use crate::now;
+use crate::policy::EntityPolicy;
+
+/// Changes of one commit that are looked through for others of the same row.
+const FEW: usize = 32;
 
 /// Follows until it is dropped.
 pub(super) async fn run(shared: Arc<Shared>, log: Arc<dyn ChangeLog>) {
     follow(&*log, &mut Teller { shared, number: 0, open: None }).await;
+}
+
+impl Shared {
+    /// An entry of a row as it is told; `None` if it cannot be said how far its reader has seen.
+    fn renewed(&self, policy: &EntityPolicy, row: &Stored, number: u64) -> Option<Renewed> {
+        let record = policy.codec.encode(&row.values, row.version).ok()?;
+        // All that was told, and this commit, which slots are being told of.
+        let fresh = Fresh { seen: self.heard.asked()?, since: 0, expires: i64::MAX };
+        Some((Held::Row(record), fresh, now() + jittered(policy.ttl, number)))
+    }
 }
 
 /// The sender of changes.
@@ -59,11 +75,22 @@ impl Teller {
         let shared = &self.shared;
         shared.heard.ask(&committed.place);
         shared.near.announce(number);
-        for change in &committed.changes {
+        // Rows as they were between two changes of one commit were never to be seen.
+        let is_whole = !committed.more && self.open.is_none() && committed.changes.len() <= FEW;
+        for (at, change) in committed.changes.iter().enumerate() {
             let Some(policy) = shared.policy.of(change.entity) else { continue };
-            for row in change.before.iter().chain(&change.after) {
-                policy.keys(row, &mut |key| shared.near.invalidate(&key.probe(), number));
-            }
+            let renewed = policy.renewed(change).filter(|(key, _)| {
+                is_whole && !committed.changes[at + 1..].iter().any(|later| policy.is_of(later, key))
+            });
+            let rows = change.before.iter().chain(&change.after);
+            let Some((key, row)) = renewed else {
+                rows.for_each(|row| policy.keys(row, &mut |key| shared.near.invalidate(&key.probe(), number)));
+                continue;
+            };
+            policy.row_keys(&key, &mut |key| {
+                shared.near.renew(&key.probe(), number, row.version, || shared.renewed(policy, row, number));
+            });
+            rows.for_each(|row| policy.index_keys(row, &mut |key| shared.near.invalidate(&key.probe(), number)));
         }
         self.open = committed.more.then_some(committed.place.point);
         if !committed.more {

@@ -9,7 +9,7 @@ use kit_core::{Error, Reply};
 use rowkeep_engine::{LoadBatch, LoadOutcome, Notes, Outcome, Program};
 
 use super::Shared;
-use crate::noted::Noted;
+use crate::noted::{Noted, Written};
 
 impl Shared {
     pub(super) fn transact(&self, mut program: Program) -> Reply<'static, Result<Outcome, Error>> {
@@ -32,6 +32,8 @@ impl Shared {
 
     fn noted(&self) -> Arc<Noted> {
         let near = Arc::clone(&self.near);
-        Noted::new(&self.policy, move |keys| keys.iter().for_each(|key| near.retract(&key.probe())))
+        Noted::new(&self.policy, move |written| {
+            written.iter().for_each(|Written { key, version }| near.retract(&key.probe(), *version))
+        })
     }
 }

@@ -7,6 +7,39 @@ use rowkeep_engine::{Position, View};
 use rowkeep_record::{Key, Record};
 
 use super::key::{RowKey, heap_bytes};
+use crate::Has;
+
+/// What the table has under a key. Copying it allocates nothing.
+#[derive(Debug, Clone)]
+pub(crate) enum Lies {
+    /// An entry.
+    Kept(Kept),
+    /// There was one, and this process wrote the row: what is told of the write takes its place, if the row is not read before.
+    Written {
+        /// The row's own version since.
+        row: u64,
+        /// All changes up to this one had been told.
+        version: u64,
+    },
+}
+
+impl Lies {
+    pub(super) fn version(&self) -> u64 {
+        match self {
+            Self::Kept(kept) => kept.version,
+            Self::Written { version, .. } => *version,
+        }
+    }
+
+    /// What there is of a row; `None` for what no row takes the place of.
+    pub(super) fn has(&self) -> Option<Has> {
+        match self {
+            Self::Kept(Kept { held: Held::Row(record), .. }) => Some(Has::Row(record.version())),
+            Self::Kept(_) => None,
+            Self::Written { row, .. } => Some(Has::Written(*row)),
+        }
+    }
+}
 
 /// An entry. Copying it allocates nothing.
 #[derive(Debug, Clone)]
@@ -68,14 +101,14 @@ pub(crate) struct Weights;
 /// What a table has for an entry besides key and value: its hash, its place in two lists, and room that is not used.
 const OVERHEAD: usize = 64;
 
-impl quick_cache::Weighter<RowKey, Kept> for Weights {
-    fn weight(&self, key: &RowKey, kept: &Kept) -> u64 {
-        let held = match &kept.held {
-            Held::Row(record) => record.framed().len() + COUNTED,
-            Held::Pointer(key, _) => size_of::<Key>() + heap_bytes(key) + COUNTED,
-            Held::Absent => 0,
+impl quick_cache::Weighter<RowKey, Lies> for Weights {
+    fn weight(&self, key: &RowKey, lies: &Lies) -> u64 {
+        let held = match lies {
+            Lies::Kept(Kept { held: Held::Row(record), .. }) => record.framed().len() + COUNTED,
+            Lies::Kept(Kept { held: Held::Pointer(key, _), .. }) => size_of::<Key>() + heap_bytes(key) + COUNTED,
+            Lies::Kept(Kept { held: Held::Absent, .. }) | Lies::Written { .. } => 0,
         };
-        (size_of::<RowKey>() + size_of::<Kept>() + OVERHEAD + heap_bytes(&key.key) + held) as u64
+        (size_of::<RowKey>() + size_of::<Lies>() + OVERHEAD + heap_bytes(&key.key) + held) as u64
     }
 }
 

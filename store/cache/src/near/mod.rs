@@ -23,6 +23,7 @@ mod ticket;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle};
@@ -34,12 +35,12 @@ pub(crate) use key::{Part, Probe, RowKey};
 pub(crate) use ticket::Ticket;
 
 use crate::Version;
-use kept::Weights;
+use kept::{Lies, Weights};
 use shard::Shards;
 
 /// Entries and leases.
 pub(crate) struct Near {
-    entries: Cache<RowKey, Kept, Weights, DefaultHashBuilder, Evictions>,
+    entries: Cache<RowKey, Lies, Weights, DefaultHashBuilder, Evictions>,
     shards: Shards,
     /// Leases ask for every change up to this one.
     announced: AtomicU64,
@@ -69,6 +70,9 @@ pub(crate) enum Way {
     Kept,
 }
 
+/// What an entry is made of that the log tells, and when it is read again.
+pub(crate) type Renewed = (Held, Fresh, Instant);
+
 /// A value of some hundred bytes, for the size of the table.
 const USUAL: u64 = 512;
 
@@ -94,7 +98,10 @@ impl Near {
 
     /// What is kept, and of use.
     pub(crate) fn get(&self, probe: &Probe<'_>) -> Option<Kept> {
-        self.entries.get(probe).filter(|kept| kept.version >= self.least(probe.entity))
+        match self.entries.get(probe)? {
+            Lies::Kept(kept) if kept.version >= self.least(probe.entity) => Some(kept),
+            Lies::Kept(_) | Lies::Written { .. } => None,
+        }
     }
 
     /// A row is not there: who brings it? Nobody, if what was kept meanwhile is `of_use`.
@@ -143,12 +150,34 @@ impl Near {
         self.entries.remove(probe);
     }
 
-    /// A row was changed by this process, which has yet to be told of it.
-    pub(crate) fn retract(&self, probe: &Probe<'_>) {
+    /// A row was changed, as the log tells, and its own version became greater: if there is an entry that lacks the change, or was
+    /// one that this process wrote since, the row that is told takes its place. `row`: makes the entry, if it can.
+    pub(crate) fn renew(&self, probe: &Probe<'_>, change: u64, to: u64, row: impl FnOnce() -> Option<Renewed>) {
+        let mut shard = self.shards.lock(probe);
+        self.sync(&mut shard);
+        shard.invalidate(probe, at(change));
+        let Some(lies) = self.entries.peek(probe) else { return };
+        match lies.has().filter(|_| lies.version() >= self.least(probe.entity)) {
+            Some(has) if !has.gives_way(to) => {}
+            Some(_) if let Some((held, fresh, until)) = row() => {
+                self.put(probe.to_key(), Kept { held, version: change, fresh, until });
+            }
+            _ => drop(self.entries.remove(probe)),
+        }
+    }
+
+    /// A row was changed by this process, which has yet to be told of it. `written`: the row's own version since, if it is
+    /// known.
+    pub(crate) fn retract(&self, probe: &Probe<'_>, written: Option<u64>) {
         self.retracted[probe.entity.index()].fetch_add(1, Ordering::AcqRel);
         let mut shard = self.shards.lock(probe);
         shard.retract(probe);
-        self.entries.remove(probe);
+        let before = self.entries.peek(probe).and_then(|lies| lies.has());
+        let Some((before, written)) = before.zip(written) else { return drop(self.entries.remove(probe)) };
+        let row = before.written(written);
+        let version = self.announced.load(Ordering::Acquire);
+        let key = probe.to_key();
+        self.entries.insert_with_lifecycle(key.clone(), Lies::Written { row, version }, &mut PutIn(Some(key)));
     }
 
     /// A history begins, with this number: nothing that was kept is of use.
@@ -178,7 +207,7 @@ impl Near {
 
     /// Puts an entry in.
     fn put(&self, key: RowKey, kept: Kept) {
-        self.entries.insert_with_lifecycle(key.clone(), kept, &mut PutIn(Some(key)));
+        self.entries.insert_with_lifecycle(key.clone(), Lies::Kept(kept), &mut PutIn(Some(key)));
     }
 
     /// How many entries there are, the useless ones included.
@@ -222,10 +251,10 @@ struct Evictions(Arc<AtomicU64>);
 #[derive(Debug, Default)]
 struct PutIn(Option<RowKey>);
 
-impl Lifecycle<RowKey, Kept> for Evictions {
+impl Lifecycle<RowKey, Lies> for Evictions {
     type RequestState = PutIn;
 
-    fn on_evict(&self, put_in: &mut PutIn, key: RowKey, _: Kept) {
+    fn on_evict(&self, put_in: &mut PutIn, key: RowKey, _: Lies) {
         if put_in.0.as_ref() != Some(&key) {
             self.0.fetch_add(1, Ordering::Relaxed);
         }

@@ -144,5 +144,8 @@ needed! {
     a_near_cache_asks_replicas_first: NEAR without Order, "an entry lacks a change that was told"
     a_near_cache_keeps_nothing_below_a_floor: NEAR without Floor, "an entry lacks a change that was told"
     a_near_cache_drops_what_a_change_was_told_of: NEAR without Drop, "an entry lacks a change that was told"
+    what_is_told_replaces_only_what_lacks_it: ALONE without Older, "an entry lacks a change whose writer was answered"
+    what_is_told_replaces_what_was_written_only_by_it: ALONE without Written, "an entry lacks a change whose writer was answered"
+    what_is_told_does_not_replace_what_a_late_writer_dropped: ALONE without Late, "an entry lacks a change whose writer was answered"
     a_near_cache_drops_what_a_new_primary_may_lack: NEAR without Begin, "an entry has a change that was lost"
 }

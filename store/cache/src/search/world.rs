@@ -37,6 +37,12 @@ pub(super) enum Rule {
     Bypass,
     /// A hit tells what the row may show, not what it must.
     Seen,
+    /// What is told takes the place of what lacks it only.
+    Older,
+    /// And of what its writer dropped only if it has what was written.
+    Written,
+    /// And all that was there when the writer dropped it.
+    Late,
 }
 
 /// How much may happen.
@@ -215,6 +221,23 @@ impl World {
                 Ok(())
             });
         }
+        if self.size.near && self.teller == self.epoch && self.told < may_tell {
+            let change = version(tells_of, self.told + 1);
+            step(format!("{change:?} is told with its row"), &|world| {
+                let row = world.value(world.told + 1);
+                let own = |value: &Value| u64::from(value.changes);
+                match without {
+                    Some(Rule::Older) => world.slot.renew(change, own(&row), row, |_| 0),
+                    // All that was written gives way.
+                    Some(Rule::Written) => world
+                        .slot
+                        .renew(change, u64::MAX, row, |value| if own(value) < own(&row) { 0 } else { u64::MAX }),
+                    _ => world.slot.renew(change, own(&row), row, own),
+                }
+                world.told += 1;
+                Ok(())
+            });
+        }
         let to = if self.size.near { may_advance.min(self.told + 1) } else { may_advance };
         let is_behind = self.advanced < to || self.horizon.applied() < version(tells_of, to);
         if self.teller == self.epoch && (is_behind || !self.horizon.is_told()) {
@@ -249,18 +272,22 @@ impl World {
 
     /// Who made the last change, in this process, is about to be answered.
     fn retract(&self, without: Option<Rule>, step: &mut dyn FnMut(String, Change<'_>)) {
-        if !self.size.near || self.retracted >= self.shown {
+        if !self.size.near {
             return;
         }
-        step(format!("who made change {} drops the row", self.shown), &|world| {
-            match without {
-                Some(Rule::Early) => {}
-                Some(Rule::Void) => world.slot.evict(),
-                _ => world.slot.retract(),
-            }
-            world.retracted = world.shown;
-            Ok(())
-        });
+        // Writers are not answered in the order of their writes.
+        for change in 1..=self.shown {
+            step(format!("who made change {change} drops the row"), &|world| {
+                let own = |value: &Value| if without == Some(Rule::Late) { 0 } else { value.changes.into() };
+                match without {
+                    Some(Rule::Early) => {}
+                    Some(Rule::Void) => world.slot.evict(),
+                    _ => world.slot.retract_to(change.into(), own),
+                }
+                world.retracted = world.retracted.max(change);
+                Ok(())
+            });
+        }
     }
 
     fn fail_over(&mut self) {

@@ -17,7 +17,7 @@ use super::entry::name;
 use super::many::all;
 use crate::counts::Count;
 use crate::near::RowKey;
-use crate::noted::Noted;
+use crate::noted::{Noted, Written};
 use crate::now;
 use crate::remote::Name;
 
@@ -33,7 +33,7 @@ impl Shared {
         let done = self.rows.transact(program);
         Reply::later(async move {
             let outcome = done.await;
-            shared.retract(noted.take()).await;
+            shared.retract(keys(noted.take())).await;
             outcome
         })
     }
@@ -44,7 +44,7 @@ impl Shared {
         let done = self.rows.load(batch);
         Reply::later(async move {
             let outcome = done.await;
-            shared.retract(noted.take()).await;
+            shared.retract(keys(noted.take())).await;
             outcome
         })
     }
@@ -52,11 +52,11 @@ impl Shared {
     /// Who does not wait for what he writes leaves it to be emptied by itself.
     fn noted(self: &Arc<Self>) -> Arc<Noted> {
         let shared = Arc::clone(self);
-        Noted::new(&self.policy, move |keys| {
+        Noted::new(&self.policy, move |written| {
             let shared = Arc::clone(&shared);
             // Without a runtime nobody is left to be answered.
-            if let (false, Ok(runtime)) = (keys.is_empty(), Handle::try_current()) {
-                drop(runtime.spawn(async move { shared.retract(keys).await }));
+            if let (false, Ok(runtime)) = (written.is_empty(), Handle::try_current()) {
+                drop(runtime.spawn(async move { shared.retract(keys(written)).await }));
             }
         })
     }
@@ -86,4 +86,8 @@ impl Shared {
             self.counts.add(Count::Unretracted);
         }
     }
+}
+
+fn keys(written: Vec<Written>) -> Vec<RowKey> {
+    written.into_iter().map(|written| written.key).collect()
 }
