@@ -49,6 +49,11 @@ pub(crate) const BENCHMARKS: &[Benchmark] = &[
         run: crate::coherence::mixed,
     },
     Benchmark {
+        name: "missed",
+        what: "Get of a row that is in no cache beside go-zero's cached model",
+        run: crate::coherence::missed,
+    },
+    Benchmark {
         name: "seen",
         what: "how soon a change is seen everywhere; who reads a row that all want",
         run: crate::coherence::seen,

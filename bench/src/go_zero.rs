@@ -17,7 +17,10 @@ use crate::{
     server::{self, Server},
 };
 
-/// What generates it.
+/// The service with gRPC, and the one with REST.
+const RPC: &str = "go-zero";
+const REST: &str = "go-zero-rest";
+/// What generates them.
 const TOOLS: [&str; 3] = [
     "github.com/zeromicro/go-zero/tools/goctl",
     "google.golang.org/protobuf/cmd/protoc-gen-go",
@@ -34,18 +37,29 @@ pub(crate) fn start(database: &str, redis: &Redis, rows: u64) -> Result<Server> 
 
 /// The same, with Redis behind this address.
 pub(crate) fn start_at(database: &str, redis: SocketAddr, rows: u64) -> Result<Server> {
-    let program = binary()?;
+    let port = testkit::free_port();
+    let text = format!("Name: item.rpc\nListenOn: 127.0.0.1:{port}\nRows: {rows}\n");
+    run_program(RPC, port, &text, database, redis)
+}
+
+/// The REST service that its generator makes, over the same model. Its shedder is off, too. By itself it writes a line for every
+/// request.
+pub(crate) fn start_rest(database: &str, redis: &Redis, logs: bool) -> Result<Server> {
+    let port = testkit::free_port();
+    let text = format!("Name: item\nHost: 127.0.0.1\nPort: {port}\nMiddlewares:\n  Log: {logs}\n");
+    run_program(REST, port, &text, database, redis.address())
+}
+
+fn run_program(name: &str, port: u16, text: &str, database: &str, redis: SocketAddr) -> Result<Server> {
+    let program = binaries()?.join(name);
     let data = host::scratch().map_err(|error| error.to_string())?;
     let config = data.path().join("item.yaml");
-    let address = format!("127.0.0.1:{}", testkit::free_port());
     let source = source(database)?;
-    let text = format!(
-        "Name: item.rpc\nListenOn: {address}\nCpuThreshold: 0\nDataSource: {source}\nRows: {rows}\n\
-         Cache:\n- Host: {redis}\n"
-    );
+    let text = format!("{text}CpuThreshold: 0\nDataSource: {source}\nCache:\n- Host: {redis}\n");
     fs::write(&config, text).map_err(|error| format!("{}: {error}", config.display()))?;
     let args = ["-f".to_owned(), config.display().to_string()];
-    let mut server = server::pinned(&program, &args, &[("GOMAXPROCS", "1")], Some(format!("http://{address}")))?;
+    let url = format!("http://127.0.0.1:{port}");
+    let mut server = server::pinned(&program, &args, &[("GOMAXPROCS", "1")], Some(url))?;
     server._data = Some(data);
     Ok(server)
 }
@@ -62,13 +76,13 @@ fn source(database: &str) -> Result<String> {
     Ok(format!("{user}@tcp({host})/{name}?parseTime=true&interpolateParams=true"))
 }
 
-/// Generates and builds it, once, and again when what it is made of has changed.
-fn binary() -> Result<PathBuf> {
+/// Generates and builds both services, once, and again when what they are made of has changed: where they are.
+fn binaries() -> Result<PathBuf> {
     let cache = host::cache().map_err(|error| error.to_string())?;
-    let binary = cache.join("go-zero");
     let peer = host::directory().join("peers/go-zero");
-    if changed(&binary).is_some_and(|built| newest(&peer).is_some_and(|source| source < built)) {
-        return Ok(binary);
+    let is_new = |name| changed(&cache.join(name)).is_some_and(|built| newest(&peer).is_some_and(|made| made < built));
+    if is_new(RPC) && is_new(REST) {
+        return Ok(cache);
     }
     let tools = cache.join("go-zero-tools");
     let mut build = Command::new("go");
@@ -77,20 +91,26 @@ fn binary() -> Result<PathBuf> {
     run(&mut build)?;
     let made = host::scratch().map_err(|error| error.to_string())?;
     let source = made.path();
-    for file in ["items.sql", "item.proto", "service/go.mod", "service/go.sum"] {
+    for file in ["items.sql", "item.proto", "item.api", "service/go.mod", "service/go.sum"] {
         let name = Path::new(file).file_name().unwrap_or_default();
         fs::copy(peer.join(file), source.join(name)).map_err(|error| format!("{file}: {error}"))?;
     }
     let model = ["model", "mysql", "ddl", "--src", "items.sql", "--dir", "model", "--cache"];
     let service = ["rpc", "protoc", "item.proto", "--go_out=.", "--go-grpc_out=.", "--zrpc_out=."];
-    for args in [&model[..], &service[..]] {
+    let rest = ["api", "go", "--api", "item.api", "--dir", "rest"];
+    for args in [&model[..], &service[..], &rest[..]] {
         let path = std::env::var("PATH").unwrap_or_default();
         let path = format!("{}:{path}", tools.display());
         run(Command::new(tools.join("goctl")).args(args).env("PATH", path).current_dir(source))?;
     }
-    run(Command::new("cp").arg("-r").arg(peer.join("service/internal")).arg(source))?;
-    run(Command::new("go").args(["build", "-o"]).arg(&binary).arg(".").current_dir(source))?;
-    Ok(binary)
+    for (name, below) in [(RPC, "."), (REST, "./rest")] {
+        run(Command::new("cp")
+            .arg("-r")
+            .arg(peer.join("service").join(below).join("internal"))
+            .arg(source.join(below)))?;
+        run(Command::new("go").args(["build", "-o"]).arg(cache.join(name)).arg(below).current_dir(source))?;
+    }
+    Ok(cache)
 }
 
 /// When a file was last changed; `None` if it is not there.

@@ -8,11 +8,13 @@
 mod client;
 mod faults;
 mod judge;
+mod missed;
 mod mixed;
 mod seen;
 mod workload;
 mod zipf;
 
+pub(crate) use missed::run as missed;
 pub(crate) use mixed::run as mixed;
 pub(crate) use seen::run as seen;
 

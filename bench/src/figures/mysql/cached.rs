@@ -35,8 +35,16 @@ pub(crate) fn run() -> Result<Vec<Line>> {
     if hits < 3 * 190_000 {
         return Err(format!("reads that should have been answered from Redis were not: {hits} hits"));
     }
-    let rest = Load::get(vec![format!("{}/v1/items/42", ours.url)]);
-    let [rest] = compare(&[(&ours, rest)])?[..] else { return Err(count()) };
+    let peers =
+        (go_zero::start_rest(&database.url(), &redis, true)?, go_zero::start_rest(&database.url(), &redis, false)?);
+    let load = |server: &Server| Load::get(vec![format!("{}/v1/items/42", server.url)]);
+    let runs = [
+        (&ours, load(&ours)),
+        (&peers.0, load(&peers.0).requests(50_000)),
+        (&peers.1, load(&peers.1).requests(50_000)),
+    ];
+    let [rest, logging, silent] = compare(&runs)?[..] else { return Err(count()) };
+    let rest_less = logging.cpu / rest.cpu;
     let (over, less, less_with_redis) = (hit.cpu / constant.cpu, theirs.cpu / hit.cpu, theirs.cpu / from_redis.cpu);
     Ok(vec![
         Line {
@@ -66,10 +74,13 @@ pub(crate) fn run() -> Result<Vec<Line>> {
         Line {
             figure: "near-cache hit, REST Get by id",
             value: format!("{:.1} us", rest.cpu),
-            beside: "-".to_owned(),
-            ratio: "-".to_owned(),
-            bar: "<= 9 us",
-            met: rest.cpu <= 9.0,
+            beside: format!(
+                "goctl's REST service on a Redis hit, default middleware: {:.1} us; without its request log: {:.1} us",
+                logging.cpu, silent.cpu
+            ),
+            ratio: format!("{rest_less:.1}x less"),
+            bar: "<= 9 us and >= 8x less",
+            met: rest.cpu <= 9.0 && rest_less >= 8.0,
         },
     ])
 }
