@@ -1,8 +1,8 @@
 //! Follows the storage's log, and tells the cache.
 //!
 //! One commit is told in this order, and each step counts: leases that are given from now on ask for the commit, so that what
-//! they bring contains it; slots are told of its rows, which drops what lacks it and ends the leases that were given before;
-//! readers are told, and whoever has seen the commit may be answered from memory.
+//! they bring contains it; slots are told of its rows, which drops what lacks it, or [puts what is told in its
+//! place](crate::Has), and ends the leases that were given before; readers are told, and whoever has seen the commit may be answered from memory.
 
 use std::sync::Arc;
 

@@ -11,7 +11,7 @@ use crate::Has;
 
 /// What the table has under a key. Copying it allocates nothing.
 #[derive(Debug, Clone)]
-pub(crate) enum Lies {
+pub(crate) enum Content {
     /// An entry.
     Kept(Kept),
     /// There was one, and this process wrote the row: what is told of the write takes its place, if the row is not read before.
@@ -23,7 +23,7 @@ pub(crate) enum Lies {
     },
 }
 
-impl Lies {
+impl Content {
     pub(super) fn version(&self) -> u64 {
         match self {
             Self::Kept(kept) => kept.version,
@@ -101,14 +101,14 @@ pub(crate) struct Weights;
 /// What a table has for an entry besides key and value: its hash, its place in two lists, and room that is not used.
 const OVERHEAD: usize = 64;
 
-impl quick_cache::Weighter<RowKey, Lies> for Weights {
-    fn weight(&self, key: &RowKey, lies: &Lies) -> u64 {
-        let held = match lies {
-            Lies::Kept(Kept { held: Held::Row(record), .. }) => record.framed().len() + COUNTED,
-            Lies::Kept(Kept { held: Held::Pointer(key, _), .. }) => size_of::<Key>() + heap_bytes(key) + COUNTED,
-            Lies::Kept(Kept { held: Held::Absent, .. }) | Lies::Written { .. } => 0,
+impl quick_cache::Weighter<RowKey, Content> for Weights {
+    fn weight(&self, key: &RowKey, content: &Content) -> u64 {
+        let held = match content {
+            Content::Kept(Kept { held: Held::Row(record), .. }) => record.framed().len() + COUNTED,
+            Content::Kept(Kept { held: Held::Pointer(key, _), .. }) => size_of::<Key>() + heap_bytes(key) + COUNTED,
+            Content::Kept(Kept { held: Held::Absent, .. }) | Content::Written { .. } => 0,
         };
-        (size_of::<RowKey>() + size_of::<Lies>() + OVERHEAD + heap_bytes(&key.key) + held) as u64
+        (size_of::<RowKey>() + size_of::<Content>() + OVERHEAD + heap_bytes(&key.key) + held) as u64
     }
 }
 

@@ -11,7 +11,8 @@
 //! because in the process leases ask for a change ([`Near::announce`]) before slots are told of it ([`Near::invalidate`]).
 //! A change that is told while a row is brought therefore ends the lease, and who asks from then on begins anew.
 //!
-//! A value is put into the table, and taken out for a change, under the lock of its shard. Eviction needs no lock: it loses
+//! A value is put into the table, and taken out for a change or [replaced](crate::Has), under the lock of its shard. What this process
+//! writes leaves a remark where there was an entry, so that the row takes its place when it is told. Eviction needs no lock: it loses
 //! a value, and nothing that was remembered. What is of no use to anybody since a history began, or since an entity was
 //! rewritten, is told by its number, in one step for all readers, and leaves by the way.
 
@@ -35,12 +36,12 @@ pub(crate) use key::{Part, Probe, RowKey};
 pub(crate) use ticket::Ticket;
 
 use crate::Version;
-use kept::{Lies, Weights};
+use kept::{Content, Weights};
 use shard::Shards;
 
 /// Entries and leases.
 pub(crate) struct Near {
-    entries: Cache<RowKey, Lies, Weights, DefaultHashBuilder, Evictions>,
+    entries: Cache<RowKey, Content, Weights, DefaultHashBuilder, Evictions>,
     shards: Shards,
     /// Leases ask for every change up to this one.
     announced: AtomicU64,
@@ -99,8 +100,8 @@ impl Near {
     /// What is kept, and of use.
     pub(crate) fn get(&self, probe: &Probe<'_>) -> Option<Kept> {
         match self.entries.get(probe)? {
-            Lies::Kept(kept) if kept.version >= self.least(probe.entity) => Some(kept),
-            Lies::Kept(_) | Lies::Written { .. } => None,
+            Content::Kept(kept) if kept.version >= self.least(probe.entity) => Some(kept),
+            Content::Kept(_) | Content::Written { .. } => None,
         }
     }
 
@@ -156,8 +157,8 @@ impl Near {
         let mut shard = self.shards.lock(probe);
         self.sync(&mut shard);
         shard.invalidate(probe, at(change));
-        let Some(lies) = self.entries.peek(probe) else { return };
-        match lies.has().filter(|_| lies.version() >= self.least(probe.entity)) {
+        let Some(content) = self.entries.peek(probe) else { return };
+        match content.has().filter(|_| content.version() >= self.least(probe.entity)) {
             Some(has) if !has.gives_way(to) => {}
             Some(_) if let Some((held, fresh, until)) = row() => {
                 self.put(probe.to_key(), Kept { held, version: change, fresh, until });
@@ -172,12 +173,12 @@ impl Near {
         self.retracted[probe.entity.index()].fetch_add(1, Ordering::AcqRel);
         let mut shard = self.shards.lock(probe);
         shard.retract(probe);
-        let before = self.entries.peek(probe).and_then(|lies| lies.has());
+        let before = self.entries.peek(probe).and_then(|content| content.has());
         let Some((before, written)) = before.zip(written) else { return drop(self.entries.remove(probe)) };
         let row = before.written(written);
         let version = self.announced.load(Ordering::Acquire);
         let key = probe.to_key();
-        self.entries.insert_with_lifecycle(key.clone(), Lies::Written { row, version }, &mut PutIn(Some(key)));
+        self.entries.insert_with_lifecycle(key.clone(), Content::Written { row, version }, &mut PutIn(Some(key)));
     }
 
     /// A history begins, with this number: nothing that was kept is of use.
@@ -207,7 +208,7 @@ impl Near {
 
     /// Puts an entry in.
     fn put(&self, key: RowKey, kept: Kept) {
-        self.entries.insert_with_lifecycle(key.clone(), Lies::Kept(kept), &mut PutIn(Some(key)));
+        self.entries.insert_with_lifecycle(key.clone(), Content::Kept(kept), &mut PutIn(Some(key)));
     }
 
     /// How many entries there are, the useless ones included.
@@ -251,10 +252,10 @@ struct Evictions(Arc<AtomicU64>);
 #[derive(Debug, Default)]
 struct PutIn(Option<RowKey>);
 
-impl Lifecycle<RowKey, Lies> for Evictions {
+impl Lifecycle<RowKey, Content> for Evictions {
     type RequestState = PutIn;
 
-    fn on_evict(&self, put_in: &mut PutIn, key: RowKey, _: Lies) {
+    fn on_evict(&self, put_in: &mut PutIn, key: RowKey, _: Content) {
         if put_in.0.as_ref() != Some(&key) {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
