@@ -11,6 +11,7 @@ testkit::on_both_products! {
     other_tables_and_databases_are_left_alone
     a_statement_that_is_logged_as_text_may_have_changed_anything
     rows_that_a_foreign_key_changes_are_not_believed_to_be_told
+    what_the_server_could_not_log_may_have_changed_anything
     columns_in_another_order_are_found_by_their_names
 }
 
@@ -68,6 +69,22 @@ fn a_statement_that_is_logged_as_text_may_have_changed_anything(product: Product
         server.admin(&format!("USE test; SET SESSION binlog_format = STATEMENT; {}", insert(5, "")));
     });
     assert_eq!(told, "!all");
+}
+
+/// A statement that cannot be undone, and is too large for the log: the server writes an incident in its place.
+fn what_the_server_could_not_log_may_have_changed_anything(product: Product) {
+    let told = story(product, |writer, server| {
+        server.admin("SET GLOBAL max_binlog_stmt_cache_size = 4096, GLOBAL binlog_stmt_cache_size = 4096");
+        server.admin("CREATE TABLE test.apart (id INT PRIMARY KEY, words VARCHAR(1000)) ENGINE = MyISAM");
+        // With the sizes of now.
+        let mut other = Writer::new(server);
+        writer.run(&[&insert(1, "")]);
+        let values: Vec<String> = (0..50).map(|id| format!("({id}, REPEAT('x', 1000))")).collect();
+        let refused = other.try_run(&format!("INSERT INTO apart VALUES {}", values.join(", "))).unwrap_err();
+        assert_eq!(refused.code(), Some(1705), "{refused}");
+        writer.run(&[&insert(2, "")]);
+    });
+    assert_eq!(told, "+1 !all +2");
 }
 
 fn rows_that_a_foreign_key_changes_are_not_believed_to_be_told(product: Product) {
