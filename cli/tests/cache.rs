@@ -10,6 +10,8 @@ use testkit::{Cluster, Product, Redis, Rowkeep, http, wait_until};
 testkit::on_both_products! {
     what_redis_answers_is_audited_where_there_is_no_memory_before_it
     a_row_is_compared_in_memory_on_each_replica_and_on_the_primary
+    a_row_is_compared_in_redis_and_redis_is_said_to_be_gone
+    readers_share_few_connections_while_redis_is_gone
 }
 
 fn inspect(server: &Rowkeep, args: &[&str]) -> Ran {
@@ -109,4 +111,55 @@ fn what_redis_answers_is_audited_where_there_is_no_memory_before_it(product: Pro
     assert!(series(r#"rowkeep_cache_audits_total{place="shared",result="right"}"#) > 5.0, "{metrics}");
     assert!(series(r#"rowkeep_cache_stale_per_million{place="shared"}"#).abs() < f64::EPSILON, "{metrics}");
     assert!(!metrics.contains(r#"place="memory""#), "{metrics}");
+}
+
+/// A server whose rows are kept in Redis, and in so much memory.
+fn shared(database: &Cluster, redis: &Redis, memory: &str) -> Rowkeep {
+    let url = database.server(0).user("follower", "test", &["ALL ON test.*", "REPLICATION SLAVE ON *.*"]);
+    let server = Rowkeep::builder().schema(SHOP).env("ROWKEEP_DATABASE", &url).env("ROWKEEP_CACHE_MEMORY", memory);
+    server.arg("--cache").arg(format!("redis://{}", redis.address())).start()
+}
+
+fn a_row_is_compared_in_redis_and_redis_is_said_to_be_gone(product: Product) {
+    let (cluster, redis) = (Cluster::start(product, 0), Redis::start());
+    let server = shared(&cluster, &redis, "0");
+    post(&server, "/v1/users", &json!({"email": "a@example.com", "name": "Ann"}));
+    let look = || {
+        name(&server, 1);
+        inspect(&server, &["User", "1", "--json"]).expect(0).json()
+    };
+    let layer = |found: &Value| found["layers"].as_array().unwrap().iter().find(|it| it["place"] == "shared").cloned();
+    let mut found = Value::Null;
+    wait_until("Redis to keep the row", || {
+        found = look();
+        layer(&found).is_some_and(|shared| shared["agrees"] == true)
+    });
+    assert_eq!(found["verdict"], "coherent", "{found:#}");
+    let shared = layer(&found).unwrap();
+    assert_eq!(shared["digest"], found["layers"].as_array().unwrap().last().unwrap()["digest"], "{found:#}");
+    redis.kill9();
+    wait_until("Redis to be passed by", || layer(&look()).unwrap()["state"] == "passed by");
+}
+
+fn readers_share_few_connections_while_redis_is_gone(product: Product) {
+    let (cluster, redis) = (Cluster::start(product, 0), Redis::start());
+    let server = shared(&cluster, &redis, "0");
+    post(&server, "/v1/users", &json!({"email": "a@example.com", "name": "Ann"}));
+    redis.kill9();
+    wait_until("the database to answer", || name(&server, 1) == "Ann");
+    let database = cluster.server(0);
+    let status = |name: &str| {
+        let line = database.admin(&format!("SHOW GLOBAL STATUS LIKE '{name}'"));
+        line.split_whitespace().nth(1).unwrap_or_else(|| panic!("{line}")).parse::<u64>().unwrap()
+    };
+    let (connected, executed) = (status("Threads_connected"), status("Com_stmt_execute"));
+    database.admin("FLUSH STATUS");
+    std::thread::scope(|scope| {
+        for _ in 0..64 {
+            scope.spawn(|| (0..20).for_each(|_| assert_eq!(name(&server, 1), "Ann")));
+        }
+    });
+    assert!(status("Com_stmt_execute") >= executed + 64 * 20, "the database answers all of them");
+    let most = status("Max_used_connections");
+    assert!(most <= connected + 4, "{most} connections at once, where there were {connected} before");
 }
