@@ -302,7 +302,8 @@ const TOOL: &str = "tool";
 /// The server's own tool, from the end of the log on.
 fn follow_with_the_tool(database: &MariaDb) -> Result<Child> {
     database.admin(&format!(
-        "CREATE USER {TOOL} IDENTIFIED BY '{TOOL}'; GRANT REPLICATION SLAVE, BINLOG MONITOR ON *.* TO {TOOL}"
+        "CREATE USER {TOOL} IDENTIFIED BY '{TOOL}'; GRANT REPLICATION SLAVE, BINLOG MONITOR ON *.* TO {TOOL}; \
+         GRANT PROCESS ON *.* TO app@'127.0.0.1'"
     ));
     let at = database.admin("SHOW MASTER STATUS");
     let mut at = at.split_whitespace();
