@@ -198,6 +198,11 @@ impl Gate {
         self.text(question, 0).await
     }
 
+    /// Of MariaDB: the number of the server in its [`identity`](Self::identity).
+    pub(crate) fn server_id(&self, identity: &str) -> Option<u32> {
+        identity.split_once('@').filter(|_| self.is_mariadb)?.0.parse().ok()
+    }
+
     /// Of MariaDB: the domain of commits that ask for none.
     pub(crate) async fn domain(&mut self) -> Result<u32, Error> {
         let text = self.text("SELECT @@global.gtid_domain_id", 0).await?;

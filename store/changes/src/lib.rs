@@ -10,6 +10,7 @@
 //! - Nothing is left out and nothing comes twice, over lost connections and restarts of the server, or it is an error.
 //! - Memory is bounded whatever the size of a transaction: a large one is told in parts, once it can be seen.
 
+mod acked;
 mod done;
 mod event;
 mod gate;
@@ -20,6 +21,7 @@ mod source;
 mod take;
 mod transaction;
 
+pub use acked::Acked;
 pub use event::Event;
 pub use place::{Place, Progress, resume};
 pub use source::Source;

@@ -26,6 +26,10 @@ pub(crate) struct Link {
     pub(crate) gate: Gate,
     /// What tells it from another server.
     pub(crate) identity: String,
+    /// Of MariaDB: the number that its own commits have in their GTIDs.
+    pub(crate) server_id: Option<u32>,
+    /// Before it was connected to.
+    pub(crate) begun: Instant,
     /// The file that is read.
     pub(crate) file: u64,
     /// How long it was waited for something that did not come.
@@ -42,6 +46,7 @@ impl Link {
         told: Option<&Gtids>,
         options: &Options,
     ) -> Result<Result<(Self, Gtids), Gtids>, Error> {
+        let begun = Instant::now();
         let mut gate = Gate::open(address).await?;
         let identity = gate.identity().await?;
         let told = match told {
@@ -64,7 +69,8 @@ impl Link {
             // The log is the same server's that was asked for its history, because it still is who answers.
             gate.history().await?;
         }
-        Ok(Ok((Self { reader, gate, identity, file, silence: Duration::ZERO, looked: None }, told)))
+        let server_id = gate.server_id(&identity);
+        Ok(Ok((Self { reader, gate, identity, server_id, begun, file, silence: Duration::ZERO, looked: None }, told)))
     }
 
     /// Has whoever takes the rows ask what it wants to know.

@@ -6,7 +6,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use rowkeep_binlog::{Begin, Gtid, Item, Outcome, Xid};
+use rowkeep_binlog::{Begin, Gtid, Item, MariaDbGtid, Outcome, Xid};
 
 use crate::Take;
 use crate::event::{Event, tell};
@@ -235,13 +235,29 @@ impl<T: Copy + Ord, R> Queue<T, R> {
 
     /// Tells what can be seen. Whether that is anything.
     pub(crate) fn release(&mut self, shown: &Shown, progress: &mut Progress, out: &mut Vec<Event<T, R>>) -> bool {
-        let mut released = false;
-        while self.waiting.front().is_some_and(|waiting| shown.has(&waiting.mark))
-            && let Some(waiting) = self.waiting.pop_front()
-        {
+        let count = self.waiting.iter().take_while(|waiting| shown.has(&waiting.mark)).count();
+        self.tell(count, progress, out)
+    }
+
+    /// The same, because one of these commits was acknowledged: it is visible, and the transactions before it are.
+    pub(crate) fn release_acked(
+        &mut self,
+        acked: &[MariaDbGtid],
+        progress: &mut Progress,
+        out: &mut Vec<Event<T, R>>,
+    ) -> bool {
+        let is_acked =
+            |waiting: &Waiting<T, R>| matches!(waiting.mark.gtid, Some(Gtid::MariaDb(gtid)) if acked.contains(&gtid));
+        let until = self.waiting.iter().rposition(is_acked).map_or(0, |at| at + 1);
+        let is_plain = |waiting: &&Waiting<T, R>| waiting.decides.is_none() && waiting.touched.is_none();
+        let count = self.waiting.iter().take(until).take_while(is_plain).count();
+        self.tell(count, progress, out)
+    }
+
+    fn tell(&mut self, count: usize, progress: &mut Progress, out: &mut Vec<Event<T, R>>) -> bool {
+        for waiting in self.waiting.drain(..count) {
             self.rows -= waiting.rows.len();
             self.bytes -= waiting.bytes;
-            released = true;
             if let Some(gtid) = waiting.mark.gtid {
                 progress.passed(gtid);
                 if self.partial.is_some_and(|(partial, _)| partial == gtid) {
@@ -253,7 +269,7 @@ impl<T: Copy + Ord, R> Queue<T, R> {
                 tell(progress.place(), at, begun, rows, touched, out);
             }
         }
-        released
+        count > 0
     }
 
     /// What of the transaction that is read now can be told before its end, if it is too large to be held. Whether anything

@@ -4,6 +4,7 @@
 //! transaction that was told in part, the rest.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use crate::gate::number;
 use crate::link::{Link, options};
 use crate::place::Progress;
 use crate::queue::Queue;
-use crate::{Place, Take};
+use crate::{Acked, Place, Take};
 
 /// Between two questions how far the server is, if nothing else is to be asked.
 const PERIOD: Duration = Duration::from_millis(400);
@@ -50,6 +51,8 @@ pub struct Source<K: Take> {
     retry: Duration,
     /// Since when the server lacks something that was told.
     behind: Option<Instant>,
+    /// What was acknowledged to this process, if anybody says so.
+    acked: Option<Arc<Acked>>,
 }
 
 impl<K: Take> Source<K> {
@@ -71,7 +74,14 @@ impl<K: Take> Source<K> {
             pause: PAUSES.0,
             retry: RETRIES.0,
             behind: None,
+            acked: None,
         }
+    }
+
+    /// Somebody notes here which commits servers have acknowledged to this process, and spares them many questions.
+    #[must_use]
+    pub fn with_acked(self, acked: Arc<Acked>) -> Self {
+        Self { acked: Some(acked), ..self }
     }
 
     /// Goes on with another server.
@@ -215,12 +225,19 @@ impl<K: Take> Source<K> {
 
     /// Tells what can be seen of what was read.
     async fn release(&mut self) -> Result<(), Error> {
-        let Self { address, options, link: Some(link), queue, progress: Some(progress), out, ask_at, pause, .. } = self
+        let Self {
+            address, options, link: Some(link), queue, progress: Some(progress), out, ask_at, pause, acked, ..
+        } = self
         else {
             return Ok(());
         };
         let is_full = queue.is_full();
         if !is_full && (queue.is_empty() || Instant::now() < *ask_at) {
+            return Ok(());
+        }
+        let acked = acked.as_ref().zip(link.server_id).map(|(acked, server)| acked.by(server, link.begun));
+        if !is_full && acked.is_some_and(|acked| queue.release_acked(&acked, progress, out)) {
+            (*pause, *ask_at) = (PAUSES.0, Instant::now() + link.gate.rest());
             return Ok(());
         }
         if is_full && *pause > PAUSES.0 {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use common::{Pairs, address, prepare, run, server, writer};
 use rowkeep_binlog::{Cell, Item, Options, Reader, Start};
-use rowkeep_changes::{Event, Source};
+use rowkeep_changes::{Acked, Event, Source};
 use rowkeep_mysql::{Connection, Param, Raw};
 use testkit::{Cluster, DatabaseServer, Product};
 
@@ -47,6 +47,38 @@ async fn who_begins_where_the_log_goes_on_is_told_what_could_not_be_seen() {
     assert!(eye.sees((7, 0)).await);
 }
 
+/// Whatever way MariaDB makes groups of commits visible. Half of the writers are of other processes.
+#[tokio::test]
+async fn what_was_acknowledged_can_be_seen_with_all_that_is_before_it() {
+    let groups = ["--binlog-commit-wait-count=3", "--binlog-commit-wait-usec=3000"];
+    let one_by_one = ["--binlog-optimize-thread-scheduling=OFF"];
+    for options in [&[][..], &groups, &one_by_one] {
+        let options = [&["--max-binlog-size=65536"], options].concat();
+        let server = Arc::new(server(Product::MariaDb, &options).await);
+        let mut eye = Eye(writer(&server).await);
+        begin(&mut eye).await;
+        let acked = Arc::new(Acked::default());
+        let writers = Writers::noting(&server, &acked);
+        let asked = |server: &DatabaseServer| {
+            let line = server.admin("SHOW GLOBAL STATUS LIKE 'Com_show_status'");
+            line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap()
+        };
+        let mut questions = Vec::new();
+        for source in [source(&server), source(&server).with_acked(Arc::clone(&acked))] {
+            let (before, begun) = (asked(&server), Instant::now());
+            let (told, unseen) = follow(source, &mut eye).await;
+            assert_eq!(
+                unseen, 0,
+                "of {told} commits that many could not be seen when they were told, with {options:?}"
+            );
+            questions.push((asked(&server) - before) as f64 / begun.elapsed().as_secs_f64());
+        }
+        println!("{options:?}: {questions:.0?} questions a second");
+        assert!(questions[1] < questions[0] / 2.0, "{options:?}: {questions:?}");
+        drop(writers);
+    }
+}
+
 /// Commits that are looked at.
 const COMMITS: usize = 5_000;
 const WRITERS: i64 = 6;
@@ -58,10 +90,16 @@ struct Writers(Arc<AtomicBool>);
 
 impl Writers {
     fn start(server: &Arc<DatabaseServer>) -> Self {
+        Self::noting(server, &Arc::default())
+    }
+
+    /// Every other one notes what is acknowledged to it.
+    fn noting(server: &Arc<DatabaseServer>, acked: &Arc<Acked>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         for id in 0..WRITERS {
             let (server, stop) = (Arc::clone(server), Arc::clone(&stop));
-            std::thread::spawn(move || write(&server, id, &stop));
+            let acked = Arc::clone(acked);
+            std::thread::spawn(move || write(&server, id, (id % 2 == 0).then_some(&*acked), &stop));
         }
         Self(stop)
     }
@@ -73,12 +111,18 @@ impl Drop for Writers {
     }
 }
 
-fn write(server: &DatabaseServer, id: i64, stop: &AtomicBool) {
+fn write(server: &DatabaseServer, id: i64, acked: Option<&Acked>, stop: &AtomicBool) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mut writer = writer(server).await;
+        if server.product() == Product::MariaDb {
+            run(&mut writer, &["SET SESSION session_track_system_variables = 'last_gtid'"]).await;
+        }
         while !stop.load(Ordering::Acquire) {
-            run(&mut writer, &[&format!("UPDATE a SET v = v + 1 WHERE id = {id}")]).await;
+            let done = writer.command(&format!("UPDATE a SET v = v + 1 WHERE id = {id}")).await.unwrap();
+            if let (Some(acked), Some(gtid)) = (acked, done.gtid.and_then(|gtid| gtid.parse().ok())) {
+                acked.note(gtid);
+            }
         }
     });
 }
@@ -153,18 +197,26 @@ impl Eye {
     }
 }
 
+fn source(server: &DatabaseServer) -> Source<Pairs> {
+    Source::new(address(server), None, Pairs)
+}
+
+/// A row for each writer.
+async fn begin(eye: &mut Eye) {
+    for id in 0..WRITERS {
+        run(&mut eye.0, &[&format!("INSERT INTO a VALUES ({id}, 0, '')")]).await;
+    }
+}
+
 async fn what_is_told_can_be_seen_and_the_log_alone_is_ahead(product: Product) {
     let server = Arc::new(server(product, &["--max-binlog-size=65536"]).await);
-    let mut first = writer(&server).await;
-    for id in 0..WRITERS {
-        run(&mut first, &[&format!("INSERT INTO a VALUES ({id}, 0, '')")]).await;
-    }
-    let writers = Writers::start(&server);
     let mut eye = Eye(writer(&server).await);
+    begin(&mut eye).await;
+    let writers = Writers::start(&server);
     let alone = look_at_the_log(&server, &mut eye).await;
     assert!(alone.1 > 0, "the log was never ahead, so that this shows nothing");
     let others = Others::start(&server);
-    let gated = follow(&server, &mut eye).await;
+    let gated = follow(source(&server), &mut eye).await;
     drop(others);
     println!("{product:?}: not seen when read: {} of {}, when told: {} of {}", alone.1, alone.0, gated.1, gated.0);
     assert_eq!(gated.1, 0, "of {} commits that many could not be seen when they were told", gated.0);
@@ -196,8 +248,7 @@ async fn look_at_the_log(server: &DatabaseServer, eye: &mut Eye) -> (usize, usiz
 }
 
 /// The same of what is told.
-async fn follow(server: &DatabaseServer, eye: &mut Eye) -> (usize, usize) {
-    let mut source = Source::new(address(server), None, Pairs);
+async fn follow(mut source: Source<Pairs>, eye: &mut Eye) -> (usize, usize) {
     let (mut looked_at, mut unseen) = (0, 0);
     while looked_at < COMMITS {
         for event in source.next().await.unwrap() {

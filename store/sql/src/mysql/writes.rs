@@ -281,7 +281,7 @@ pub(super) async fn place(
     done: Done,
 ) -> Option<Position> {
     let dialect = server.connector.dialect;
-    if let Some(point) = done.gtid.and_then(|gtid| servers::written(dialect, &gtid)) {
+    if let Some(point) = done.gtid.and_then(|gtid| shared.servers.acknowledged(dialect, &gtid)) {
         return Some(point.into());
     }
     if !shared.servers.reports() {

@@ -94,7 +94,8 @@ async fn follow(shared: Arc<Shared>, since: Since) -> Result<Box<dyn ChangeStrea
     let server = Arc::clone(shared.servers.await_writer(until).await?);
     let address = server.connector.address();
     let tables = Tables::new(&shared.schema, address.database.as_deref().unwrap_or_default());
-    let source = connected(Source::new(address.clone(), progress, tables), until).await?;
+    let source = Source::new(address.clone(), progress, tables).with_acked(Arc::clone(&shared.servers.acked));
+    let source = connected(source, until).await?;
     Ok(Box::new(follower::start(Arc::clone(&shared.servers), promotions, source)))
 }
 

@@ -15,6 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use kit_core::{Code, Error};
+use rowkeep_changes::Acked;
+use rowkeep_engine::Point;
 use tokio::runtime::Handle;
 use tokio::time::timeout_at;
 
@@ -28,6 +30,7 @@ pub(super) use server::{Progress, Server, ask as ask_position};
 pub use status::{Role, ServerStatus};
 
 use super::session::Connector;
+use crate::dialect::Dialect;
 use watch::Look;
 
 /// Moments at which the primary's position is remembered: at five a second, ten minutes.
@@ -46,6 +49,8 @@ pub(super) struct Servers {
     promotions: AtomicU64,
     /// When the primary was last asked, as [`Progress`] counts.
     latest: AtomicU64,
+    /// Commits that were acknowledged, for whoever follows the log.
+    pub(super) acked: Arc<Acked>,
     /// Connections that broke.
     pub(super) lost: Arc<AtomicU64>,
     /// Reads that asked for less than the primary and were sent there.
@@ -93,6 +98,7 @@ impl Servers {
             changed,
             promotions: AtomicU64::new(0),
             latest: AtomicU64::new(0),
+            acked: Arc::default(),
             lost,
             fallbacks: AtomicU64::new(0),
         });
@@ -100,6 +106,16 @@ impl Servers {
             runtime.spawn(watch::run(Arc::downgrade(&all), number));
         }
         all
+    }
+
+    /// A commit was acknowledged under this name: its point.
+    pub(super) fn acknowledged(&self, dialect: Dialect, gtid: &str) -> Option<Point> {
+        if dialect == Dialect::MariaDb
+            && let Ok(gtid) = gtid.parse()
+        {
+            self.acked.note(gtid);
+        }
+        written(dialect, gtid)
     }
 
     pub(super) fn server(&self, number: usize) -> &Arc<Server> {
