@@ -198,9 +198,12 @@ impl Gate {
         self.text(question, 0).await
     }
 
-    /// Of MariaDB: the number of the server in its [`identity`](Self::identity).
-    pub(crate) fn server_id(&self, identity: &str) -> Option<u32> {
-        identity.split_once('@').filter(|_| self.is_mariadb)?.0.parse().ok()
+    /// Of MariaDB: the number that the server's own commits have in their GTIDs, if its acknowledgements say what is
+    /// [visible](crate::Acked). `identity`: as it [says](Self::identity).
+    pub(crate) async fn acknowledges(&mut self, identity: &str) -> Result<Option<u32>, Error> {
+        let Some((number, _)) = identity.split_once('@').filter(|_| self.is_mariadb) else { return Ok(None) };
+        let in_order = self.text("SELECT @@global.binlog_optimize_thread_scheduling", 0).await? == "1";
+        Ok(number.parse().ok().filter(|_| in_order))
     }
 
     /// Of MariaDB: the domain of commits that ask for none.

@@ -26,8 +26,8 @@ pub(crate) struct Link {
     pub(crate) gate: Gate,
     /// What tells it from another server.
     pub(crate) identity: String,
-    /// Of MariaDB: the number that its own commits have in their GTIDs.
-    pub(crate) server_id: Option<u32>,
+    /// The number that its own commits have in their GTIDs, if it makes them visible in their order.
+    pub(crate) acknowledges: Option<u32>,
     /// Before it was connected to.
     pub(crate) begun: Instant,
     /// The file that is read.
@@ -49,6 +49,7 @@ impl Link {
         let begun = Instant::now();
         let mut gate = Gate::open(address).await?;
         let identity = gate.identity().await?;
+        let acknowledges = gate.acknowledges(&identity).await?;
         let told = match told {
             None => gate.visible(address, options).await?,
             Some(told) => {
@@ -69,8 +70,10 @@ impl Link {
             // The log is the same server's that was asked for its history, because it still is who answers.
             gate.history().await?;
         }
-        let server_id = gate.server_id(&identity);
-        Ok(Ok((Self { reader, gate, identity, server_id, begun, file, silence: Duration::ZERO, looked: None }, told)))
+        Ok(Ok((
+            Self { reader, gate, identity, acknowledges, begun, file, silence: Duration::ZERO, looked: None },
+            told,
+        )))
     }
 
     /// Has whoever takes the rows ask what it wants to know.

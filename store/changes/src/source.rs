@@ -235,7 +235,7 @@ impl<K: Take> Source<K> {
         if !is_full && (queue.is_empty() || Instant::now() < *ask_at) {
             return Ok(());
         }
-        let acked = acked.as_ref().zip(link.server_id).map(|(acked, server)| acked.by(server, link.begun));
+        let acked = acked.as_ref().zip(link.acknowledges).map(|(acked, server)| acked.by(server, link.begun));
         if !is_full && acked.is_some_and(|acked| queue.release_acked(&acked, progress, out)) {
             (*pause, *ask_at) = (PAUSES.0, Instant::now() + link.gate.rest());
             return Ok(());

@@ -47,7 +47,7 @@ async fn who_begins_where_the_log_goes_on_is_told_what_could_not_be_seen() {
     assert!(eye.sees((7, 0)).await);
 }
 
-/// Whatever way MariaDB makes groups of commits visible. Half of the writers are of other processes.
+/// Whatever way MariaDB makes groups of commits visible; one of them says nothing. Half of the writers are of other processes.
 #[tokio::test]
 async fn what_was_acknowledged_can_be_seen_with_all_that_is_before_it() {
     let groups = ["--binlog-commit-wait-count=3", "--binlog-commit-wait-usec=3000"];
@@ -74,7 +74,9 @@ async fn what_was_acknowledged_can_be_seen_with_all_that_is_before_it() {
             questions.push((asked(&server) - before) as f64 / begun.elapsed().as_secs_f64());
         }
         println!("{options:?}: {questions:.0?} questions a second");
-        assert!(questions[1] < questions[0] / 2.0, "{options:?}: {questions:?}");
+        if !options.ends_with(&one_by_one) {
+            assert!(questions[1] < questions[0] / 2.0, "{options:?}: {questions:?}");
+        }
         drop(writers);
     }
 }
