@@ -114,16 +114,15 @@ fn measure(ours: bool) -> Result<Outcome> {
     if let Some(redis) = &redis {
         bound(redis, || runtime.block_on(mix.clone().read_first(1000)))?;
     }
+    let followers = if ours { Some(runtime.block_on(Followers::find(&database))?) } else { None };
     runtime.block_on(Arc::clone(&mix).run(WARM))?;
     let before = host::cpu_micros(server.id())?;
-    let tool = ours.then(|| follow_with_the_tool(&database)).transpose()?;
-    let watching = tool.map(|tool| runtime.spawn(of_the_log(database.url(), database.id(), tool, Arc::clone(&mix))));
+    let spent = followers.as_ref().map(Followers::spent).transpose()?;
     let tally = runtime.block_on(Arc::clone(&mix).run(REQUESTS))?;
     let cpu = (host::cpu_micros(server.id())? - before) / REQUESTS as f64;
-    mix.ended.store(true, Ordering::Release);
-    let log = match watching {
-        Some(watching) => runtime.block_on(watching).map_err(|error| error.to_string())??,
-        None => Shares::default(),
+    let log = match (followers, spent) {
+        (Some(followers), Some(spent)) => followers.end(&spent)?,
+        _ => Shares::default(),
     };
     let entries = match &redis {
         Some(redis) => ask_redis(redis, "DBSIZE")?.trim_start_matches(':').trim().parse().unwrap_or(0),
@@ -141,7 +140,6 @@ struct Mix {
     rows: Vec<Row>,
     zipf: Zipf,
     left: AtomicI64,
-    ended: AtomicBool,
 }
 
 /// What is known of a row.
@@ -160,7 +158,6 @@ impl Mix {
             rows: (0..ROWS).map(|_| Row::default()).collect(),
             zipf: Zipf::new(ROWS, EXPONENT),
             left: AtomicI64::new(0),
-            ended: AtomicBool::new(false),
         }))
     }
 
@@ -246,31 +243,54 @@ fn metric(admin: u16, name: &str) -> Result<u64> {
     value.map(|value| value as u64).ok_or_else(|| format!("there is no metric {name}"))
 }
 
-/// What the log costs the database while requests are made.
-async fn of_the_log(database: String, process: u32, mut tool: Child, mix: Arc<Mix>) -> Result<Shares> {
-    let address: Address = database.parse()?;
-    let mut connection = Connection::open(&address).await.map_err(|error| error.to_string())?;
-    let mut threads: [Option<(u32, f64)>; 3] = [None; 3];
-    let start = host::cpu_micros(process)?;
-    while !mix.ended.load(Ordering::Acquire) {
-        for (at, thread) in followers(&mut connection).await? {
-            if threads[at].is_none() {
-                threads[at] = Some((thread, thread_micros(process, thread)?));
+/// Whoever follows the log: three threads of the database, and the tool.
+struct Followers {
+    process: u32,
+    /// Those that send us the log, that answer us what can be seen, and that send the log to the tool.
+    threads: [u32; 3],
+    tool: Child,
+}
+
+/// CPU time so far, microseconds: of all of the database, and of the three threads.
+struct Spent(f64, [f64; 3]);
+
+impl Followers {
+    async fn find(database: &MariaDb) -> Result<Self> {
+        let tool = follow_with_the_tool(database)?;
+        let address: Address = database.url().parse()?;
+        let mut connection = Connection::open(&address).await.map_err(|error| error.to_string())?;
+        let (mut threads, until) = ([None; 3], Instant::now() + Duration::from_secs(20));
+        while threads.iter().any(Option::is_none) {
+            if Instant::now() > until {
+                return Err(format!("not all that follow the log were seen: {threads:?}"));
+            }
+            // What nobody else acknowledges has to be asked for, which takes a tenth of a millisecond.
+            let commit = "CREATE OR REPLACE TABLE noise AS SELECT 1 AS n";
+            connection.command(commit).await.map_err(|error| format!("{commit}: {error}"))?;
+            for _ in 0..20 {
+                for (at, thread) in followers(&mut connection).await? {
+                    threads[at] = Some(thread);
+                }
             }
         }
-        // What is asked takes a tenth of a millisecond, in which it has to be met once.
-        let pause = if threads.iter().any(Option::is_none) { 1 } else { 20 };
-        tokio::time::sleep(Duration::from_millis(pause)).await;
+        Ok(Self { process: database.id(), threads: threads.map(Option::unwrap_or_default), tool })
     }
-    let all = host::cpu_micros(process)? - start;
-    let mut shares = [0.0; 3];
-    for (share, thread) in shares.iter_mut().zip(threads) {
-        let (thread, used) = thread.ok_or("a connection that follows the log was not seen")?;
-        *share = (thread_micros(process, thread)? - used) / all;
+
+    fn spent(&self) -> Result<Spent> {
+        let mut own = [0.0; 3];
+        for (spent, thread) in own.iter_mut().zip(self.threads) {
+            *spent = thread_micros(self.process, thread)?;
+        }
+        Ok(Spent(host::cpu_micros(self.process)?, own))
     }
-    tool.kill().and_then(|()| tool.wait()).map_err(|error| format!("mariadb-binlog: {error}"))?;
-    let [sends, answers, tool] = shares;
-    Ok(Shares { sends, answers, tool })
+
+    /// What they cost since then.
+    fn end(mut self, since: &Spent) -> Result<Shares> {
+        let Spent(all, own) = self.spent()?;
+        self.tool.kill().and_then(|()| self.tool.wait()).map_err(|error| format!("mariadb-binlog: {error}"))?;
+        let share = |at: usize| (own[at] - since.1[at]) / (all - since.0);
+        Ok(Shares { sends: share(0), answers: share(1), tool: share(2) })
+    }
 }
 
 /// The threads of the database that send us the log, that answer us what can be seen, and that send the log to the tool, as
