@@ -22,7 +22,7 @@ use super::{
     zipf::Zipf,
 };
 use crate::{
-    Result, figures, go_zero,
+    ROUNDS, Result, figures, go_zero,
     host::{self, LOAD_CORE},
     results::Line,
     server::Server,
@@ -64,8 +64,12 @@ struct Shares {
 }
 
 pub(crate) fn run() -> Result<Vec<Line>> {
-    let theirs = measure(false)?;
-    let ours = measure(true)?;
+    let (mut theirs, mut ours) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        theirs.push(measure(false)?);
+        ours.push(measure(true)?);
+    }
+    let (theirs, ours) = (middle(theirs)?, middle(ours)?);
     let less = theirs.cpu / ours.cpu;
     let [stale, ..] = ours.tally.per_million();
     let [their_stale, ..] = theirs.tally.per_million();
@@ -92,6 +96,15 @@ pub(crate) fn run() -> Result<Vec<Line>> {
             met: log <= 0.02,
         },
     ])
+}
+
+/// The one with the median of the CPU time, and what was shown in all.
+fn middle(mut outcomes: Vec<Outcome>) -> Result<Outcome> {
+    outcomes.sort_by(|one, other| one.cpu.total_cmp(&other.cpu));
+    let mut tally = Tally::default();
+    outcomes.iter().for_each(|outcome| tally.add(&outcome.tally));
+    let middle = outcomes.into_iter().nth(ROUNDS / 2).ok_or("nothing was measured")?;
+    Ok(Outcome { tally, ..middle })
 }
 
 fn measure(ours: bool) -> Result<Outcome> {
