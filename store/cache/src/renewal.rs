@@ -20,11 +20,13 @@ pub enum Has {
 }
 
 impl Has {
-    /// The version below which nothing may take the place of this once somebody who gave the row that version was answered.
-    /// Writers are not answered in the order of their writes: a later one may be in what there is.
-    pub fn written(self, version: u64) -> u64 {
+    /// What is left of it when somebody who gave the row this version is answered. The log may have told of the write before, and
+    /// writers are not answered in the order of their writes: what there is may have this one, and a later one.
+    #[must_use]
+    pub fn retracted(self, version: u64) -> Self {
         match self {
-            Self::Row(before) | Self::Written(before) => before.max(version),
+            Self::Row(before) if before >= version => self,
+            Self::Row(before) | Self::Written(before) => Self::Written(before.max(version)),
         }
     }
 

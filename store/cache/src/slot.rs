@@ -71,8 +71,11 @@ impl<V> Slot<V> {
     /// The same, by somebody who knows which version of its own the row was given; `of` says which one a value has.
     pub fn retract_to(&mut self, written: u64, of: impl Fn(&V) -> u64) {
         self.fills.retract();
-        let has = self.has(of);
-        (self.entry, self.written) = (None, has.map(|has| has.written(written)));
+        match self.has(of).map(|has| has.retracted(written)) {
+            Some(Has::Row(_)) => {}
+            Some(Has::Written(version)) => (self.entry, self.written) = (None, Some(version)),
+            None => (self.entry, self.written) = (None, None),
+        }
     }
 
     /// The row was changed, and is this now: it takes the place of what gives way to it. The change made the row's own version

@@ -35,7 +35,7 @@ pub(crate) use kept::{Fresh, Held, Kept};
 pub(crate) use key::{Part, Probe, RowKey};
 pub(crate) use ticket::Ticket;
 
-use crate::Version;
+use crate::{Has, Version};
 use kept::{Content, Weights};
 use shard::Shards;
 
@@ -175,7 +175,7 @@ impl Near {
         shard.retract(probe);
         let before = self.entries.peek(probe).and_then(|content| content.has());
         let Some((before, written)) = before.zip(written) else { return drop(self.entries.remove(probe)) };
-        let row = before.written(written);
+        let Has::Written(row) = before.retracted(written) else { return };
         let version = self.announced.load(Ordering::Acquire);
         let key = probe.to_key();
         self.entries.insert_with_lifecycle(key.clone(), Content::Written { row, version }, &mut PutIn(Some(key)));
