@@ -158,6 +158,7 @@ async fn run_on(shared: &Arc<Shared>, server: &Server, program: &mut Program, wa
     let is_local = shared.capabilities.atomicity == Atomicity::Local;
     tx.closes = !way.in_order && !is_gateway && program.changes() == 1 && is_local;
     let mut result = program.run(&mut tx).await;
+    // The write is still to be sent, and the commit may go with it.
     if tx.is_one_write()
         && result.as_ref().is_ok_and(|outcome| outcome.keep)
         && tx.version() <= shared.reserved.load(Ordering::Acquire)
