@@ -236,7 +236,7 @@ impl<T: Copy + Ord, R> Queue<T, R> {
     /// Tells what can be seen. Whether that is anything.
     pub(crate) fn release(&mut self, shown: &Shown, progress: &mut Progress, out: &mut Vec<Event<T, R>>) -> bool {
         let count = self.waiting.iter().take_while(|waiting| shown.has(&waiting.mark)).count();
-        self.tell(count, progress, out)
+        self.hand_out(count, progress, out)
     }
 
     /// The same, because one of these commits was acknowledged: it is visible, and the transactions before it are.
@@ -251,10 +251,10 @@ impl<T: Copy + Ord, R> Queue<T, R> {
         let until = self.waiting.iter().rposition(is_acked).map_or(0, |at| at + 1);
         let is_plain = |waiting: &&Waiting<T, R>| waiting.decides.is_none() && waiting.touched.is_none();
         let count = self.waiting.iter().take(until).take_while(is_plain).count();
-        self.tell(count, progress, out)
+        self.hand_out(count, progress, out)
     }
 
-    fn tell(&mut self, count: usize, progress: &mut Progress, out: &mut Vec<Event<T, R>>) -> bool {
+    fn hand_out(&mut self, count: usize, progress: &mut Progress, out: &mut Vec<Event<T, R>>) -> bool {
         for waiting in self.waiting.drain(..count) {
             self.rows -= waiting.rows.len();
             self.bytes -= waiting.bytes;
