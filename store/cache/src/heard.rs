@@ -125,8 +125,11 @@ impl Heard {
 
     /// Whether who has seen `by` has seen this as well, as far as is known.
     pub(crate) fn covers(&self, by: &Position, point: Point) -> bool {
-        if by.is_empty() || by.points().contains(&point) {
-            return !by.is_empty();
+        if by.is_empty() {
+            return false;
+        }
+        if by.points().contains(&point) {
+            return true;
         }
         let firsts = self.stretches_of(point.source).filter_map(Stretch::first);
         let Some(first) = firsts.filter(|first| *first <= point.number).max() else {

@@ -3,8 +3,8 @@
 //! What the [gate](crate::gate) asks MariaDB for costs it a tenth of a millisecond. A process that writes to the server, too, is told
 //! as much with each answer to a commit: MariaDB makes commits visible in the order of its log (`commit_ordered`, under one
 //! lock, of one group of commits after the other), so that one that was acknowledged shows that all before it in the log are
-//! visible. Not so where each thread does it for itself (`binlog_optimize_thread_scheduling = OFF`): one in some thousands
-//! was not visible then. XA transactions are not decided in that order, and what is not a transaction's rows is left to the gate.
+//! visible. Not so where each thread does it for itself (`binlog_optimize_thread_scheduling = OFF`): a few
+//! of seventy thousand were not visible then. XA transactions are not decided in that order, and what is not a transaction's rows is left to the gate.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};

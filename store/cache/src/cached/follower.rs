@@ -79,9 +79,9 @@ impl Teller {
         let is_whole = !committed.more && self.open.is_none() && committed.changes.len() <= FEW;
         for (at, change) in committed.changes.iter().enumerate() {
             let Some(policy) = shared.policy.of(change.entity) else { continue };
-            let renewed = policy.renewed(change).filter(|(key, _)| {
-                is_whole && !committed.changes[at + 1..].iter().any(|later| policy.is_of(later, key))
-            });
+            let renewed = if is_whole { policy.renewed(change) } else { None };
+            let renewed =
+                renewed.filter(|(key, _)| !committed.changes[at + 1..].iter().any(|later| policy.is_of(later, key)));
             let rows = change.before.iter().chain(&change.after);
             let Some((key, row)) = renewed else {
                 rows.for_each(|row| policy.keys(row, &mut |key| shared.near.invalidate(&key.probe(), number)));
