@@ -13,8 +13,12 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::admission::{Admission, NetStats};
+use crate::listener::begin_no_more;
 use crate::worker::{self, Order};
 use crate::{Handler, NetConfig};
+
+/// How long connections that were begun before a drain may take to be completed: a round trip within a data centre.
+const HANDSHAKE: Duration = Duration::from_millis(10);
 
 /// How a drain ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +87,7 @@ impl DataPlane {
             () = shutdown.draining() => {}
             () = self.accept_all(&listener) => {}
         }
-        self.accept_backlog(listener)?;
+        self.accept_backlog(listener).await?;
         Ok(self.finish(shutdown).await)
     }
 
@@ -102,13 +106,32 @@ impl DataPlane {
     }
 
     /// The kernel completed these connections before the listener closed: to their clients they are accepted.
-    fn accept_backlog(&self, listener: TcpListener) -> io::Result<()> {
+    async fn accept_backlog(&self, listener: TcpListener) -> io::Result<()> {
         let listener = listener.into_std()?;
-        while let Ok((tcp, address)) = listener.accept() {
-            tcp.set_nonblocking(true)?;
-            self.hand_over(tcp, address);
+        if let Err(error) = begin_no_more(&listener) {
+            tracing::debug!(%error, "a client that connects while the listener closes may be reset");
         }
-        Ok(())
+        self.accept_queued(&listener)?;
+        // Those that had sent their first packet before.
+        tokio::time::sleep(HANDSHAKE).await;
+        self.accept_queued(&listener)
+    }
+
+    fn accept_queued(&self, listener: &StdTcpListener) -> io::Result<()> {
+        loop {
+            match listener.accept() {
+                Ok((tcp, address)) => {
+                    tcp.set_nonblocking(true)?;
+                    self.hand_over(tcp, address);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if is_about_one_connection(&error) => tracing::debug!(%error, "connection lost"),
+                Err(error) => {
+                    tracing::warn!(%error, "connections that wait to be accepted are reset");
+                    return Ok(());
+                }
+            }
+        }
     }
 
     fn hand_over(&self, tcp: StdTcpStream, address: SocketAddr) {
@@ -193,18 +216,4 @@ where
     };
     let thread = std::thread::Builder::new().name(format!("data-{index}")).spawn(body)?;
     Ok((is_ready, WorkerHandle { orders, load: Arc::default(), done, thread }))
-}
-
-/// A listener on `address` that can be bound again at once after a restart.
-///
-/// # Errors
-/// If the address cannot be bound.
-pub fn bind(address: SocketAddr) -> io::Result<StdTcpListener> {
-    use socket2::{Domain, Protocol, Socket, Type};
-
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(1024)?;
-    Ok(socket.into())
 }

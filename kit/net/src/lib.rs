@@ -20,6 +20,7 @@ mod dataplane;
 mod deferred;
 mod guard;
 mod io;
+mod listener;
 mod socket;
 mod unfold;
 mod vitals;
@@ -32,9 +33,10 @@ pub use admission::NetStats;
 pub use body::{Body, Trailers};
 pub use coding::{Coding, Packer, UnpackError};
 pub use config::NetConfig;
-pub use dataplane::{DataPlane, DrainOutcome, bind};
+pub use dataplane::{DataPlane, DrainOutcome};
 /// The body of a request.
 pub use hyper::body::Incoming;
+pub use listener::bind;
 pub use unfold::unfold;
 
 /// A request as a handler gets it.

@@ -3,13 +3,17 @@
 #[allow(unreachable_pub, reason = "shared by the test files")]
 mod support;
 
+use std::io::ErrorKind;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use kit_core::config::HumanDuration;
 use kit_net::{DrainOutcome, NetConfig};
-use support::{Server, config};
+use support::{Client, Server, config};
+
+/// Drains that the race of a closing listener gets. Each takes the second after which a client's kernel asks again.
+const ROUNDS: u32 = 5;
 
 #[test]
 fn a_request_that_runs_is_answered_and_the_connection_closed() {
@@ -65,6 +69,38 @@ fn clients_in_full_flight_lose_no_request() {
         is_over.store(true, Ordering::Relaxed);
     });
     assert_eq!(server.join(), DrainOutcome::Complete);
+}
+
+/// Whoever is connected is answered: a listener's queue is empty when it closes.
+#[test]
+fn clients_that_connect_while_the_listener_closes_are_answered_or_refused() {
+    for _ in 0..ROUNDS {
+        let server = Server::start(config());
+        let address = server.address;
+        let answered = AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    loop {
+                        let tcp = match TcpStream::connect(address) {
+                            Ok(tcp) => tcp,
+                            Err(error) if error.kind() == ErrorKind::ConnectionRefused => return,
+                            Err(error) => panic!("neither connected nor refused: {error}"),
+                        };
+                        tcp.set_read_timeout(Some(support::PATIENCE)).unwrap();
+                        let mut client = Client(tcp);
+                        client.hello();
+                        answered.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+            while answered.load(Ordering::Relaxed) < 20 {
+                std::thread::yield_now();
+            }
+            server.shutdown.drain();
+        });
+        assert_eq!(server.join(), DrainOutcome::Complete);
+    }
 }
 
 #[test]
