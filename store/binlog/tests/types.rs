@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::types::{BOTH, MARIADB, MARIADB_11_8, MYSQL};
+use common::types::{self, BOTH, MARIADB, MARIADB_11_8, MYSQL};
 use common::{Scene, Value};
 use rowkeep_mysql::{Connection, Raw};
 use testkit::{DatabaseServer, Product};
@@ -12,6 +12,8 @@ use testkit::{DatabaseServer, Product};
 testkit::on_both_products! {
     async
     every_type_is_what_select_answers
+    every_width_of_a_decimal_is_what_select_answers
+    every_width_of_a_member_is_what_select_answers
 }
 
 /// What `SELECT` answers, by type where it is shown otherwise than it is.
@@ -76,14 +78,33 @@ async fn every_type_is_what_select_answers(product: Product) {
     let own = if product == Product::MariaDb { MARIADB } else { MYSQL };
     let is_new = product == Product::MariaDb && scene.server.version() >= (11, 8);
     let newer = if is_new { MARIADB_11_8 } else { &[] };
+    compare(&mut scene, BOTH.iter().chain(own).chain(newer).copied()).await;
+}
+
+async fn every_width_of_a_decimal_is_what_select_answers(product: Product) {
+    let mut scene = Scene::new(DatabaseServer::shared(product)).await;
+    let decimals: Vec<_> = types::decimals().collect();
+    let spelled: Vec<_> = decimals.iter().map(|(kind, values)| (kind, values.each_ref().map(String::as_str))).collect();
+    compare(&mut scene, spelled.iter().map(|(kind, values)| (kind.as_str(), values.as_slice()))).await;
+}
+
+async fn every_width_of_a_member_is_what_select_answers(product: Product) {
+    let mut scene = Scene::new(DatabaseServer::shared(product)).await;
+    let members = types::many_members();
+    let spelled = members.each_ref().map(|(kind, values)| (kind, values.iter().map(String::as_str).collect::<Vec<_>>()));
+    compare(&mut scene, spelled.iter().map(|(kind, values)| (kind.as_str(), values.as_slice()))).await;
+}
+
+/// Writes values of types, each type to a table of its own, and compares the log with what `SELECT` answers.
+async fn compare<'t>(scene: &mut Scene<'_>, types: impl IntoIterator<Item = (&'t str, &'t [&'t str])>) {
     let mut expected = Vec::new();
-    for (at, (kind, values)) in BOTH.iter().chain(own).chain(newer).enumerate() {
-        let rows: Vec<String> =
-            values.iter().chain(&["NULL"]).enumerate().map(|(id, value)| format!("({id}, {value}, {id})")).collect();
+    for (at, (kind, values)) in types.into_iter().enumerate() {
+        let values = values.iter().chain(&["NULL"]).enumerate();
+        let rows: Vec<String> = values.map(|(id, value)| format!("({id}, {value}, {id})")).collect();
         // A column behind it: a value of a wrong length would be noticed.
         scene.run(&[&format!("CREATE TABLE t{at} (id INT PRIMARY KEY, v {kind} NULL, behind INT UNSIGNED)")]).await;
         scene.run(&[&format!("INSERT INTO t{at} VALUES {}", rows.join(", "))]).await;
-        expected.push((*kind, select(&mut scene.writer, &format!("SELECT v FROM t{at} ORDER BY id"), kind).await));
+        expected.push((kind, select(&mut scene.writer, &format!("SELECT v FROM t{at} ORDER BY id"), kind).await));
     }
     let events = scene.events().await;
     for (at, (kind, expected)) in expected.into_iter().enumerate() {
