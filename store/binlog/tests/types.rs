@@ -91,7 +91,8 @@ async fn every_width_of_a_decimal_is_what_select_answers(product: Product) {
 async fn every_width_of_a_member_is_what_select_answers(product: Product) {
     let mut scene = Scene::new(DatabaseServer::shared(product)).await;
     let members = types::many_members();
-    let spelled = members.each_ref().map(|(kind, values)| (kind, values.iter().map(String::as_str).collect::<Vec<_>>()));
+    let spelled =
+        members.each_ref().map(|(kind, values)| (kind, values.iter().map(String::as_str).collect::<Vec<_>>()));
     compare(&mut scene, spelled.iter().map(|(kind, values)| (kind.as_str(), values.as_slice()))).await;
 }
 

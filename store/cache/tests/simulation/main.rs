@@ -1,7 +1,7 @@
 //! The cache as it is, over a database, a replica and a log that are simulated: random schedules, every answer checked.
 //!
 //! One schedule is one seed. It runs on one thread with a clock that jumps, so a seed repeats it: `TEST_SEED=... cargo test -p
-//! rowkeep-cache --test simulation`. Clients write and read through the cache with every consistency choice, and each answer is
+//! rowkeep-cache --test simulation`. A seed that fails is kept in `seeds.txt` and runs before all others from then on. Clients write and read through the cache with every consistency choice, and each answer is
 //! held against all states that the database went through since what its reader may expect at least.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
@@ -12,6 +12,7 @@ mod client;
 mod database;
 mod log;
 mod remote;
+mod seeds;
 mod tx;
 
 use std::sync::{Arc, OnceLock};
@@ -181,15 +182,15 @@ fn run(seed: u64, plan: Plan) -> Did {
     })
 }
 
-/// Runs schedules and says which seed failed.
-fn schedules(count: u64, plan: Plan) {
+/// Runs the schedules that failed once and `count` new ones, and keeps the seed that fails.
+fn schedules(test: &str, count: u64, plan: Plan) {
     let given = std::env::var("TEST_SEED").ok().map(|seed| seed.parse().expect("TEST_SEED is a number"));
     let first: u64 = given.unwrap_or_else(rand::random);
+    let new = (0..if given.is_some() { 1 } else { count }).map(|at| first.wrapping_add(at));
     let (begun, mut all) = (Instant::now(), Did::default());
-    for at in 0..if given.is_some() { 1 } else { count } {
-        let seed = first.wrapping_add(at);
+    for seed in seeds::kept(test).into_iter().filter(|_| given.is_none()).chain(new) {
         let did = std::panic::catch_unwind(|| run(seed, plan));
-        let did = did.unwrap_or_else(|_| panic!("repeat it with TEST_SEED={seed}"));
+        let did = did.unwrap_or_else(|_| panic!("repeat it with TEST_SEED={seed}{}", seeds::keep(test, seed)));
         all.add(Some(did.near), Some(did.shared));
     }
     println!("{count} schedules in {:?}: {all:?}", begun.elapsed());
@@ -217,47 +218,26 @@ const PLAN: Plan = Plan {
 };
 const SHARED: Plan = Plan { operations: 24, shared: true, ..PLAN };
 
-#[test]
-fn one_database() {
-    schedules(3000, PLAN);
+/// Tests of so many new schedules each.
+macro_rules! schedules {
+    ($($name:ident: $count:literal of $plan:expr;)*) => {$(
+        #[test]
+        fn $name() {
+            schedules(stringify!($name), $count, $plan);
+        }
+    )*};
 }
 
-#[test]
-fn replicas_that_are_behind() {
-    schedules(3000, Plan { replicas: true, ..PLAN });
-}
-
-#[test]
-fn a_new_primary_that_lost_commits() {
-    schedules(3000, Plan { replicas: true, failovers: true, ..PLAN });
-}
-
-#[test]
-fn a_log_that_ends_and_begins_again() {
-    schedules(1500, Plan { replicas: true, failovers: true, faults: true, ..PLAN });
-}
-
-#[test]
-fn a_memory_that_is_too_small() {
-    schedules(1500, Plan { replicas: true, failovers: true, memory: 800, ..PLAN });
-}
-
-#[test]
-fn two_processes_that_share_a_server() {
-    schedules(1000, SHARED);
-}
-
-#[test]
-fn a_shared_server_that_is_lost_and_goes_back_before_replicas_that_are_behind() {
-    schedules(1000, Plan { replicas: true, misfortunes: true, ..SHARED });
-}
-
-#[test]
-fn a_shared_server_and_a_new_primary_that_lost_commits() {
-    schedules(1000, Plan { replicas: true, failovers: true, ..SHARED });
-}
-
-#[test]
-fn a_shared_server_to_which_messages_are_lost_or_late() {
-    schedules(1000, Plan { replicas: true, failovers: true, faults: true, misfortunes: true, ..SHARED });
+schedules! {
+    one_database: 3000 of PLAN;
+    replicas_that_are_behind: 3000 of Plan { replicas: true, ..PLAN };
+    a_new_primary_that_lost_commits: 3000 of Plan { replicas: true, failovers: true, ..PLAN };
+    a_log_that_ends_and_begins_again: 1500 of Plan { replicas: true, failovers: true, faults: true, ..PLAN };
+    a_memory_that_is_too_small: 1500 of Plan { replicas: true, failovers: true, memory: 800, ..PLAN };
+    two_processes_that_share_a_server: 1000 of SHARED;
+    a_shared_server_that_is_lost_and_goes_back_before_replicas_that_are_behind:
+        1000 of Plan { replicas: true, misfortunes: true, ..SHARED };
+    a_shared_server_and_a_new_primary_that_lost_commits: 1000 of Plan { replicas: true, failovers: true, ..SHARED };
+    a_shared_server_to_which_messages_are_lost_or_late:
+        1000 of Plan { replicas: true, failovers: true, faults: true, misfortunes: true, ..SHARED };
 }
