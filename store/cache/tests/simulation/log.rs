@@ -142,7 +142,9 @@ impl Stream {
                 let rest = changes.split_off(world.random.random_range(0..=changes.len()));
                 items.push(part(true, changes));
                 if world.random.random_bool(0.3) {
-                    items.push(Told::Rewritten { entity: Some(EntityId(0)), place: place.clone() });
+                    // Of the table itself, or of one whose rows nobody reads.
+                    let entity = EntityId(world.random.random_range(0..2));
+                    items.push(Told::Rewritten { entity: Some(entity), place: place.clone() });
                 }
                 self.rest = Some(part(false, rest));
                 self.at = Some((world.epoch, at));

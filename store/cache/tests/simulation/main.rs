@@ -41,6 +41,10 @@ message Item {
   string code = 2 [(rowkeep.v1.column) = { unique: true max_length: 20 }];
   int64 value = 3;
 }
+message Note {
+  option (rowkeep.v1.entity) = {};
+  int64 id = 1;
+}
 "#;
 
 /// What is the same in all schedules.
