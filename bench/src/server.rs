@@ -48,6 +48,12 @@ impl Server {
         pinned(&program, &["200".to_owned()], &[], None)
     }
 
+    /// The same over HTTP/1.1, with about as many bytes as the row has as JSON.
+    pub(crate) fn hyper_const_get() -> Result<Self> {
+        let program = sibling("hyper_const")?;
+        pinned(&program, &["330".to_owned(), "h1".to_owned()], &[], None)
+    }
+
     /// `rowkeep serve` on this data directory, as it ships.
     pub(crate) fn rowkeep(data: &Path) -> Result<Self> {
         Self::rowkeep_with(data, &[])

@@ -1,7 +1,7 @@
-//! The lower bound of a unary gRPC call: hyper's HTTP/2 server on one thread that reads the request and answers with the
-//! same constant bytes. No table, no limits, no timeouts.
+//! The lower bound of a request: hyper's server on one thread that reads it and answers with the same constant bytes. No
+//! table, no limits, no timeouts. Over HTTP/2 it is a unary gRPC call, over HTTP/1.1 (`h1`) a GET.
 //!
-//! `hyper_const BYTES` prints `listening on http://ADDRESS`.
+//! `hyper_const BYTES [h1]` prints `listening on http://ADDRESS`.
 
 #![allow(clippy::print_stdout, reason = "the address it listens on")]
 
@@ -16,8 +16,12 @@ use std::{
 use bytes::{BufMut, Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Request, Response, header::CONTENT_TYPE};
 use http_body::{Body, Frame};
-use http_body_util::BodyExt;
-use hyper::{body::Incoming, server::conn::http2, service::service_fn};
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 
@@ -63,13 +67,24 @@ async fn answer(request: Request<Incoming>, message: Bytes) -> Result<Response<R
     Ok(response)
 }
 
-async fn serve(message: Bytes) -> Result<(), Box<dyn Error>> {
+async fn answer_get(_: Request<Incoming>, message: Bytes) -> Result<Response<Full<Bytes>>, Infallible> {
+    let mut response = Response::new(Full::new(message));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
+}
+
+async fn serve(message: Bytes, h1: bool) -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     println!("listening on http://{}", listener.local_addr()?);
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
         let message = message.clone();
+        if h1 {
+            let service = service_fn(move |request| answer_get(request, message.clone()));
+            tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+            continue;
+        }
         let service = service_fn(move |request| answer(request, message.clone()));
         let connection = http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service);
         tokio::spawn(connection);
@@ -77,10 +92,14 @@ async fn serve(message: Bytes) -> Result<(), Box<dyn Error>> {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let length: u32 = std::env::args().nth(1).ok_or("usage: hyper_const BYTES")?.parse()?;
-    let mut framed = BytesMut::new();
-    framed.put_u8(0);
-    framed.put_u32(length);
-    framed.put_bytes(b'x', length as usize);
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(serve(framed.freeze()))
+    let mut arguments = std::env::args().skip(1);
+    let length: u32 = arguments.next().ok_or("usage: hyper_const BYTES [h1]")?.parse()?;
+    let h1 = arguments.next().is_some_and(|protocol| protocol == "h1");
+    let mut message = BytesMut::new();
+    if !h1 {
+        message.put_u8(0);
+        message.put_u32(length);
+    }
+    message.put_bytes(b'x', length as usize);
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(serve(message.freeze(), h1))
 }

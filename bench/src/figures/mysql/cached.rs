@@ -38,12 +38,14 @@ pub(crate) fn run() -> Result<Vec<Line>> {
     let peers =
         (go_zero::start_rest(&database.url(), &redis, true)?, go_zero::start_rest(&database.url(), &redis, false)?);
     let load = |server: &Server| Load::get(vec![format!("{}/v1/items/42", server.url)]);
+    let limit = Server::hyper_const_get()?;
     let runs = [
         (&ours, load(&ours)),
+        (&limit, load(&limit)),
         (&peers.0, load(&peers.0).requests(50_000)),
         (&peers.1, load(&peers.1).requests(50_000)),
     ];
-    let [rest, logging, silent] = compare(&runs)?[..] else { return Err(count()) };
+    let [rest, rest_constant, logging, silent] = compare(&runs)?[..] else { return Err(count()) };
     let rest_less = logging.cpu / rest.cpu;
     let (over, less, less_with_redis) = (hit.cpu / constant.cpu, theirs.cpu / hit.cpu, theirs.cpu / from_redis.cpu);
     Ok(vec![
@@ -75,8 +77,9 @@ pub(crate) fn run() -> Result<Vec<Line>> {
             figure: "near-cache hit, REST Get by id",
             value: format!("{:.1} us", rest.cpu),
             beside: format!(
-                "goctl's REST service on a Redis hit, default middleware: {:.1} us; without its request log: {:.1} us",
-                logging.cpu, silent.cpu
+                "goctl's REST service on a Redis hit, default middleware: {:.1} us; without its request log: {:.1} us; \
+                 hyper with constant bytes: {:.1} us",
+                logging.cpu, silent.cpu, rest_constant.cpu
             ),
             ratio: format!("{rest_less:.1}x less"),
             bar: "<= 9 us and >= 8x less",
