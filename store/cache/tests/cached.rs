@@ -307,7 +307,7 @@ async fn nothing_is_answered_from_memory_while_the_log_is_silent() {
 async fn a_new_history_a_lost_log_and_a_rewritten_table_empty_the_cache() {
     let (lab, script) = scripted(Duration::from_secs(60)).await;
     let lost = || Error::new(Code::DataLoss, "CHANGES_LOST", "the log does not reach back");
-    let rewritten = |entity| Ok(vec![Told::Rewritten { entity, place: Script::place(100) }]);
+    let rewritten = |entity| Ok(vec![Told::Rewritten { entity, place: Script::place(100), more: false }]);
     script.begin();
     script.is_heard().await;
     for (what, items, empties) in [
@@ -361,10 +361,14 @@ async fn a_session_that_has_seen_a_commit_is_answered_by_the_storage_until_its_l
     let seen = Session::new(Freshness::Session, Point { source: 0, number: 101 }.into());
     let place = || Script::place(101);
     let part = |more| Told::Commit(Arc::new(Committed { place: place(), more, at: 0, changes: Vec::new() }));
-    let rewritten = |entity| Told::Rewritten { entity: Some(entity), place: place() };
-    for (told, is_from_storage) in
-        [(part(true), true), (rewritten(LOUD), true), (rewritten(LOUD), true), (part(false), false)]
-    {
+    let rewritten = |more| Told::Rewritten { entity: Some(LOUD), place: place(), more };
+    for (told, is_from_storage) in [
+        (part(true), true),
+        (rewritten(true), true),
+        (part(true), true),
+        (rewritten(true), true),
+        (rewritten(false), false),
+    ] {
         let (before, what) = (lab.slow.reads(), format!("{told:?}"));
         script.say(Ok(vec![told]));
         script.is_heard().await;

@@ -390,7 +390,7 @@ async fn what_is_rewritten_is_dropped_whether_or_not_it_has_a_place_of_its_own()
         [(101, Some(ITEM), 0), (102, None, 0), (103, Some(LOUD), 10), (103, Some(ITEM), 0), (103, None, 0)]
     {
         assert_eq!(process.kept().await, 10);
-        script.say(Ok(vec![Told::Rewritten { entity, place: Script::place(number) }]));
+        script.say(Ok(vec![Told::Rewritten { entity, place: Script::place(number), more: false }]));
         script.is_heard().await;
         until("the server is used", || process.tier.is_on()).await;
         assert_eq!(process.found().await.len(), kept, "{number} {entity:?}");

@@ -265,8 +265,7 @@ impl<T: Copy + Ord, R> Queue<T, R> {
                 }
             }
             if waiting.begun || !waiting.rows.is_empty() || !waiting.touched.is_none() {
-                let Waiting { at, begun, rows, touched, .. } = waiting;
-                tell(progress.place(), at, begun, rows, touched, out);
+                tell(progress.place(), waiting.at, waiting.rows, waiting.touched, out);
             }
         }
         count > 0

@@ -89,8 +89,10 @@ pub enum Told {
     Rewritten {
         /// Of all entities, if `None`.
         entity: Option<EntityId>,
-        /// Where to go on.
+        /// Where to go on behind the commit.
         place: Place,
+        /// More of the commit follows.
+        more: bool,
     },
     /// Everything that was acknowledged before this moment has been told. Comes once a second or more often, also if nothing
     /// changes.
@@ -106,11 +108,9 @@ impl Told {
     /// The place behind it, unless more of the same commit follows.
     pub(crate) fn end(&self) -> Option<&Place> {
         match self {
-            Self::Commit(commit) if commit.more => None,
-            Self::Commit(commit) => Some(&commit.place),
-            Self::Begin(Begin { place, .. }) | Self::Rewritten { place, .. } | Self::Current { place, .. } => {
-                Some(place)
-            }
+            Self::Commit(commit) => (!commit.more).then_some(&commit.place),
+            Self::Rewritten { place, more, .. } => (!more).then_some(place),
+            Self::Begin(Begin { place, .. }) | Self::Current { place, .. } => Some(place),
         }
     }
 

@@ -2,11 +2,12 @@
 //!
 //! One commit is told in this order, and each step counts: leases that are given from now on ask for the commit, so that what
 //! they bring contains it; slots are told of its rows, which drops what lacks it, or [puts what is told in its
-//! place](crate::Has), and ends the leases that were given before; readers are told, and whoever has seen the commit may be answered from memory.
+//! place](crate::Has), and ends the leases that were given before; readers are told, and whoever has seen the commit may be
+//! answered from memory.
 
 use std::sync::Arc;
 
-use rowkeep_engine::{Begin, ChangeLog, Committed, Point, Stored, Told};
+use rowkeep_engine::{Begin, ChangeLog, Committed, Place, Stored, Told};
 
 use super::{Shared, jittered};
 use crate::follow::{Follower, follow};
@@ -19,7 +20,7 @@ const FEW: usize = 32;
 
 /// Follows until it is dropped.
 pub(super) async fn run(shared: Arc<Shared>, log: Arc<dyn ChangeLog>) {
-    follow(&*log, &mut Teller { shared, number: 0, open: None }).await;
+    follow(&*log, &mut Teller { shared, number: 0, inside: false }).await;
 }
 
 impl Shared {
@@ -37,8 +38,8 @@ struct Teller {
     shared: Arc<Shared>,
     /// Of the last change that was told.
     number: u64,
-    /// Of the commit of which parts are missing: whoever has seen it may not be answered from memory before the last.
-    open: Option<Point>,
+    /// Parts of a commit were told, and more follow.
+    inside: bool,
 }
 
 impl Follower for Teller {
@@ -46,13 +47,11 @@ impl Follower for Teller {
         match told {
             Told::Begin(begin) => self.begin(begin),
             Told::Commit(committed) => self.commit(&committed),
-            Told::Rewritten { entity, place } => {
+            Told::Rewritten { entity, place, more } => {
                 let number = self.next();
                 self.shared.heard.ask(&place);
                 self.shared.near.rewrite(entity, number);
-                if self.open != Some(place.point) {
-                    self.shared.heard.tell(&place);
-                }
+                self.reach(&place, more);
             }
             Told::Current { moment, place } => {
                 self.shared.heard.ask(&place);
@@ -76,7 +75,7 @@ impl Teller {
         shared.heard.ask(&committed.place);
         shared.near.announce(number);
         // Rows as they were between two changes of one commit were never to be seen.
-        let is_whole = !committed.more && self.open.is_none() && committed.changes.len() <= FEW;
+        let is_whole = !committed.more && !self.inside && committed.changes.len() <= FEW;
         for (at, change) in committed.changes.iter().enumerate() {
             let Some(policy) = shared.policy.of(change.entity) else { continue };
             let renewed = if is_whole { policy.renewed(change) } else { None };
@@ -92,15 +91,20 @@ impl Teller {
             });
             rows.for_each(|row| policy.index_keys(row, &mut |key| shared.near.invalidate(&key.probe(), number)));
         }
-        self.open = committed.more.then_some(committed.place.point);
-        if !committed.more {
-            shared.heard.tell(&committed.place);
+        self.reach(&committed.place, committed.more);
+    }
+
+    /// A part of a commit was told. Whoever has seen the commit may not be answered from memory before the last was.
+    fn reach(&mut self, place: &Place, more: bool) {
+        self.inside = more;
+        if !more {
+            self.shared.heard.tell(place);
         }
     }
 
     /// Everything that was kept goes, and what comes is of the new history.
     fn begin(&mut self, begin: Begin) {
-        self.open = None;
+        self.inside = false;
         self.lose();
         self.shared.heard.begin(begin);
         let number = self.next();

@@ -19,6 +19,9 @@ use crate::near::RowKey;
 /// Slots of one shard that a telling drops by name. Of a commit of more, those of its entities are all dropped.
 const MOST_NAMES: usize = 5_000;
 
+/// Why a shard cannot know which commits it was told.
+const OUT_OF_ORDER: &str = "a commit was told behind a later one of its source";
+
 /// See the [module](self). One may follow at a time: it is who tells the shards.
 pub(super) struct TierLog {
     pub(super) shared: Arc<Shared>,
@@ -59,8 +62,8 @@ struct Pending {
     to: Runs,
     keys: Vec<RowKey>,
     rewritten: Vec<EntityId>,
-    /// Of the commit of which parts are missing.
-    open: Option<Point>,
+    /// More of the last commit follows.
+    inside: bool,
 }
 
 impl Shared {
@@ -117,12 +120,12 @@ impl Teller {
                     self.begin(begin).await;
                 }
                 Told::Commit(committed) => {
-                    if self.pending.open.is_none() && !self.in_order(committed.place.point) {
-                        self.pass_by("a commit was told behind a later one of its source").await;
+                    if !self.pending.inside && !self.in_order(committed.place.point) {
+                        self.pass_by(OUT_OF_ORDER).await;
                     }
                     self.commit(&committed);
                 }
-                Told::Rewritten { entity, place } => self.rewritten(entity, &place).await,
+                Told::Rewritten { entity, place, more } => self.rewritten(entity, &place, more).await,
                 Told::Current { place, .. } => self.current(&place),
             }
             self.done += 1;
@@ -155,36 +158,34 @@ impl Teller {
                 policy.keys(row, &mut |key| pending.keys.push(key));
             }
         }
-        pending.open = committed.more.then_some(committed.place.point);
-        if !committed.more {
-            pending.reaches(&committed.place);
-        }
+        pending.takes(&committed.place, committed.more);
         if pending.keys.len() > 2 * MOST_NAMES {
             pending.forget_names();
         }
     }
 
     /// What rows of an entity, or of all, are now is not known.
-    async fn rewritten(&mut self, entity: Option<EntityId>, place: &Place) {
-        let is_part = self.pending.open == Some(place.point);
-        if !is_part && !self.in_order(place.point) {
-            // It has no place of its own by which a shard could know that it was told.
-            self.raze().await;
+    async fn rewritten(&mut self, entity: Option<EntityId>, place: &Place, more: bool) {
+        if !self.pending.inside && !self.in_order(place.point) {
+            if more {
+                self.pass_by(OUT_OF_ORDER).await;
+            } else {
+                // It has no place of its own by which a shard could know that it was told.
+                self.raze().await;
+            }
         }
         self.shared.heard.ask(place);
         let all = 0..self.shared.policy.len();
         let ids = all.filter_map(|at| u16::try_from(at).ok()).map(EntityId);
         let of = ids.filter(|id| entity.is_none_or(|entity| entity == *id));
         self.pending.rewritten.extend(of.filter(|id| self.shared.policy.of(*id).is_some()));
-        if !is_part {
-            self.pending.reaches(place);
-        }
+        self.pending.takes(place, more);
     }
 
     /// Nothing else was committed up to here.
     fn current(&mut self, place: &Place) {
         let is_new = !self.told.contains(place.point) && !self.pending.to.contains(place.point);
-        if is_new && self.pending.open.is_none() {
+        if is_new && !self.pending.inside {
             self.shared.heard.ask(place);
             self.pending.reaches(place);
         }
@@ -192,8 +193,8 @@ impl Teller {
 
     /// Tells the shards, and then readers.
     async fn flush(&mut self) {
-        let Pending { places, to, keys, rewritten, open } = &self.pending;
-        if open.is_some() || to.is_empty() {
+        let Pending { places, to, keys, rewritten, inside } = &self.pending;
+        if *inside || to.is_empty() {
             return;
         }
         let shards = self.shared.keepers.len();
@@ -242,6 +243,14 @@ impl Teller {
 }
 
 impl Pending {
+    /// A part of a commit is there.
+    fn takes(&mut self, place: &Place, more: bool) {
+        self.inside = more;
+        if !more {
+            self.reaches(place);
+        }
+    }
+
     /// Everything up to this commit is there.
     fn reaches(&mut self, place: &Place) {
         self.to.add(place.run());

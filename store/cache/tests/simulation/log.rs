@@ -131,7 +131,7 @@ impl Stream {
             let place = place(commit.point);
             if rewritten {
                 let entity = world.random.random_bool(0.5).then_some(EntityId(0));
-                items.push(Told::Rewritten { entity, place });
+                items.push(Told::Rewritten { entity, place, more: false });
                 continue;
             }
             let part = |more, changes| Told::Commit(Arc::new(Committed { place: place.clone(), more, at: 0, changes }));
@@ -144,9 +144,10 @@ impl Stream {
                 if world.random.random_bool(0.3) {
                     // Of the table itself, or of one whose rows nobody reads.
                     let entity = EntityId(world.random.random_range(0..2));
-                    items.push(Told::Rewritten { entity: Some(entity), place: place.clone() });
+                    items.push(Told::Rewritten { entity: Some(entity), place: place.clone(), more: true });
                 }
-                self.rest = Some(part(false, rest));
+                let nobodys = || Told::Rewritten { entity: Some(EntityId(1)), place: place.clone(), more: false };
+                self.rest = Some(if rest.is_empty() { nobodys() } else { part(false, rest) });
                 self.at = Some((world.epoch, at));
                 return items;
             }

@@ -7,7 +7,7 @@ use std::io::Write as _;
 const KEPT: &str = include_str!("seeds.txt");
 
 /// Those of a test.
-pub fn kept(test: &str) -> Vec<u64> {
+pub(crate) fn kept(test: &str) -> Vec<u64> {
     let lines = KEPT.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
     let split = lines.map(|line| line.split_once(' ').unwrap_or_else(|| panic!("seeds.txt: no test and seed: {line}")));
     let of_test = split.filter(|(name, _)| *name == test);
@@ -15,7 +15,7 @@ pub fn kept(test: &str) -> Vec<u64> {
 }
 
 /// Adds one, and says so.
-pub fn keep(test: &str, seed: u64) -> String {
+pub(crate) fn keep(test: &str, seed: u64) -> String {
     if kept(test).contains(&seed) {
         return String::new();
     }

@@ -132,7 +132,12 @@ impl Follower {
                     }
                     self.told.push(if more { Told::Part(rows) } else { Told::Rows(rows) });
                 }
-                Event::Rewritten { table, .. } => self.told.push(Told::Rewritten(table)),
+                Event::Rewritten { table, place, more } => {
+                    if !more {
+                        self.place = Some(place);
+                    }
+                    self.told.push(Told::Rewritten(table));
+                }
                 Event::Current { moment, .. } => self.current = Some(moment),
             }
         }

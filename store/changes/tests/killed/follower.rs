@@ -130,9 +130,9 @@ async fn a_process_that_follows() {
                     rows.iter().for_each(|row| writeln!(lines, "R {row}").unwrap());
                     (!more).then_some(place)
                 }
-                Event::Rewritten { .. } => {
+                Event::Rewritten { place, more, .. } => {
                     lines.push_str("A\n");
-                    None
+                    (!more).then_some(place)
                 }
             };
             if let Some(place) = place.map(|place| placed(&place)).filter(|place| last.as_ref() != Some(place)) {

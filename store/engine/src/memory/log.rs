@@ -76,7 +76,7 @@ impl Log {
                 let at = SystemClock.now_micros();
                 Some(Told::Commit(Arc::new(Committed { place, more: false, at, changes })))
             }
-            Written::Table(entity) => Some(Told::Rewritten { entity: Some(entity), place }),
+            Written::Table(entity) => Some(Told::Rewritten { entity: Some(entity), place, more: false }),
         }
     }
 

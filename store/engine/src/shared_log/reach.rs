@@ -28,14 +28,12 @@ impl Reach {
     pub(super) fn take(&mut self, told: &Told) {
         match told {
             Told::Begin(begin) => *self = Self::new(begin.clone()),
-            Told::Commit(commit) if commit.more => self.is_inside = true,
-            Told::Commit(commit) => {
-                self.is_inside = false;
-                self.arrive(&commit.place);
+            Told::Commit(_) | Told::Rewritten { .. } => {
+                self.is_inside = told.end().is_none();
+                if let Some(place) = told.end() {
+                    self.arrive(place);
+                }
             }
-            // Between two parts of its commit it is not the end of it.
-            Told::Rewritten { .. } if self.is_inside => {}
-            Told::Rewritten { place, .. } => self.arrive(place),
             Told::Current { moment, place } => {
                 self.moment = Some(*moment);
                 self.arrive(place);

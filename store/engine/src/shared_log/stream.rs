@@ -98,17 +98,18 @@ impl Stream {
         {
             *meet = self.shared.meet();
         }
-        match &item {
-            Told::Commit(commit) if commit.more => *self.inside.get_or_insert(0) += commit.changes.len(),
-            // Between two parts of its commit.
-            Told::Rewritten { .. } if self.inside.is_some() => {}
-            item => {
-                self.reached = item.end().cloned();
-                self.inside = None;
-            }
+        if let Some(end) = item.end() {
+            (self.reached, self.inside) = (Some(end.clone()), None);
+        } else {
+            let rows = if let Told::Commit(commit) = &item { commit.changes.len() } else { 0 };
+            *self.inside.get_or_insert(0) += rows;
         }
         match item {
             Told::Commit(commit) if self.skip > 0 => self.rest_of(&commit),
+            Told::Rewritten { more: false, .. } => {
+                self.skip = 0;
+                Some(item)
+            }
             item => Some(item),
         }
     }

@@ -189,7 +189,10 @@ impl Follower {
                     self.is_inside = commit.more;
                     self.rows.extend(commit.changes.iter().map(|change| change.after.as_ref().unwrap().version));
                 }
-                Told::Rewritten { .. } => self.rewritten += 1,
+                Told::Rewritten { more, .. } => {
+                    self.is_inside = more;
+                    self.rewritten += 1;
+                }
                 Told::Current { .. } => {}
             }
         }
@@ -210,7 +213,7 @@ async fn all_who_follow_from_now_on_share_one_reading_and_are_told_the_same() {
     let mut first = lab.follow(Since::Now).await;
     let mut second = lab.follow(Since::Now).await;
     lab.tape.commit(1..50);
-    lab.tape.write(Told::Rewritten { entity: None, place: place(50) });
+    lab.tape.write(Told::Rewritten { entity: None, place: place(50), more: false });
     lab.tape.commit(51..60);
     for follower in [&mut first, &mut second] {
         follower.until(59).await;
@@ -243,7 +246,7 @@ fn a_beginning_contains_what_was_told_by_no_item_of_its_own_and_no_hole() {
     let mut reach = reach::Reach::new(Begin { place: place(8), contained, history: 1 });
     let mut pass = |number, first| {
         let place = Place { first, ..place(number) };
-        reach.take(&Told::Rewritten { entity: None, place });
+        reach.take(&Told::Rewritten { entity: None, place, more: false });
         reach.begin().contained.as_slice().to_vec()
     };
     assert_eq!(pass(11, 8), [run(1, 5), run(8, 11)]);
@@ -261,7 +264,7 @@ async fn nobody_begins_between_two_parts_of_a_commit() {
     first.until(109).await;
     let mut later = lab.follow(Since::Now).await;
     lab.tape.write(part(2, 110..120, true));
-    lab.tape.write(Told::Rewritten { entity: Some(EntityId(0)), place: place(2) });
+    lab.tape.write(Told::Rewritten { entity: Some(EntityId(0)), place: place(2), more: true });
     lab.tape.write(part(2, 120..121, false));
     lab.tape.commit(3..5);
     later.until(4).await;

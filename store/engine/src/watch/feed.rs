@@ -230,7 +230,7 @@ impl Feed {
     fn take(&mut self, told: Told) -> Step {
         let heard = match told {
             Told::Begin(begin) if !begin.contained.contains(self.reached.place.point) => {
-                Heard::Rewritten(None, begin.place)
+                Heard::Rewritten { of: None, place: begin.place, more: false }
             }
             Told::Begin(_) => return Step::Moved,
             Told::Current { moment, place } => {
@@ -245,7 +245,7 @@ impl Feed {
                 self.age(commit.at);
                 Heard::Commit(commit)
             }
-            Told::Rewritten { entity, place } => Heard::Rewritten(entity, place),
+            Told::Rewritten { entity: of, place, more } => Heard::Rewritten { of, place, more },
         };
         if let Some(place) = heard.place() {
             self.reached.place = place.clone();

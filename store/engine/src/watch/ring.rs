@@ -15,24 +15,27 @@ use crate::{Committed, Place};
 #[derive(Debug, Clone)]
 pub(super) enum Heard {
     Commit(Arc<Committed>),
-    /// Of an entity, or of all.
-    Rewritten(Option<EntityId>, Place),
+    Rewritten {
+        /// Of all entities, if `None`.
+        of: Option<EntityId>,
+        place: Place,
+        more: bool,
+    },
 }
 
 impl Heard {
     pub(super) fn is_about(&self, entity: EntityId) -> bool {
         match self {
             Self::Commit(commit) => commit.changes.iter().any(|change| change.entity == entity),
-            Self::Rewritten(of, _) => of.is_none_or(|of| of == entity),
+            Self::Rewritten { of, .. } => of.is_none_or(|of| of == entity),
         }
     }
 
     /// The place behind it, unless more of the same commit follows.
     pub(super) fn place(&self) -> Option<&Place> {
         match self {
-            Self::Commit(commit) if commit.more => None,
-            Self::Commit(commit) => Some(&commit.place),
-            Self::Rewritten(_, place) => Some(place),
+            Self::Commit(commit) => (!commit.more).then_some(&commit.place),
+            Self::Rewritten { place, more, .. } => (!more).then_some(place),
         }
     }
 }
@@ -105,8 +108,8 @@ impl Ring {
                     }
                 }
             }
-            Heard::Rewritten(Some(entity), _) => self.dropped[entity.index()] = first,
-            Heard::Rewritten(None, _) => self.dropped.fill(first),
+            Heard::Rewritten { of: Some(entity), .. } => self.dropped[entity.index()] = first,
+            Heard::Rewritten { of: None, .. } => self.dropped.fill(first),
         }
     }
 
@@ -139,7 +142,7 @@ impl Ring {
 fn weight(item: &Heard) -> usize {
     match item {
         Heard::Commit(commit) => commit.weight(),
-        Heard::Rewritten(..) => size_of::<Heard>(),
+        Heard::Rewritten { .. } => size_of::<Heard>(),
     }
 }
 
@@ -202,7 +205,9 @@ mod tests {
         ring.push(commit(8, 0, 10, true));
         assert_eq!(ring.find(&place(8)), None);
         assert_eq!(ring.find(&place(7)), None, "behind its first part it is too late");
+        ring.push(Heard::Rewritten { of: Some(EntityId(0)), place: place(8), more: true });
+        assert_eq!(ring.find(&place(8)), None, "what follows would be missed");
         ring.push(commit(8, 0, 10, false));
-        assert_eq!(ring.find(&place(8)), Some(2));
+        assert_eq!(ring.find(&place(8)), Some(3));
     }
 }

@@ -174,7 +174,7 @@ impl Run {
         match told {
             Told::Begin(begin) => self.begin(begin),
             Told::Commit(commit) => self.push(Heard::Commit(commit)),
-            Told::Rewritten { entity, place } => self.push(Heard::Rewritten(entity, place)),
+            Told::Rewritten { entity: of, place, more } => self.push(Heard::Rewritten { of, place, more }),
             Told::Current { moment, place } => {
                 if let State::Following(ring) = &mut *self.state() {
                     ring.reached.place = place;
@@ -191,7 +191,7 @@ impl Run {
         match &mut *state {
             State::Following(ring) if !begin.contained.contains(ring.reached.place.point) => {
                 drop(state);
-                self.push(Heard::Rewritten(None, begin.place));
+                self.push(Heard::Rewritten { of: None, place: begin.place, more: false });
             }
             State::Following(_) | State::Ended(_) => {}
             State::Starting => {
@@ -206,8 +206,8 @@ impl Run {
         let State::Following(ring) = &mut *self.state() else { return };
         ring.push(heard.clone());
         match &heard {
-            Heard::Rewritten(None, _) => self.told.iter().for_each(Notify::notify_waiters),
-            Heard::Rewritten(Some(entity), _) => self.told(*entity).notify_waiters(),
+            Heard::Rewritten { of: None, .. } => self.told.iter().for_each(Notify::notify_waiters),
+            Heard::Rewritten { of: Some(entity), .. } => self.told(*entity).notify_waiters(),
             Heard::Commit(commit) => {
                 let mut last = None;
                 for change in &commit.changes {

@@ -140,7 +140,7 @@ impl Watcher {
             // Inside a commit, or nowhere else: what was told behind the place still counts.
             Step::Moved if self.feed.reached.is_inside || self.feed.reached.place == self.at => {}
             Step::Moved => self.arrive(self.feed.reached.place.clone()),
-            Step::Item(Heard::Rewritten(..)) => return Err(changes_lost()),
+            Step::Item(Heard::Rewritten { .. }) => return Err(changes_lost()),
             Step::Item(Heard::Commit(commit)) => self.take_commit(&commit)?,
             Step::Dropped => {
                 count(&self.shared.counters().fell_behind);

@@ -123,7 +123,12 @@ impl Mirror {
                 }
                 self.commits.push(commit);
             }
-            Told::Rewritten { entity, .. } => self.rewritten.push(entity),
+            Told::Rewritten { entity, place, more } => {
+                if !more {
+                    self.place = Some(place);
+                }
+                self.rewritten.push(entity);
+            }
             Told::Current { moment, .. } => self.current = Some(moment),
         }
     }

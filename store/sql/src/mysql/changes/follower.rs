@@ -96,7 +96,7 @@ fn told(event: Event<EntityId, RowChange>) -> Told {
         Event::Commit { place: at, more, at: time, rows } => {
             Told::Commit(Arc::new(Committed { place: place(&at), more, at: time, changes: rows }))
         }
-        Event::Rewritten { table, place: at } => Told::Rewritten { entity: table, place: place(&at) },
+        Event::Rewritten { table, place: at, more } => Told::Rewritten { entity: table, place: place(&at), more },
         Event::Current { moment, place: at } => Told::Current { moment, place: place(&at) },
     }
 }

@@ -80,9 +80,10 @@ impl Merged {
                 self.inside = more.then_some(shard);
                 out.push(Told::Commit(Arc::new(Committed { place: self.place(shard), more, at, changes: rows })));
             }
-            Event::Rewritten { table, place } => {
+            Event::Rewritten { table, place, more } => {
                 self.shards[shard].advance(&place)?;
-                out.push(Told::Rewritten { entity: table, place: self.place(shard) });
+                self.inside = more.then_some(shard);
+                out.push(Told::Rewritten { entity: table, place: self.place(shard), more });
             }
             Event::Current { moment, place } => {
                 let of = &mut self.shards[shard];

@@ -135,13 +135,13 @@ impl Piece<'_> {
             self.shared.schema.entities.get(entity.index()).map(|entity| entity.columns.len())
         };
         let mut items = Items::new(changes, columns);
-        let mut part = Vec::new();
+        let (first, mut part) = (self.told.len(), Vec::new());
         while let Some(item) = items.next()? {
             match item {
                 Item::Row(change) => part.push(change),
                 Item::Table(entity) => {
                     self.told.extend(commit(&place, at, std::mem::take(&mut part)));
-                    self.told.push(Told::Rewritten { entity: Some(entity), place: place.clone() });
+                    self.told.push(Told::Rewritten { entity: Some(entity), place: place.clone(), more: false });
                 }
             }
             if part.len() == PART {
@@ -149,7 +149,7 @@ impl Piece<'_> {
             }
         }
         self.told.extend(commit(&place, at, part));
-        more_behind_all_but_the_last(&mut self.told, number);
+        more_behind_all_but_the_last(&mut self.told[first..]);
         self.bytes += changes.len();
         self.until = number;
         Ok(!self.is_full())
@@ -161,16 +161,19 @@ fn commit(place: &Place, at: i64, changes: Vec<RowChange>) -> Option<Told> {
     (!commit.changes.is_empty()).then(|| Told::Commit(Arc::new(commit)))
 }
 
-/// Marks the parts of a commit that others follow.
-fn more_behind_all_but_the_last(told: &mut [Told], number: u64) {
-    let parts = told.iter_mut().rev().filter_map(|told| match told {
-        Told::Commit(commit) => Some(commit),
-        _ => None,
-    });
-    for commit in parts.take_while(|commit| commit.place.point.number == number).skip(1) {
-        // Nobody else has it yet.
-        if let Some(commit) = Arc::get_mut(commit) {
-            commit.more = true;
+/// Of the items of one commit.
+fn more_behind_all_but_the_last(told: &mut [Told]) {
+    let Some((_, parts)) = told.split_last_mut() else { return };
+    for part in parts {
+        match part {
+            Told::Commit(commit) => {
+                // Nobody else has it yet.
+                if let Some(commit) = Arc::get_mut(commit) {
+                    commit.more = true;
+                }
+            }
+            Told::Rewritten { more, .. } => *more = true,
+            Told::Begin(_) | Told::Current { .. } => {}
         }
     }
 }

@@ -207,8 +207,33 @@ fn a_transaction_that_changes_too_much_is_told_by_its_tables() {
     while all.len() < 2 {
         all.extend(next(&mut stream).unwrap().into_iter().filter(|told| !matches!(told, Told::Current { .. })));
     }
-    assert!(matches!(&all[0], Told::Rewritten { entity: Some(NOTES), .. }), "{:?}", all[0]);
+    assert!(matches!(&all[0], Told::Rewritten { entity: Some(NOTES), more: false, .. }), "{:?}", all[0]);
     assert!(matches!(&all[1], Told::Commit(commit) if commit.changes.len() == 1));
+}
+
+#[test]
+fn of_all_that_is_told_of_a_commit_only_the_last_item_ends_it() {
+    const OTHERS: EntityId = EntityId(1);
+    let directory = tempfile::tempdir().unwrap();
+    let columns = |name| table(name).column("id", Storage::Int64).column("text", Storage::Text);
+    let store = start(directory.path(), &schema(&[columns("notes"), columns("others")]));
+    let mut stream = follow(&store, Since::Now).unwrap();
+    next(&mut stream).unwrap();
+    let text = "x".repeat(1 << 20);
+    let work: Work = Box::new(move |tx: &mut SqliteTx<'_>| {
+        for id in 1..12 {
+            let entity = if id % 2 == 0 { NOTES } else { OTHERS };
+            assert!(tx.insert(entity, &note(id, &text)).try_now().ok().unwrap().is_ok());
+        }
+        Poll::Ready(Ok(Outcome { results: Vec::new(), replayed: false, keep: true, position: None }))
+    });
+    wait(store.run(work)).unwrap();
+    let all = next(&mut stream).unwrap();
+    let rewritten: Vec<_> = all
+        .iter()
+        .filter_map(|told| if let Told::Rewritten { entity, more, .. } = told { Some((*entity, *more)) } else { None })
+        .collect();
+    assert_eq!(rewritten, [(Some(OTHERS), true), (Some(NOTES), false)], "{all:?}");
 }
 
 #[test]
