@@ -92,16 +92,20 @@ struct Writers(Arc<AtomicBool>);
 
 impl Writers {
     fn start(server: &Arc<DatabaseServer>) -> Self {
-        Self::noting(server, &Arc::default())
+        Self::with(server, &Arc::default(), Duration::ZERO)
     }
 
-    /// Every other one notes what is acknowledged to it.
+    /// Every other one notes what is acknowledged to it. They rest now and then, so that who follows has time to ask.
     fn noting(server: &Arc<DatabaseServer>, acked: &Arc<Acked>) -> Self {
+        Self::with(server, acked, Duration::from_millis(2))
+    }
+
+    fn with(server: &Arc<DatabaseServer>, acked: &Arc<Acked>, rest: Duration) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         for id in 0..WRITERS {
             let (server, stop) = (Arc::clone(server), Arc::clone(&stop));
             let acked = Arc::clone(acked);
-            std::thread::spawn(move || write(&server, id, (id % 2 == 0).then_some(&*acked), &stop));
+            std::thread::spawn(move || write(&server, id, (id % 2 == 0).then_some(&*acked), rest, &stop));
         }
         Self(stop)
     }
@@ -113,7 +117,7 @@ impl Drop for Writers {
     }
 }
 
-fn write(server: &DatabaseServer, id: i64, acked: Option<&Acked>, stop: &AtomicBool) {
+fn write(server: &DatabaseServer, id: i64, acked: Option<&Acked>, rest: Duration, stop: &AtomicBool) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mut writer = writer(server).await;
@@ -124,6 +128,9 @@ fn write(server: &DatabaseServer, id: i64, acked: Option<&Acked>, stop: &AtomicB
             let done = writer.command(&format!("UPDATE a SET v = v + 1 WHERE id = {id}")).await.unwrap();
             if let (Some(acked), Some(gtid)) = (acked, done.gtid.and_then(|gtid| gtid.parse().ok())) {
                 acked.note(gtid);
+            }
+            if !rest.is_zero() {
+                tokio::time::sleep(rest).await;
             }
         }
     });
