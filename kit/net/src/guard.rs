@@ -42,6 +42,8 @@ pin_project! {
         ticket: Option<Ticket>,
         stats: Arc<NetStats>,
         is_grpc: bool,
+        // Of an HTTP/1.1 connection, whose last answer says so.
+        closes: Option<Rc<Vitals>>,
     }
 }
 
@@ -71,7 +73,12 @@ impl<F: Future<Output = Response>> Future for Answering<F> {
             },
         };
         match (response, me.ticket.take()) {
-            (Some(response), Some(ticket)) => Poll::Ready(Ok(response.map(|body| Tracked::new(body, ticket)))),
+            (Some(mut response), Some(ticket)) => {
+                if me.closes.as_ref().is_some_and(|vitals| vitals.is_retired()) {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Poll::Ready(Ok(response.map(|body| Tracked::new(body, ticket))))
+            }
             // Answered before.
             _ => Poll::Pending,
         }
@@ -82,30 +89,27 @@ impl<H: Handler> Guard<H> {
     /// Answers a request of an HTTP/1.1 connection.
     pub(crate) fn call_http1(&self, tap: &Tap, request: Request) -> impl Future<Output = Answer> + use<H> {
         let refused = refuse(&request, tap);
-        let answered = self.call(request, refused);
-        let vitals = Rc::clone(&self.vitals);
-        async move {
-            let Ok(mut response) = answered.await;
-            if vitals.is_retired() {
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            Ok(response)
-        }
+        self.call(request, refused, Some(Rc::clone(&self.vitals)))
     }
 
     /// Answers a request of an HTTP/2 connection.
     pub(crate) fn call_http2(&self, request: Request) -> impl Future<Output = Answer> + use<H> {
-        self.call(request, None)
+        self.call(request, None, None)
     }
 
-    fn call(&self, request: Request, refused: Option<Response>) -> Answering<impl Future<Output = Response> + use<H>> {
+    fn call(
+        &self,
+        request: Request,
+        refused: Option<Response>,
+        closes: Option<Rc<Vitals>>,
+    ) -> Answering<impl Future<Output = Response> + use<H>> {
         let ticket = Some(self.vitals.request_started());
         let is_grpc = is_grpc(&request);
         let work = match refused {
             Some(refused) => Work::Refused { response: Some(refused) },
             None => Work::Handled { answer: Rc::clone(&self.handler).handle(request, self.peer) },
         };
-        Answering { work, ticket, stats: Arc::clone(&self.stats), is_grpc }
+        Answering { work, ticket, stats: Arc::clone(&self.stats), is_grpc, closes }
     }
 }
 

@@ -48,7 +48,8 @@ pub(crate) struct Arrival {
     pub(crate) started: Instant,
     pub(crate) peer: SocketAddr,
     trace: Option<TraceParent>,
-    span: Option<RequestSpan>,
+    /// Boxed, as most requests have none, and each is moved more than once.
+    span: Option<Box<RequestSpan>>,
 }
 
 impl Observer {
@@ -81,7 +82,7 @@ impl Observer {
         let name = |path: &str| path.to_owned();
         let span = self.tracing.as_ref().and_then(|tracing| tracing.request(trace.as_ref(), name(head.uri().path())));
         let trace = span.as_ref().map(RequestSpan::trace_parent).or(trace);
-        Arrival { started, peer, trace, span }
+        Arrival { started, peer, trace, span: span.map(Box::new) }
     }
 
     /// Ends with its answer; `method` is its place in the schema.

@@ -14,6 +14,7 @@ use kit_telemetry::metrics::{Registry, RequestMetrics};
 use kit_telemetry::{AccessLog, Tracing};
 use kit_web::Cors;
 use rowkeep_engine::Session;
+use tokio_util::either::Either;
 
 use crate::api::{Api, MethodRef};
 use crate::config::ServerConfig;
@@ -71,12 +72,14 @@ impl Worker {
         headers.insert(SESSION, self.sessions.token(&self.shared.api.engine.seen(session)));
     }
 
-    async fn handle(&self, request: Request, peer: SocketAddr) -> Response {
+    /// Answers a request. An `async fn` would hold the request beside the future that has it, and all that is held is moved
+    /// more than once.
+    fn handle(&self, request: Request, peer: SocketAddr) -> impl Future<Output = Response> {
         let arrival = self.observer.arrived(Instant::now(), peer, &request);
         if kit_rpc::is_grpc(request.headers()) {
-            grpc::handle(self, request, arrival).await
+            Either::Left(grpc::handle(self, request, arrival))
         } else {
-            rest::handle(self, request, arrival).await
+            Either::Right(rest::handle(self, request, arrival))
         }
     }
 

@@ -4,6 +4,7 @@ mod watch;
 
 use std::collections::HashMap;
 
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use kit_core::{Code, Error};
 use kit_net::{Incoming, Request, Response};
@@ -30,14 +31,21 @@ impl Paths {
 }
 
 /// Answers a request whose content type is gRPC's.
-pub(crate) async fn handle(worker: &Worker, request: Request, arrival: Arrival) -> Response {
-    let shared = &worker.shared;
-    let Some(method) = shared.paths.0.get(request.uri().path()).copied() else {
-        // Boxed, as what is rare should not make every call's future larger: it is moved more than once.
-        return Box::pin(other(worker, request, arrival)).await;
-    };
+pub(crate) fn handle(worker: &Worker, request: Request, arrival: Arrival) -> impl Future<Output = Response> {
+    let method = worker.shared.paths.0.get(request.uri().path()).copied();
     let (head, body) = request.into_parts();
-    let mut call = match Call::open(&head, arrival.started, &shared.config.grpc) {
+    async move {
+        match method {
+            Some(method) => call(worker, method, &head, body, arrival).await,
+            // Boxed, as what is rare should not make every call's future larger: it is moved more than once.
+            None => Box::pin(other(worker, head, body, arrival)).await,
+        }
+    }
+}
+
+async fn call(worker: &Worker, method: MethodRef, head: &Parts, body: Incoming, arrival: Arrival) -> Response {
+    let shared = &worker.shared;
+    let mut call = match Call::open(head, arrival.started, &shared.config.grpc) {
         Ok(call) => call,
         Err(response) => return *response,
     };
@@ -60,7 +68,7 @@ pub(crate) async fn handle(worker: &Worker, request: Request, arrival: Arrival) 
         }
         Err(error) => (call.fail(&error), Some(error)),
     };
-    worker.observer.answered(arrival, Surface::Grpc, Some(method.index), &head, &response, error.as_ref());
+    worker.observer.answered(arrival, Surface::Grpc, Some(method.index), head, &response, error.as_ref());
     if let Some(cors) = &shared.cors {
         cors.apply(&head.headers, &mut response);
     }
@@ -108,8 +116,7 @@ pub(crate) fn refuse(worker: &Worker, request: Request, arrival: Arrival, error:
 }
 
 /// Health, reflection, and what does not exist.
-async fn other(worker: &Worker, request: Request, arrival: Arrival) -> Response {
-    let (head, body) = request.into_parts();
+async fn other(worker: &Worker, head: Parts, body: Incoming, arrival: Arrival) -> Response {
     let call = match Call::open(&head, arrival.started, &worker.shared.config.grpc) {
         Ok(call) => call,
         Err(response) => return *response,

@@ -86,21 +86,23 @@ impl From<Response> for Outcome {
 }
 
 /// Answers any request that is not gRPC.
-pub(crate) async fn handle(worker: &Worker, request: Request, arrival: Arrival) -> Response {
+pub(crate) fn handle(worker: &Worker, request: Request, arrival: Arrival) -> impl Future<Output = Response> {
     let (head, body) = request.into_parts();
-    let cors = worker.shared.cors.as_ref();
-    if let Some(response) = cors.and_then(|cors| cors.preflight(&head.method, &head.headers)) {
-        return response;
+    async move {
+        let cors = worker.shared.cors.as_ref();
+        if let Some(response) = cors.and_then(|cors| cors.preflight(&head.method, &head.headers)) {
+            return response;
+        }
+        let deadline = arrival.started + *worker.shared.config.rest.timeout;
+        let Outcome { response, method, error } = outcome(worker, &head, body, Deadline::at(deadline)).await;
+        let index = method.map(|method| method.index);
+        worker.observer.answered(arrival, Surface::Rest, index, &head, &response, error.as_ref());
+        let mut response = kit_web::compress(&head.headers, response, &worker.shared.config.rest.compression);
+        if let Some(cors) = cors {
+            cors.apply(&head.headers, &mut response);
+        }
+        if head.method == Method::HEAD { kit_web::head_only(response) } else { response }
     }
-    let deadline = arrival.started + *worker.shared.config.rest.timeout;
-    let Outcome { response, method, error } = outcome(worker, &head, body, Deadline::at(deadline)).await;
-    let index = method.map(|method| method.index);
-    worker.observer.answered(arrival, Surface::Rest, index, &head, &response, error.as_ref());
-    let mut response = kit_web::compress(&head.headers, response, &worker.shared.config.rest.compression);
-    if let Some(cors) = cors {
-        cors.apply(&head.headers, &mut response);
-    }
-    if head.method == Method::HEAD { kit_web::head_only(response) } else { response }
 }
 
 /// Answers a request that is not let in.
