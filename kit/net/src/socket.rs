@@ -17,10 +17,6 @@ use tokio::net::TcpStream;
 /// Bytes that are gathered at most: what the kernel cuts into packets at once.
 const GATHERED: usize = 64 << 10;
 
-/// The head and the body of an answer of at most so many bytes are written as one piece: to copy them costs less than the
-/// kernel's work for several.
-const JOINED: usize = 4 << 10;
-
 thread_local! {
     /// The buffer of the last connection that had sent all: one serves all connections whose clients keep up.
     static SPARE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -48,7 +44,7 @@ impl Socket {
     /// Writes, or gathers.
     pub(crate) fn poll_write(&mut self, context: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         if !self.gathers {
-            return self.poll_write_now(context, slices);
+            return self.stream().poll_write_vectored(context, slices);
         }
         if self.unsent.len() >= GATHERED {
             ready!(self.poll_send(context))?;
@@ -63,20 +59,6 @@ impl Socket {
             self.unsent.extend_from_slice(&slice[..slice.len().min(room)]);
         }
         Poll::Ready(Ok(self.unsent.len() - before))
-    }
-
-    fn poll_write_now(&mut self, context: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let count: usize = slices.iter().map(|slice| slice.len()).sum();
-        if slices.len() < 2 || count > JOINED {
-            return self.stream().poll_write_vectored(context, slices);
-        }
-        SPARE.with_borrow_mut(|joined| {
-            joined.clear();
-            slices.iter().for_each(|slice| joined.extend_from_slice(slice));
-            let written = self.stream().poll_write(context, joined);
-            joined.clear();
-            written
-        })
     }
 
     /// What is asked for in the middle of a turn.
