@@ -14,7 +14,7 @@ impl Heard {
         let Some(lag) = self.lag(now).filter(|lag| *lag <= max_lag) else { return false };
         match session.freshness() {
             Freshness::Strong => false,
-            Freshness::Session => self.contains(&session.seen()),
+            Freshness::Session => self.contains_seen(&session.seen()),
             Freshness::MaxStaleness(most) => lag <= most,
             Freshness::Eventual => true,
         }

@@ -93,4 +93,6 @@ pub struct CacheStats {
     pub audits: AuditStats,
     /// How long ago everything that was acknowledged had been told; `None` if that is not known.
     pub lag: Option<Duration>,
+    /// How many commits a session had seen that the log has not told, of all sources.
+    pub behind: u64,
 }

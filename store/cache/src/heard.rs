@@ -40,6 +40,8 @@ struct Stretch {
     last: AtomicU64,
     /// The last that a copy of the storage is asked for; none if it is 0. Ahead of `last` while slots are told.
     asked: AtomicU64,
+    /// The last that a session had seen when it was not told yet.
+    missed: AtomicU64,
 }
 
 impl Default for Heard {
@@ -109,6 +111,31 @@ impl Heard {
     /// Whether everything here was told.
     pub(crate) fn contains(&self, seen: &Position) -> bool {
         seen.points().iter().all(|point| self.contains_point(*point))
+    }
+
+    /// The same of what a session has seen, whose reader goes past the cache if it is not so.
+    pub(crate) fn contains_seen(&self, seen: &Position) -> bool {
+        let is_told = self.contains(seen);
+        if !is_told {
+            self.miss(seen);
+        }
+        is_told
+    }
+
+    #[cold]
+    fn miss(&self, seen: &Position) {
+        for point in seen.points() {
+            // What lies behind the last commit of its source. One of a source that was never told may be of a lost history.
+            if let Some(stretch) = self.stretches_of(point.source).max_by_key(|stretch| stretch.last()) {
+                stretch.missed.fetch_max(point.number, Ordering::AcqRel);
+            }
+        }
+    }
+
+    /// How many commits behind the last that was told a session had seen.
+    pub(crate) fn behind(&self) -> u64 {
+        let of = |stretch: &Stretch| stretch.missed.load(Ordering::Acquire).saturating_sub(stretch.last());
+        self.stretches().iter().filter(|stretch| stretch.last() > 0).map(of).sum()
     }
 
     /// What to ask of a copy of the storage, so that it contains all changes that slots were told of; `None` if that is not
@@ -215,6 +242,10 @@ impl Stretch {
         number <= last && number >= self.first.load(Ordering::Acquire) && last > 0
     }
 
+    fn last(&self) -> u64 {
+        self.last.load(Ordering::Acquire)
+    }
+
     fn first(&self) -> Option<u64> {
         (self.last.load(Ordering::Acquire) > 0).then(|| self.first.load(Ordering::Acquire))
     }
@@ -239,6 +270,7 @@ impl Stretch {
     fn empty(&self) {
         self.last.store(0, Ordering::Release);
         self.asked.store(0, Ordering::Release);
+        self.missed.store(0, Ordering::Release);
     }
 }
 
@@ -286,6 +318,24 @@ mod tests {
         assert!(!seen(&[at(2, 6)]));
         heard.forget();
         assert!(!seen(&[at(1, 100)]) && !seen(&[at(1, 101)]) && heard.lag(now()).is_none());
+    }
+
+    #[test]
+    fn commits_that_were_seen_and_not_told_are_counted() {
+        let heard = heard();
+        let sees = |points: &[Point]| heard.contains_seen(&Position::of(points));
+        assert!(!sees(&[at(1, 120)]) && heard.behind() == 0, "nothing of this source was told");
+        tell(&heard, &place(1, 1, 101));
+        tell(&heard, &place(2, 1, 7));
+        assert!(sees(&[at(1, 101)]) && heard.behind() == 0);
+        assert!(!sees(&[at(1, 105), at(2, 9)]) && !sees(&[at(1, 103)]));
+        assert_eq!(heard.behind(), 4 + 2);
+        tell(&heard, &place(1, 1, 104));
+        tell(&heard, &place(2, 1, 30));
+        assert_eq!(heard.behind(), 1);
+        tell(&heard, &place(1, 1, 105));
+        assert_eq!(heard.behind(), 0);
+        assert!(!sees(&[at(3, 1)]) && heard.behind() == 0);
     }
 
     #[test]

@@ -101,6 +101,8 @@ fn declare_near(registry: &Registry, cache: &Arc<Cached>) {
     gauge("rowkeep_cache_entries", "Entries.", |stats| stats.entries as f64);
     gauge("rowkeep_cache_bytes", "Bytes of entries.", |stats| stats.bytes as f64);
     let lag = "How long ago the cache had been told of everything, in seconds; -1 if that is not known.";
+    let behind = "Commits that sessions had seen and the cache has not been told of.";
+    gauge("rowkeep_cache_lag_commits", behind, |stats| stats.behind as f64);
     gauge("rowkeep_cache_lag_seconds", lag, |stats| stats.lag.map_or(-1.0, |lag| lag.as_secs_f64()));
 }
 

@@ -41,6 +41,7 @@ fn what_the_cache_does_is_counted() {
     assert!(metric(&shop, "rowkeep_cache_entries") >= 1.0 && metric(&shop, "rowkeep_cache_bytes") > 0.0);
     let lag = metric(&shop, "rowkeep_cache_lag_seconds");
     assert!((0.0..10.0).contains(&lag), "{lag}");
+    testkit::wait_until("all is told", || metric(&shop, "rowkeep_cache_lag_commits") == 0.0);
 }
 
 #[test]

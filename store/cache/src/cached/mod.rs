@@ -157,6 +157,7 @@ impl Cached {
             bytes: near.bytes(),
             audits: AuditStats::of(counts),
             lag: self.shared.heard.lag(now()),
+            behind: self.shared.heard.behind(),
         }
     }
 }
