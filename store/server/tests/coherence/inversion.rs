@@ -1,7 +1,7 @@
 //! W5: a log that is ahead of what reads show, and one that has what was never shown.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rowkeep_engine::{Freshness, Position, Session};
 use testkit::{Cluster, Product};
@@ -100,12 +100,17 @@ fn cut_off(cluster: &Cluster, product: Product, waits: bool) {
     }
 }
 
-/// The new primary's rows are answered, and go on to be.
+/// What lost commits left may be answered for so long after another server was made the primary.
+const PHANTOM: Duration = Duration::from_secs(5);
+
+/// The new primary's rows are answered soon, and go on to be.
 async fn only_the_new_ones(instance: &Instance) {
+    let promoted = Instant::now();
     let session = Session::new(Freshness::Eventual, Position::default());
     for id in 1..=KEYS {
         lab::until("the new primary's value", async || instance.value(id, &session).await == Some(0)).await;
     }
+    assert!(promoted.elapsed() <= PHANTOM, "{:?}", promoted.elapsed());
     instance.is_hot(2).await;
     for _ in 0..1000 {
         assert_eq!(instance.value(2, &session).await, Some(0));
