@@ -25,8 +25,9 @@ const PERIOD: Duration = Duration::from_millis(400);
 const PAUSES: (Duration, Duration) = (Duration::from_micros(500), Duration::from_millis(10));
 /// Between two attempts to connect: the first, and the longest.
 const RETRIES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
-/// A new primary may still be at work on what it received. What it lacks for longer is lost.
-const CATCH_UP: Duration = Duration::from_secs(10);
+/// A new primary may still be at work on what it received. What it lacks for longer is lost; until then it may be read from
+/// what was derived, the cache among it.
+const CATCH_UP: Duration = Duration::from_secs(3);
 
 /// What happens in a server's log, once it can be seen.
 #[derive(Debug)]
