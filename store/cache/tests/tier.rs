@@ -4,8 +4,9 @@
 
 mod support;
 
+use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use kit_core::Reply;
@@ -48,9 +49,16 @@ fn schema() -> Schema {
 struct Reached {
     server: Arc<MemoryRemote>,
     is_silent: AtomicBool,
+    /// How often it was asked for a lease.
+    wishes: AtomicUsize,
 }
 
 impl Reached {
+    fn new(server: &Arc<MemoryRemote>) -> Arc<Self> {
+        let (is_silent, wishes) = (AtomicBool::new(false), AtomicUsize::new(0));
+        Arc::new(Self { server: Arc::clone(server), is_silent, wishes })
+    }
+
     fn ask<'a, T: Send + 'a>(&self, answer: Reply<'a, Result<T, Failed>>) -> Reply<'a, Result<T, Failed>> {
         match self.is_silent.load(Ordering::SeqCst) {
             true => Reply::later(std::future::pending()),
@@ -77,6 +85,7 @@ impl Remote for Reached {
     }
 
     fn lease(&self, shard: usize, name: Name, token: u128, time: Duration) -> Reply<'_, Result<Leased, Failed>> {
+        self.wishes.fetch_add(1, Ordering::SeqCst);
         self.ask(self.server.lease(shard, name, token, time))
     }
 
@@ -109,7 +118,7 @@ impl Process {
     }
 
     fn over(slow: Arc<Slow>, server: &Arc<MemoryRemote>) -> Self {
-        let reached = Arc::new(Reached { server: Arc::clone(server), is_silent: AtomicBool::new(false) });
+        let reached = Reached::new(server);
         // Nobody gives up waiting because the machine is busy.
         let options = TierOptions { patience: Duration::from_secs(60), ..TierOptions::default() };
         let tier = tier(Arc::clone(&slow) as _, Arc::clone(&reached) as _, &schema(), options);
@@ -224,6 +233,68 @@ async fn a_thousand_readers_of_two_processes_are_one_read_of_a_cold_row() {
     assert_eq!(processes[0].slow.reads() + processes[1].slow.reads(), 1);
 }
 
+/// So many readers at once, of several processes in turn. Answers what each found.
+async fn crowd<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
+    processes: &Arc<[Process; 2]>,
+    readers: usize,
+    read: impl Fn(Arc<[Process; 2]>, usize) -> F,
+) -> Vec<T> {
+    let mut running = tokio::task::JoinSet::new();
+    for at in 0..readers {
+        running.spawn(read(Arc::clone(processes), at));
+    }
+    running.join_all().await
+}
+
+#[tokio::test]
+async fn a_thousand_readers_of_a_process_are_one_wish_for_a_lease() {
+    let (_, processes) = two(Duration::from_millis(200)).await;
+    processes[0].put_item(1, "a").await;
+    processes[0].told().await;
+    let processes = Arc::new(processes);
+    let found = crowd(&processes, 1000, |processes, _| async move {
+        processes[0].has(ITEM, 1, Freshness::Session).await
+    });
+    assert!(found.await.into_iter().all(|found| found));
+    let [one, _] = &*processes;
+    assert_eq!((one.slow.reads(), one.reached.wishes.load(Ordering::SeqCst)), (1, 1));
+    assert_eq!(one.tier.stats().awaited, 999);
+}
+
+#[tokio::test]
+async fn a_thousand_lookups_of_two_processes_are_one_read_of_the_values_and_one_of_the_row() {
+    let (_, processes) = two(Duration::from_millis(200)).await;
+    processes[0].put_item(1, "a").await;
+    for process in &processes {
+        process.told().await;
+    }
+    let processes = Arc::new(processes);
+    let found = crowd(&processes, 1000, |processes, at| async move { processes[at % 2].code_leads_to("a").await });
+    assert!(found.await.into_iter().all(|found| found));
+    let reads = processes[0].slow.reads() + processes[1].slow.reads();
+    assert!(reads <= 2, "{reads}");
+}
+
+#[tokio::test]
+async fn who_gives_up_leaves_the_row_to_others() {
+    // The other process brings it, and takes so long.
+    let (_, [one, other]) = two(Duration::from_millis(300)).await;
+    let (one, other) = (Arc::new(one), Arc::new(other));
+    let read = |process: &Arc<Process>| {
+        let process = Arc::clone(process);
+        tokio::spawn(async move { process.has(ITEM, 1, Freshness::Session).await })
+    };
+    let bringing = read(&other);
+    until("it is brought", || other.slow.reads() == 1).await;
+    let leading = read(&one);
+    until("it is wished for", || one.reached.wishes.load(Ordering::SeqCst) > 0).await;
+    let joining = read(&one);
+    until("somebody has joined", || one.tier.stats().awaited > 1).await;
+    leading.abort();
+    assert!(!joining.await.unwrap() && !bringing.await.unwrap());
+    assert_eq!((one.slow.reads(), other.slow.reads()), (0, 1));
+}
+
 #[tokio::test]
 async fn a_server_that_is_silent_holds_up_commits_once() {
     let (_, [one, other]) = two(Duration::ZERO).await;
@@ -253,7 +324,7 @@ async fn a_process_that_starts_finds_what_others_have_kept() {
         || (0..3).map(|shard| server.horizon(shard).map(|horizon| horizon.incarnation)).collect::<Vec<_>>();
     let before = incarnations();
     let rows = Slow::new(Arc::clone(&one.slow) as _, Duration::ZERO);
-    let reached = Arc::new(Reached { server: Arc::clone(&server), is_silent: AtomicBool::new(false) });
+    let reached = Reached::new(&server);
     let third = tier(Arc::clone(&rows) as _, reached, &schema(), TierOptions::default());
     drop(background().spawn(Arc::clone(&third).follow()));
     until("it has joined", || third.is_on()).await;
@@ -435,4 +506,80 @@ async fn commits_that_fill_holes_are_told_like_others() {
         assert!(process.tier.is_on(), "{number}");
         assert_eq!(process.found().await, (0..10).filter(|other| *other != id).collect::<Vec<_>>(), "{number}");
     }
+}
+
+/// Whether a reader who comes when something was done takes what another one goes for since before.
+async fn joins(process: &Arc<Process>, wanted: Wanted, done: impl Future<Output = ()>) -> bool {
+    let read = || {
+        let process = Arc::clone(process);
+        tokio::spawn(async move {
+            match wanted {
+                Wanted::Item(id) => process.has(ITEM, id, Freshness::Eventual).await,
+                Wanted::Code(code) => process.code_leads_to(code).await,
+            }
+        })
+    };
+    let wishes = || process.reached.wishes.load(Ordering::SeqCst);
+    let before = process.slow.reads();
+    process.slow.is_held.store(true, Ordering::SeqCst);
+    let first = read();
+    until("it is on its way", || process.slow.reads() > before).await;
+    done.await;
+    let (wished, awaited) = (wishes(), process.tier.stats().awaited);
+    let second = read();
+    until("it is waited for", || wishes() > wished || process.tier.stats().awaited > awaited).await;
+    let joined = wishes() == wished;
+    process.slow.is_held.store(false, Ordering::SeqCst);
+    first.await.unwrap();
+    second.await.unwrap();
+    joined
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Wanted {
+    Item(i64),
+    Code(&'static str),
+}
+
+#[tokio::test]
+async fn who_was_told_a_change_does_not_join_who_goes_for_the_row_since_before() {
+    let (process, script) = scripted().await;
+    let process = Arc::new(process);
+    let say = async |told: Vec<Told>| {
+        script.say(Ok(told));
+        script.current();
+        script.is_heard().await;
+        until("the server is used", || process.tier.is_on()).await;
+    };
+    assert!(joins(&process, Wanted::Item(0), async {}).await);
+    let rewritten = |number, entity| vec![Told::Rewritten { entity, place: Script::place(number), more: false }];
+    let place = Script::place(100);
+    let begin = vec![Told::Begin(Begin { contained: place.run().into(), place, history: 2 })];
+    let parts = vec![commit(103, true, &[3]), commit(103, false, &[])];
+    // Each time another item, which nobody has read before.
+    for (id, told, joined) in [
+        (1, vec![commit(101, false, &[1])], false),
+        (2, vec![commit(102, false, &[99])], true),
+        (3, parts, false),
+        (4, rewritten(104, Some(LOUD)), true),
+        (5, rewritten(105, Some(ITEM)), false),
+        (6, rewritten(106, None), false),
+        // Of no place of its own.
+        (7, rewritten(106, Some(ITEM)), false),
+        (8, begin, false),
+    ] {
+        let found = joins(&process, Wanted::Item(id), say(told.clone())).await;
+        assert_eq!(found, joined, "{told:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_comes_after_a_write_does_not_join_who_goes_for_the_row_since_before() {
+    let (process, _script) = scripted().await;
+    let process = Arc::new(process);
+    assert!(!joins(&process, Wanted::Item(1), process.put_item(1, "a")).await);
+    assert!(joins(&process, Wanted::Item(2), process.put_item(3, "c")).await);
+    // It may have led to the row that was written.
+    assert!(!joins(&process, Wanted::Code("x"), process.put_item(4, "d")).await);
+    assert!(joins(&process, Wanted::Code("y"), process.put(LOUD, vec![Value::Int(1)])).await);
 }

@@ -51,7 +51,7 @@ pub(super) struct Size {
     /// Changes of the row on one primary after the other, numbered from 1.
     pub(super) changes: u8,
     /// Reads of the readers.
-    pub(super) reads: [u8; 2],
+    pub(super) reads: [u8; 3],
     /// Shards that are lost.
     pub(super) losses: u8,
     /// Replicas that take the primary's place.
@@ -65,7 +65,7 @@ pub(super) struct Size {
 
 impl Size {
     pub(super) const SMALL: Self =
-        Self { changes: 2, reads: [2, 1], losses: 1, failovers: 1, replicas: true, near: false };
+        Self { changes: 2, reads: [2, 1, 0], losses: 1, failovers: 1, replicas: true, near: false };
     pub(super) const NEAR: Self = Self { losses: 0, near: true, ..Self::SMALL };
     /// Where a row that its writer dropped is surely not read again as it was.
     pub(super) const ALONE: Self = Self { failovers: 0, replicas: false, ..Self::NEAR };
@@ -105,7 +105,7 @@ pub(super) struct World {
     retracted: u8,
     pub(super) horizon: Horizon,
     pub(super) slot: Slot<Value>,
-    pub(super) readers: [Reader; 2],
+    pub(super) readers: [Reader; 3],
 }
 
 /// What a step does, or what is wrong then.

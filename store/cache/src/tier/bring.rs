@@ -7,16 +7,16 @@ use std::time::Duration;
 use kit_core::{Code, Error};
 use rowkeep_engine::{Freshness, Point, Position, Session, View};
 use rowkeep_record::Record;
-use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::Shared;
 use super::entry::Found;
+use super::flights::{Lead, Way};
 use super::link::generation;
 use super::read::{Looked, Slot};
 use crate::cached::{Read, jittered, start};
 use crate::counts::Count;
-use crate::near::{Fresh, Held, RowKey};
+use crate::near::{Fresh, Held, Landed, RowKey};
 use crate::now;
 use crate::remote::{Entry, Horizon, Leased};
 
@@ -26,9 +26,6 @@ const LEASE: Duration = Duration::from_secs(1);
 const LOOKS: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
 /// Entries of more bytes are not kept: they would hold up whoever asks the server next.
 const MOST_BYTES: usize = 1 << 20;
-
-/// What was read, and what its readers have seen then.
-type Brought<T> = Result<(T, Position), Error>;
 
 /// A lease, and what brings the row may lack.
 pub(super) struct Lease {
@@ -54,27 +51,89 @@ enum Wish {
 }
 
 impl Shared {
-    /// Brings a row, or waits for who is bringing it.
+    /// Brings a row, or waits for who is bringing it. `None`: the slot is to be looked at again, as nobody brings the row any
+    /// more, or another process brought a pointer.
     pub(super) async fn bring(
         self: &Arc<Self>,
         slot: Slot,
-        key: RowKey,
+        key: &RowKey,
         read: Read,
         view: View,
         session: &Session,
-    ) -> Result<Option<Record>, Error> {
-        let Some(place) = self.place() else { return self.read_past(&key, read, view, session).await };
-        match self.wish(slot, view, self.options.patience).await {
-            Wish::Given(lease) => {
-                let (answer, answered) = oneshot::channel();
-                start(Arc::clone(self).fly(lease, key, read, view, answer, place));
-                let (found, seen) = answered.await.unwrap_or_else(|_| Err(gone()))?;
-                self.heard.saw(session, &seen);
-                Ok(found)
+    ) -> Option<Result<Option<Record>, Error>> {
+        match self.flights.board(key) {
+            Way::Lead(lead) => self.lead(lead, slot, key, read, view, session).await,
+            Way::Join(flight) => {
+                self.counts.add(Count::Joined);
+                match timeout(self.options.patience, flight.wait()).await {
+                    Ok(Landed::Given) => None,
+                    Ok(landed) => self.take(landed, key, read, view, session).await,
+                    Err(_) => Some(self.read_past(key, read, view, session).await),
+                }
             }
-            Wish::Found(found) if !matches!(found.held, Held::Pointer(..)) => Ok(self.hit(&key, found, session)),
-            // A pointer that another process brought is followed by the next lookup.
-            Wish::Found(_) | Wish::Past => self.read_past(&key, read, view, session).await,
+        }
+    }
+
+    /// Brings a row for all of this process who ask for it.
+    async fn lead(
+        self: &Arc<Self>,
+        lead: Lead,
+        mut slot: Slot,
+        key: &RowKey,
+        read: Read,
+        view: View,
+        session: &Session,
+    ) -> Option<Result<Option<Record>, Error>> {
+        // Whoever joins may have been told more than this reader had been when it looked.
+        let (joined, place) = (self.keepers[slot.shard].link.joined(), self.place());
+        let wish = match joined.filter(|_| place.is_some()) {
+            Some(joined) => {
+                slot.joined = joined;
+                self.wish(slot, view, self.options.patience).await
+            }
+            None => Wish::Past,
+        };
+        let lease = match wish {
+            Wish::Given(lease) => place.map(|place| (lease, place)),
+            Wish::Past => {
+                self.counts.add(Count::Bypass);
+                None
+            }
+            Wish::Found(found) => {
+                let record = match &found.held {
+                    Held::Row(record) => Some(record.clone()),
+                    Held::Absent => None,
+                    Held::Pointer(..) => return None,
+                };
+                lead.land(Landed::Found(record, found.fresh.clone()));
+                return Some(Ok(self.hit(key, found, session)));
+            }
+        };
+        let flight = lead.flight();
+        start(Arc::clone(self).fly(lead, lease, key.clone(), read, view));
+        match flight.wait().await {
+            Landed::Given => Some(Err(gone())),
+            landed => self.take(landed, key, read, view, session).await,
+        }
+    }
+
+    /// The answer of a flight, if it is what a reader with this view is shown.
+    async fn take(
+        &self,
+        landed: &Landed,
+        key: &RowKey,
+        read: Read,
+        view: View,
+        session: &Session,
+    ) -> Option<Result<Option<Record>, Error>> {
+        match landed {
+            Landed::Found(record, fresh) if fresh.suits(view) => {
+                self.heard.saw(session, &fresh.seen);
+                Some(Ok(record.clone()))
+            }
+            Landed::Failed(failed) => Some(Err(failed.clone().into())),
+            Landed::Found(..) => Some(self.read_past(key, read, view, session).await),
+            Landed::Given => None,
         }
     }
 
@@ -136,44 +195,56 @@ impl Shared {
         }
     }
 
-    /// Reads a row for its lease, answers who asked, and puts it in.
-    async fn fly(
-        self: Arc<Self>,
-        lease: Lease,
-        key: RowKey,
-        read: Read,
-        view: View,
-        answer: oneshot::Sender<Brought<Option<Record>>>,
-        _place: Place,
-    ) {
-        let session = self.session_of(&[&lease]);
+    /// Reads a row for its lease, answers who asked, and puts it in. Without a lease it is only answered.
+    async fn fly(self: Arc<Self>, lead: Lead, lease: Option<(Lease, Place)>, key: RowKey, read: Read, view: View) {
+        let leases: Vec<&Lease> = lease.iter().map(|(lease, _)| lease).collect();
+        let session = self.session_of(&leases);
         let found = match read {
             Read::Row => self.rows.get(key.entity, &key.key, view, &session).await,
             Read::Lookup(index) => self.rows.lookup(key.entity, index, &key.key, view, &session).await,
         };
-        let seen = self.rows.position().unwrap_or_else(|| session.seen());
-        let kept = found.as_ref().ok().cloned();
-        // Who asked may have given up.
-        let _ = answer.send(found.map(|record| (record, seen.clone())));
-        match kept {
-            Some(found) => self.fill(lease, &key, found.as_ref(), seen, view).await,
-            // Others need not wait for it.
-            None => self.retract(vec![key]).await,
+        match found {
+            Ok(found) => {
+                let seen = self.rows.position().unwrap_or_else(|| session.seen());
+                let (held, fresh) = self.found_for(&key, found.as_ref(), seen, view);
+                lead.land(Landed::Found(found, fresh.clone()));
+                // Who comes meanwhile takes the same.
+                if let Some((lease, _place)) = lease {
+                    self.fill(lease, &key, held, fresh).await;
+                }
+            }
+            Err(error) => {
+                lead.land(Landed::Failed((&error).into()));
+                // Others need not wait for it.
+                if lease.is_some() {
+                    self.retract(vec![key]).await;
+                }
+            }
         }
     }
 
+    /// What may be kept of what was read, and for whom it will do.
+    pub(super) fn found_for(
+        &self,
+        key: &RowKey,
+        found: Option<&Record>,
+        seen: Position,
+        view: View,
+    ) -> (Option<Held>, Fresh) {
+        let held = self.policy.of(key.entity).and_then(|policy| policy.held(key.part, found));
+        let (held, expires) = held.map_or((None, i64::MAX), |(held, expires)| (Some(held), expires));
+        (held, Fresh { seen, since: view.now, expires })
+    }
+
     /// Puts what was read for a lease in its slot, if it may be kept.
-    pub(super) async fn fill(&self, lease: Lease, key: &RowKey, found: Option<&Record>, seen: Position, view: View) {
+    pub(super) async fn fill(&self, lease: Lease, key: &RowKey, held: Option<Held>, fresh: Fresh) {
         let Some(policy) = self.policy.of(key.entity) else { return };
-        let kept = policy.held(key.part, found).and_then(|(held, expires)| {
-            let fresh = Fresh { seen, since: view.now, expires };
-            let value = Found { held, fresh }.encode().filter(|value| value.len() <= MOST_BYTES)?;
-            Some((value, expires))
-        });
+        let (since, expires) = (fresh.since, fresh.expires);
+        let kept = held.and_then(|held| Found { held, fresh }.encode().filter(|value| value.len() <= MOST_BYTES));
         let Lease { slot, token, horizon } = lease;
-        let Some((value, expires)) = kept else { return self.retract(vec![key.clone()]).await };
+        let Some(value) = kept else { return self.retract(vec![key.clone()]).await };
         #[expect(clippy::cast_possible_truncation, reason = "any bits of a random number will do")]
-        let time = jittered(policy.ttl, token as u64).min(until(expires, view.now));
+        let time = jittered(policy.ttl, token as u64).min(until(expires, since));
         let entry = Entry { incarnation: horizon.incarnation, generation: generation(&horizon, &slot.name), value };
         let asked = now();
         let filled = self.remote.fill(slot.shard, slot.name, token, entry, time).await;

@@ -212,6 +212,10 @@ impl Teller {
             };
             self.shared.order(|shard, done| Order::Tell { batch: batch(shard), done }).await;
         }
+        // Once the shards were told: what began before may have looked at them before. Before readers are: who is told joins
+        // none of them.
+        self.shared.flights.end(keys);
+        self.shared.flights.end_of(rewritten);
         places.iter().for_each(|place| self.shared.heard.tell(place));
         self.told.add_all(to);
         self.pending = Pending::default();
@@ -224,6 +228,7 @@ impl Teller {
         (self.told, self.pending, self.is_out) = (begin.contained.clone(), Pending::default(), false);
         let (history, place) = (begin.history, &begin.contained);
         shared.order(|_, done| Order::Begin { history, place: place.clone(), done }).await;
+        self.shared.flights.end_all();
         self.shared.heard.begin(begin);
     }
 

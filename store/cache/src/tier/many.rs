@@ -134,7 +134,8 @@ impl Shared {
             let (lease, place) = lease?;
             let (shared, seen) = (&self, seen.clone());
             Some(async move {
-                shared.fill(lease, &key, record.as_ref(), seen, view).await;
+                let (held, fresh) = shared.found_for(&key, record.as_ref(), seen, view);
+                shared.fill(lease, &key, held, fresh).await;
                 drop(place);
             })
         });

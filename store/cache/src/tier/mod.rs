@@ -5,7 +5,8 @@
 //!
 //! - `log` takes the storage's log, and tells each commit once the shards were told of it.
 //! - `keeper` tells one shard, and joins it again after it was away.
-//! - `read` asks a shard for what readers may be answered from it; `bring` reads what is not there, for the lease of one process.
+//! - `read` asks a shard for what readers may be answered from it; `bring` reads what is not there, for the lease of one process;
+//!   `flights` are those of this process, which its readers share.
 //! - `writes` empties the slots of what this process writes before the writer is answered.
 //! - `audit` lets what is answered be held against the storage, a few times a second.
 //! - `entry` is what lies in the server.
@@ -29,6 +30,7 @@
 mod audit;
 mod bring;
 mod entry;
+mod flights;
 mod inspect;
 mod keeper;
 mod link;
@@ -62,6 +64,7 @@ use crate::near::{Part, RowKey};
 use crate::now;
 use crate::policy::Policy;
 use crate::remote::Remote;
+use flights::Flights;
 use keeper::Keeper;
 use link::{Link, Order};
 
@@ -115,6 +118,7 @@ struct Shared {
     options: TierOptions,
     counts: Counts,
     fills: AtomicUsize,
+    flights: Arc<Flights>,
     sampler: Sampler,
     keepers: Vec<Kept>,
 }
@@ -160,6 +164,7 @@ impl Tier {
             options,
             counts: Counts::default(),
             fills: AtomicUsize::new(0),
+            flights: Flights::new(),
             sampler: Sampler::default(),
             keepers: kept,
         });

@@ -16,6 +16,9 @@ use crate::near::{Held, RowKey};
 use crate::now;
 use crate::remote::{Entry, Failed, Horizon, Name};
 
+/// How often a slot is looked at before the storage is asked past it: what was on its way may not have come.
+const LOOKS: usize = 2;
+
 /// A slot of a shard that was joined when it was asked.
 pub(super) struct Slot {
     pub(super) shard: usize,
@@ -46,15 +49,21 @@ impl Shared {
         view: View,
         session: &Session,
     ) -> Result<Option<Record>, Error> {
-        let found = match self.look(&key, view).await {
-            Looked::Found(found) => found,
-            Looked::Missing(slot) => return self.bring(slot, key, read, view, session).await,
-            Looked::Past => return self.read_past(&key, read, view, session).await,
-        };
-        match &found.held {
-            Held::Row(_) | Held::Absent => Ok(self.hit(&key, found, session)),
-            Held::Pointer(..) => self.follow(&key, read, found, view, session).await,
+        for _ in 0..LOOKS {
+            let found = match self.look(&key, view).await {
+                Looked::Found(found) => found,
+                Looked::Missing(slot) => match self.bring(slot, &key, read, view, session).await {
+                    Some(answer) => return answer,
+                    None => continue,
+                },
+                Looked::Past => break,
+            };
+            return match &found.held {
+                Held::Row(_) | Held::Absent => Ok(self.hit(&key, found, session)),
+                Held::Pointer(..) => self.follow(&key, read, found, view, session).await,
+            };
         }
+        self.read_past(&key, read, view, session).await
     }
 
     /// Follows a pointer to its row, which has to be what the pointer was found with.
@@ -75,7 +84,10 @@ impl Shared {
             }
             // It is brought to where the next lookup finds it.
             Looked::Missing(slot) => {
-                let brought = self.bring(slot, row, Read::Row, view, session).await?;
+                let brought = match self.bring(slot, &row, Read::Row, view, session).await {
+                    Some(brought) => brought?,
+                    None => self.read_past(&row, Read::Row, view, session).await?,
+                };
                 brought.filter(|record| record.version() == *version)
             }
             Looked::Found(_) | Looked::Past => None,

@@ -85,6 +85,8 @@ impl Shared {
         if !is_done {
             self.counts.add(Count::Unretracted);
         }
+        // What began before may have found the slots as they were.
+        self.flights.end_written(&keys);
     }
 }
 

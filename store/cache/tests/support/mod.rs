@@ -177,6 +177,8 @@ impl Rows for Client {
 pub(crate) struct Slow {
     rows: Arc<dyn Rows>,
     time: Duration,
+    /// Whoever reads waits for it to be unset.
+    pub(crate) is_held: AtomicBool,
     pub(crate) reads: AtomicUsize,
     /// The log, where it is another than that of the rows.
     log: Option<Arc<dyn ChangeLog>>,
@@ -189,11 +191,12 @@ impl Slow {
     }
 
     pub(crate) fn with_log(rows: Arc<dyn Rows>, time: Duration, log: Option<Arc<dyn ChangeLog>>) -> Arc<Self> {
-        Arc::new(Self { rows, time, reads: AtomicUsize::new(0), log, has_log: true })
+        Arc::new(Self { rows, time, is_held: AtomicBool::new(false), reads: AtomicUsize::new(0), log, has_log: true })
     }
 
     pub(crate) fn without_log(rows: Arc<dyn Rows>) -> Arc<Self> {
-        Arc::new(Self { rows, time: Duration::ZERO, reads: AtomicUsize::new(0), log: None, has_log: false })
+        let (is_held, reads) = (AtomicBool::new(false), AtomicUsize::new(0));
+        Arc::new(Self { rows, time: Duration::ZERO, is_held, reads, log: None, has_log: false })
     }
 
     pub(crate) fn reads(&self) -> usize {
@@ -202,11 +205,14 @@ impl Slow {
 
     fn slowly<'a, T: Send + 'a>(&'a self, read: impl FnOnce() -> Reply<'a, T> + Send + 'a) -> Reply<'a, T> {
         self.reads.fetch_add(1, Ordering::SeqCst);
-        if self.time.is_zero() {
+        if self.time.is_zero() && !self.is_held.load(Ordering::SeqCst) {
             return read();
         }
         Reply::later(async move {
             tokio::time::sleep(self.time).await;
+            while self.is_held.load(Ordering::SeqCst) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
             read().await
         })
     }

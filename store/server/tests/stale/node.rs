@@ -1,4 +1,5 @@
-//! Two processes with a cache each, before one database with a replica, and somebody with a SQL client.
+//! Two processes with a cache each, or with one that they share, before one database with a replica, and somebody with a SQL
+//! client.
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -7,18 +8,19 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use kit_core::Error;
-use rowkeep_cache::{CacheOptions, Cached};
+use rowkeep_cache::{CacheOptions, Cached, Tier, TierOptions, namespace};
 use rowkeep_engine::{
     CommitRequest, Engine, EngineOptions, Freshness, Operation, Position, Precondition, Rows, Session, View, Write,
 };
 use rowkeep_mysql::{Address, Connection, Tls, TlsMode};
 use rowkeep_record::json::ReadOptions;
 use rowkeep_record::{Codecs, Key, Record, Value};
+use rowkeep_redis::{RedisOptions, RedisRemote};
 use rowkeep_schema::{EntityId, Schema, compile_str};
 use rowkeep_sql::Allow;
 use rowkeep_sql::mysql::{Database, MySqlStore, Options};
 use serde_json::json;
-use testkit::{Cluster, FaultProxy, Product};
+use testkit::{Cluster, FaultProxy, Product, Redis};
 use tokio::runtime::Runtime;
 
 use crate::late::Late;
@@ -45,9 +47,60 @@ fn schema() -> Arc<Schema> {
     Arc::new(compile_str(&[("stale/v1/item.proto", SCHEMA)]).unwrap())
 }
 
+/// Where a process keeps rows.
+pub(crate) enum Cache {
+    InMemory(Arc<Cached>),
+    InRedis(Arc<Tier>),
+}
+
+impl Cache {
+    fn rows(&self) -> Arc<dyn Rows> {
+        match self {
+            Self::InMemory(cached) => Arc::clone(cached) as _,
+            Self::InRedis(tier) => Arc::clone(tier) as _,
+        }
+    }
+
+    /// As if the process had died.
+    pub(crate) fn stop(&self) {
+        match self {
+            Self::InMemory(cached) => cached.stop(),
+            Self::InRedis(tier) => tier.stop(),
+        }
+    }
+
+    fn is_told(&self, seen: &Position) -> bool {
+        match self {
+            Self::InMemory(cached) => cached.is_told(seen),
+            Self::InRedis(tier) => tier.is_told(seen),
+        }
+    }
+
+    /// Whether the log is known.
+    pub(crate) fn follows(&self) -> bool {
+        self.is_told(&Position::default())
+    }
+
+    fn hits(&self) -> u64 {
+        match self {
+            Self::InMemory(cached) => cached.stats().hits,
+            Self::InRedis(tier) => tier.stats().hits,
+        }
+    }
+
+    /// Readers who waited for a row that somebody else was bringing.
+    pub(crate) fn joined(&self) -> u64 {
+        match self {
+            Self::InMemory(cached) => cached.stats().joined,
+            Self::InRedis(tier) => tier.stats().awaited,
+        }
+    }
+}
+
 /// One process.
 pub(crate) struct Node {
-    pub(crate) cached: Arc<Cached>,
+    pub(crate) cache: Cache,
+    rows: Arc<dyn Rows>,
     pub(crate) late: Arc<Late>,
     pub(crate) engine: Engine,
     codecs: Codecs,
@@ -56,7 +109,7 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    fn open(cluster: &Cluster, database: &str, runtime: &Runtime) -> Self {
+    fn open(cluster: &Cluster, database: &str, redis: Option<&Redis>, runtime: &Runtime) -> Self {
         let proxy = FaultProxy::start(SocketAddr::from((Ipv4Addr::LOCALHOST, cluster.server(0).port())));
         let url = |number: usize| cluster.server(number).url_of(database).parse::<Address>().unwrap();
         let address = url(0);
@@ -70,15 +123,28 @@ impl Node {
         let store = MySqlStore::start(database, Arc::clone(&schema), Arc::new(codecs.clone())).unwrap();
         let late = Late::over(store);
         let rows = Arc::clone(&late) as Arc<dyn Rows>;
-        let cached = Cached::start(rows, &schema, &codecs, CacheOptions::default(), runtime.handle()).unwrap();
-        let engine = Engine::new(schema, Arc::clone(&cached) as _, EngineOptions::default()).unwrap();
-        Self { cached, late, engine, codecs, proxy }
+        let handle = runtime.handle();
+        let cache = match redis {
+            None => {
+                Cache::InMemory(Cached::start(rows, &schema, &codecs, CacheOptions::default(), handle).unwrap())
+            }
+            Some(redis) => {
+                let (address, names) = (format!("redis://{}", redis.address()), namespace(&schema, 1));
+                let remote = RedisRemote::start(&address.parse().unwrap(), &names, RedisOptions::default(), handle);
+                let tier = Tier::start(rows, remote, &schema, &codecs, TierOptions::default(), handle).unwrap();
+                drop(runtime.spawn(Arc::clone(&tier).follow()));
+                Cache::InRedis(tier)
+            }
+        };
+        let rows = cache.rows();
+        let engine = Engine::new(schema, Arc::clone(&rows), EngineOptions::default()).unwrap();
+        Self { cache, rows, late, engine, codecs, proxy }
     }
 
     /// The name of a row, as a client sees it who has no token.
     pub(crate) async fn get(&self, id: i64) -> Option<String> {
         let (key, session) = (Key::one(Value::Int(id)), session());
-        self.name(self.cached.get(ITEM, &key, VIEW, &session).await.unwrap())
+        self.name(self.rows.get(ITEM, &key, VIEW, &session).await.unwrap())
     }
 
     /// The id of the row with a code.
@@ -96,7 +162,7 @@ impl Node {
         let leads = |index: &rowkeep_schema::Index| index.unique && entity.column(index.columns[0].0).field == first;
         let index = u16::try_from(entity.indexes.iter().position(leads).unwrap()).unwrap();
         let key: Key = values.iter().map(|value| Value::Text((*value).into())).collect();
-        let found = self.cached.lookup(ITEM, index, &key, LIVE, &session()).await.unwrap();
+        let found = self.rows.lookup(ITEM, index, &key, LIVE, &session()).await.unwrap();
         found.map(|record| match self.codecs.row(ITEM).decode(record.wire()).unwrap().values[0] {
             Value::Int(id) => id,
             _ => panic!("an id is a number"),
@@ -147,23 +213,23 @@ impl Node {
     /// Waits until this process has been told of everything that is committed now.
     pub(crate) async fn is_told(&self) {
         let session = Session::strong();
-        self.cached.get(ITEM, &Key::one(Value::Int(0)), VIEW, &session).await.unwrap();
+        self.rows.get(ITEM, &Key::one(Value::Int(0)), VIEW, &session).await.unwrap();
         let seen = session.seen();
         assert!(!seen.is_empty(), "the primary says where it is");
-        until("the log is told", || self.cached.is_told(&seen)).await;
+        until("the log is told", || self.cache.is_told(&seen)).await;
     }
 
-    /// Reads a row until it is answered from memory.
+    /// Reads a row until it is answered by the cache.
     pub(crate) async fn keeps(&self, id: i64) {
         for _ in 0..2000 {
-            let hits = self.cached.stats().hits;
+            let hits = self.cache.hits();
             self.get(id).await;
-            if self.cached.stats().hits > hits {
+            if self.cache.hits() > hits {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        panic!("row {id} is not kept: {:?}", self.cached.stats());
+        panic!("row {id} is not kept");
     }
 }
 
@@ -193,6 +259,8 @@ pub(crate) struct Lab<'a> {
     pub(crate) one: Arc<Node>,
     pub(crate) other: Arc<Node>,
     pub(crate) cluster: &'a Cluster,
+    /// The processes share one cache.
+    pub(crate) is_shared: bool,
     database: String,
 }
 
@@ -214,29 +282,34 @@ fn start(product: Product, replicas: usize) -> Cluster {
 }
 
 impl<'a> Lab<'a> {
-    /// Runs a test on a database of its own.
-    pub(crate) fn run(product: Product, test: impl AsyncFnOnce(Lab<'static>)) {
+    /// Runs a test on databases of its own, with each place for a cache.
+    pub(crate) fn run(product: Product, test: impl AsyncFn(Lab<'static>)) {
         Lab::over(shared(product), test);
     }
 
     /// The same on a server of its own that has a replica.
-    pub(crate) fn with_replica(product: Product, test: impl AsyncFnOnce(Lab<'_>)) {
+    pub(crate) fn with_replica(product: Product, test: impl AsyncFn(Lab<'_>)) {
         let cluster = start(product, 1);
         Lab::over(&cluster, test);
     }
 
-    fn over(cluster: &'a Cluster, test: impl AsyncFnOnce(Lab<'a>)) {
+    fn over(cluster: &'a Cluster, test: impl AsyncFn(Lab<'a>)) {
+        Lab::over_caches(cluster, None, &test);
+        Lab::over_caches(cluster, Some(&Redis::start()), &test);
+    }
+
+    fn over_caches(cluster: &'a Cluster, redis: Option<&Redis>, test: &impl AsyncFn(Lab<'a>)) {
         static MADE: AtomicU32 = AtomicU32::new(0);
         let database = format!("test_stale_{}", MADE.fetch_add(1, Ordering::Relaxed));
         cluster.server(0).admin(&format!("CREATE DATABASE {database} CHARACTER SET utf8mb4"));
         cluster.catch_up();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let node = || Arc::new(Node::open(cluster, &database, &runtime));
+        let node = || Arc::new(Node::open(cluster, &database, redis, &runtime));
         let (one, other) = (node(), node());
         runtime.block_on(async {
             one.is_told().await;
             other.is_told().await;
-            test(Lab { one, other, cluster, database }).await;
+            test(Lab { one, other, cluster, is_shared: redis.is_some(), database }).await;
         });
     }
 
