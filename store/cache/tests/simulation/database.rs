@@ -175,7 +175,20 @@ impl Database {
         pause(&self.world).await;
         self.tell(session, from_replica);
         pause(&self.world).await;
+        self.linger().await;
         Ok(found)
+    }
+
+    /// An answer is late, now and then, where that is planned.
+    pub(crate) async fn linger(&self) {
+        if !self.plan.late {
+            return;
+        }
+        let time = {
+            let random = &mut self.world().random;
+            if random.random_ratio(1, 3) { random.random_range(5..40) } else { 0 }
+        };
+        tokio::time::sleep(Duration::from_millis(time)).await;
     }
 
     /// How far a server is, with what it has not shown yet.

@@ -78,6 +78,8 @@ struct Plan {
     shared: bool,
     /// Which forgets, or becomes what it was.
     misfortunes: bool,
+    /// Answers are late, so that readers meet on their way.
+    late: bool,
     memory: u64,
 }
 
@@ -218,6 +220,7 @@ const PLAN: Plan = Plan {
     faults: false,
     shared: false,
     misfortunes: false,
+    late: false,
     memory: 1 << 20,
 };
 const SHARED: Plan = Plan { operations: 24, shared: true, ..PLAN };
@@ -244,4 +247,6 @@ schedules! {
     a_shared_server_and_a_new_primary_that_lost_commits: 1000 of Plan { replicas: true, failovers: true, ..SHARED };
     a_shared_server_to_which_messages_are_lost_or_late:
         1000 of Plan { replicas: true, failovers: true, faults: true, misfortunes: true, ..SHARED };
+    a_shared_server_whose_answers_and_those_of_the_database_are_late:
+        1000 of Plan { clients: 8, replicas: true, misfortunes: true, late: true, ..SHARED };
 }

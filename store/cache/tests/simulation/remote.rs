@@ -72,6 +72,7 @@ impl Faulty {
                 }
             };
             pause(&self.database.world).await;
+            self.database.linger().await;
             answer
         })
     }
