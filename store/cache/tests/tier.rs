@@ -252,9 +252,8 @@ async fn a_thousand_readers_of_a_process_are_one_wish_for_a_lease() {
     processes[0].put_item(1, "a").await;
     processes[0].told().await;
     let processes = Arc::new(processes);
-    let found = crowd(&processes, 1000, |processes, _| async move {
-        processes[0].has(ITEM, 1, Freshness::Session).await
-    });
+    let found =
+        crowd(&processes, 1000, |processes, _| async move { processes[0].has(ITEM, 1, Freshness::Session).await });
     assert!(found.await.into_iter().all(|found| found));
     let [one, _] = &*processes;
     assert_eq!((one.slow.reads(), one.reached.wishes.load(Ordering::SeqCst)), (1, 1));

@@ -56,6 +56,8 @@ pub(super) struct Size {
     pub(super) losses: u8,
     /// Replicas that take the primary's place.
     pub(super) failovers: u8,
+    /// Values are evicted, and slots forgotten.
+    pub(super) evicts: bool,
     /// Rows may be read from the replica.
     pub(super) replicas: bool,
     /// The cache is in the process: what its readers have seen is not comparable with its versions, only with what was
@@ -65,7 +67,7 @@ pub(super) struct Size {
 
 impl Size {
     pub(super) const SMALL: Self =
-        Self { changes: 2, reads: [2, 1, 0], losses: 1, failovers: 1, replicas: true, near: false };
+        Self { changes: 2, reads: [2, 1, 0], losses: 1, failovers: 1, evicts: true, replicas: true, near: false };
     pub(super) const NEAR: Self = Self { losses: 0, near: true, ..Self::SMALL };
     /// Where a row that its writer dropped is surely not read again as it was.
     pub(super) const ALONE: Self = Self { failovers: 0, replicas: false, ..Self::NEAR };
@@ -174,7 +176,7 @@ impl World {
         }
         self.tell(without, &mut step);
         self.retract(without, &mut step);
-        if self.slot != Slot::default() {
+        if self.size.evicts && self.slot != Slot::default() {
             step("the value is evicted".to_owned(), &|world| {
                 world.slot.evict();
                 Ok(())
