@@ -125,9 +125,7 @@ impl Node {
         let rows = Arc::clone(&late) as Arc<dyn Rows>;
         let handle = runtime.handle();
         let cache = match redis {
-            None => {
-                Cache::InMemory(Cached::start(rows, &schema, &codecs, CacheOptions::default(), handle).unwrap())
-            }
+            None => Cache::InMemory(Cached::start(rows, &schema, &codecs, CacheOptions::default(), handle).unwrap()),
             Some(redis) => {
                 let (address, names) = (format!("redis://{}", redis.address()), namespace(&schema, 1));
                 let remote = RedisRemote::start(&address.parse().unwrap(), &names, RedisOptions::default(), handle);
