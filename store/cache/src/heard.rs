@@ -61,9 +61,11 @@ impl Heard {
     /// Nothing is known to be told any more.
     pub(crate) fn forget(&self) {
         self.moment.store(0, Ordering::Release);
+        // Held until the stretches are empty: what is asked for in between would be less than was told.
+        let mut history = self.history();
         self.stretches().iter().for_each(Stretch::empty);
         self.overflown.store(false, Ordering::Release);
-        *self.history() = None;
+        *history = None;
     }
 
     /// A history begins, after the one before was [forgotten](Self::forget).
@@ -87,6 +89,11 @@ impl Heard {
         stretch.last.fetch_max(place.point.number, Ordering::AcqRel);
         // It may fill the hole before another one.
         let next = |other: &&Stretch| other.is(place.point.source) && other.begins_behind(stretch);
+        if !self.stretches().iter().any(|other| next(&other)) {
+            return;
+        }
+        // Held while one becomes part of the other, so that what is asked for lacks neither.
+        let _history = self.history();
         while let Some(other) = self.stretches().iter().find(next) {
             stretch.asked.fetch_max(other.asked.load(Ordering::Acquire), Ordering::AcqRel);
             stretch.last.fetch_max(other.last.load(Ordering::Acquire), Ordering::AcqRel);
@@ -144,7 +151,8 @@ impl Heard {
         if self.overflown.load(Ordering::Acquire) {
             return None;
         }
-        let base = self.history().as_ref()?.contained.position();
+        let history = self.history();
+        let base = history.as_ref()?.contained.position();
         let told = self.stretches().iter().filter_map(Stretch::asked);
         let points: Vec<Point> = told.chain(base.points().iter().copied()).collect();
         Some(Position::of(&points))

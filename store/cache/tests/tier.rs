@@ -118,9 +118,13 @@ impl Process {
     }
 
     fn over(slow: Arc<Slow>, server: &Arc<MemoryRemote>) -> Self {
-        let reached = Reached::new(server);
         // Nobody gives up waiting because the machine is busy.
-        let options = TierOptions { patience: Duration::from_secs(60), ..TierOptions::default() };
+        Self::with_patience(slow, server, Duration::from_secs(60))
+    }
+
+    fn with_patience(slow: Arc<Slow>, server: &Arc<MemoryRemote>, patience: Duration) -> Self {
+        let reached = Reached::new(server);
+        let options = TierOptions { patience, ..TierOptions::default() };
         let tier = tier(Arc::clone(&slow) as _, Arc::clone(&reached) as _, &schema(), options);
         drop(background().spawn(Arc::clone(&tier).follow()));
         Self { slow, reached, tier }
@@ -272,6 +276,27 @@ async fn a_thousand_lookups_of_two_processes_are_one_read_of_the_values_and_one_
     assert!(found.await.into_iter().all(|found| found));
     let reads = processes[0].slow.reads() + processes[1].slow.reads();
     assert!(reads <= 2, "{reads}");
+}
+
+#[tokio::test]
+async fn a_process_that_does_not_bring_what_it_has_the_lease_for_is_waited_for_by_one() {
+    let (rows, server) = (MemoryRows::new(&Arc::new(schema())), Arc::new(MemoryRemote::new(1)));
+    let stuck = Process::new(&rows, &server, Duration::ZERO);
+    let slow = Slow::new(Arc::clone(&rows) as _, Duration::ZERO);
+    let processes = Arc::new([Process::with_patience(slow, &server, Duration::from_millis(300)), stuck]);
+    for process in &*processes {
+        process.told().await;
+    }
+    let [one, stuck] = &*processes;
+    stuck.slow.is_held.store(true, Ordering::SeqCst);
+    let bringing = Arc::clone(&processes);
+    let bringing = tokio::spawn(async move { bringing[1].has(ITEM, 1, Freshness::Session).await });
+    until("it has the lease", || stuck.slow.reads() == 1).await;
+    let found =
+        crowd(&processes, 1000, |processes, _| async move { processes[0].has(ITEM, 1, Freshness::Session).await });
+    assert!(found.await.into_iter().all(|found| !found));
+    assert_eq!(one.slow.reads(), 1);
+    bringing.abort();
 }
 
 #[tokio::test]

@@ -37,7 +37,9 @@ fn declare_shared(registry: &Registry, shared: &SharedCache) {
     counter("hits", "Reads answered by the shared cache.", |stats| stats.hits);
     counter("negative_hits", "Those that found that there is no such row.", |stats| stats.negative_hits);
     counter("leases", "Reads of the database whose rows were to be kept in the shared cache.", |stats| stats.misses);
-    counter("awaited", "Reads that waited for a row that another server was bringing.", |stats| stats.awaited);
+    counter("awaited", "Reads that waited for a row that another reader or another server was bringing.", |stats| {
+        stats.awaited
+    });
     counter("bypasses", "Reads that went past the shared cache.", |stats| stats.bypasses);
     counter("refused_fills", "Rows not kept because they changed meanwhile.", |stats| stats.refused);
     counter("unretracted", "Writers answered before slots were surely emptied.", |stats| stats.unretracted);

@@ -72,7 +72,11 @@ fn rows_and_changes_come_as_a_stream_that_goes_on_from_any_token() {
     for (at, token) in tokens.iter().enumerate() {
         let mut resumed = watch(&shop, &json!({"resumeToken": token}));
         for event in &events[at..] {
-            assert_eq!(resumed.next(), *event);
+            // A token says when it was made.
+            let mut again = resumed.next();
+            assert!(again["resumeToken"].is_string(), "{again}");
+            again["resumeToken"] = event["resumeToken"].clone();
+            assert_eq!(again, *event);
         }
         assert_eq!(resumed.next()["changed"]["name"], "cid");
     }

@@ -37,6 +37,6 @@ impl Audited for Shared {
     }
 
     async fn drop_entry(&self, key: RowKey) {
-        self.retract(vec![key]).await;
+        self.empty(&[key]).await;
     }
 }

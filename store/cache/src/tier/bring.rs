@@ -52,7 +52,7 @@ enum Wish {
 
 impl Shared {
     /// Brings a row, or waits for who is bringing it. `None`: the slot is to be looked at again, as nobody brings the row any
-    /// more, or another process brought a pointer.
+    /// more, or not in time, or another process brought a pointer.
     pub(super) async fn bring(
         self: &Arc<Self>,
         slot: Slot,
@@ -65,10 +65,13 @@ impl Shared {
             Way::Lead(lead) => self.lead(lead, slot, key, read, view, session).await,
             Way::Join(flight) => {
                 self.counts.add(Count::Joined);
-                match timeout(self.options.patience, flight.wait()).await {
-                    Ok(Landed::Given) => None,
+                // Longer than who leads waits for another process, and then reads for all.
+                match timeout(self.options.patience * 2, flight.wait()).await {
                     Ok(landed) => self.take(landed, key, read, view, session).await,
-                    Err(_) => Some(self.read_past(key, read, view, session).await),
+                    Err(_) => {
+                        self.flights.leave(key, &flight);
+                        None
+                    }
                 }
             }
         }
@@ -109,8 +112,14 @@ impl Shared {
                 return Some(Ok(self.hit(key, found, session)));
             }
         };
-        let flight = lead.flight();
-        start(Arc::clone(self).fly(lead, lease, key.clone(), read, view));
+        let (flight, has_lease) = (lead.flight(), lease.is_some());
+        let fly = Arc::clone(self).fly(lead, lease, key.clone(), read, view);
+        if has_lease {
+            start(fly);
+        } else {
+            // Nothing is lost if its reader gives up: another one of those who wait begins anew.
+            Box::pin(fly).await;
+        }
         match flight.wait().await {
             Landed::Given => Some(Err(gone())),
             landed => self.take(landed, key, read, view, session).await,
@@ -215,9 +224,10 @@ impl Shared {
             }
             Err(error) => {
                 lead.land(Landed::Failed((&error).into()));
-                // Others need not wait for it.
+                // Who comes from now on tries again, and others need not wait for the lease.
+                drop(lead);
                 if lease.is_some() {
-                    self.retract(vec![key]).await;
+                    self.empty(&[key]).await;
                 }
             }
         }
@@ -242,7 +252,7 @@ impl Shared {
         let (since, expires) = (fresh.since, fresh.expires);
         let kept = held.and_then(|held| Found { held, fresh }.encode().filter(|value| value.len() <= MOST_BYTES));
         let Lease { slot, token, horizon } = lease;
-        let Some(value) = kept else { return self.retract(vec![key.clone()]).await };
+        let Some(value) = kept else { return self.empty(std::slice::from_ref(key)).await };
         #[expect(clippy::cast_possible_truncation, reason = "any bits of a random number will do")]
         let time = jittered(policy.ttl, token as u64).min(until(expires, since));
         let entry = Entry { incarnation: horizon.incarnation, generation: generation(&horizon, &slot.name), value };

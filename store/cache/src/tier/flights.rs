@@ -55,9 +55,9 @@ impl Flights {
         if let Some(flight) = part.get(key) {
             return Way::Join(Arc::clone(flight));
         }
-        let flight = Arc::<Flight>::default();
-        part.insert(key.clone(), Arc::clone(&flight));
-        Way::Lead(Lead { flights: Arc::clone(self), key: key.clone(), flight })
+        let lead = Lead { flights: Arc::clone(self), key: key.clone(), flight: Arc::default() };
+        part.insert(key.clone(), Arc::clone(&lead.flight));
+        Way::Lead(lead)
     }
 
     /// These rows were changed, as all readers are about to be told.
@@ -84,6 +84,15 @@ impl Flights {
         }
     }
 
+    /// This one takes too long: who comes from now on begins another.
+    pub(super) fn leave(&self, key: &RowKey, flight: &Arc<Flight>) {
+        let mut part = self.part(key);
+        // It may have been ended, and another begun.
+        if part.get(key).is_some_and(|other| Arc::ptr_eq(other, flight)) {
+            part.remove(key);
+        }
+    }
+
     /// Another history begins.
     pub(super) fn end_all(&self) {
         self.retain(|_| false);
@@ -101,7 +110,7 @@ impl Flights {
     fn part(&self, key: &RowKey) -> MutexGuard<'_, OnTheirWay> {
         // The low bits choose the place within a table, and the high ones are compared there.
         let hash = self.hasher.hash_one(key) >> 24;
-        // A panic leaves at worst a flight that nobody makes, which has landed.
+        // Nothing panics while it is locked.
         self.parts[hash as usize % PARTS].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -119,12 +128,7 @@ impl Lead {
 
 impl Drop for Lead {
     fn drop(&mut self) {
-        let mut part = self.flights.part(&self.key);
-        // It may have been ended, and another begun.
-        if part.get(&self.key).is_some_and(|flight| Arc::ptr_eq(flight, &self.flight)) {
-            part.remove(&self.key);
-        }
-        drop(part);
+        self.flights.leave(&self.key, &self.flight);
         self.flight.land(Landed::Given);
     }
 }

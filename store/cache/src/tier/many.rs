@@ -128,7 +128,8 @@ impl Shared {
         let _ = answer.send(found.map(|records| (records, seen.clone())));
         let Some(records) = kept else {
             let leased = missing.into_iter().filter(|missing| missing.lease.is_some());
-            return self.retract(leased.map(|missing| missing.key).collect()).await;
+            let keys: Vec<RowKey> = leased.map(|missing| missing.key).collect();
+            return self.empty(&keys).await;
         };
         let fills = missing.into_iter().zip(&records).filter_map(|(Missing { key, lease, .. }, record)| {
             let (lease, place) = lease?;

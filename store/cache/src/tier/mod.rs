@@ -79,7 +79,8 @@ pub struct TierOptions {
     pub max_lag: Duration,
     /// Rows that are on their way into the server at a time; further ones are read past it.
     pub max_fills: usize,
-    /// How long a reader waits for a row that another process brings, before it reads for itself.
+    /// How long a reader waits for a row that another process brings, before it reads for itself, and half of how long it waits for
+    /// another reader of this process.
     pub patience: Duration,
     /// How often an entry that is used is held against the storage, by a strong read; never, if `None`.
     pub audit: Option<Duration>,

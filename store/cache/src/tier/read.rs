@@ -78,27 +78,39 @@ impl Shared {
         let Held::Pointer(key, version) = &found.held else { return Ok(self.hit(pointer, found, session)) };
         let part = self.policy.of(pointer.entity).map_or(pointer.part, |policy| policy.part(view));
         let row = RowKey { entity: pointer.entity, part, key: (**key).clone() };
-        let record = match self.look(&row, view).await {
-            Looked::Found(Found { held: Held::Row(record), fresh }) if record.version() == *version => {
-                self.hit(&row, Found { held: Held::Row(record), fresh }, session)
-            }
-            // It is brought to where the next lookup finds it.
-            Looked::Missing(slot) => {
-                let brought = match self.bring(slot, &row, Read::Row, view, session).await {
-                    Some(brought) => brought?,
-                    None => self.read_past(&row, Read::Row, view, session).await?,
-                };
-                brought.filter(|record| record.version() == *version)
-            }
-            Looked::Found(_) | Looked::Past => None,
-        };
-        if let Some(record) = record {
+        if let Some(record) = self.row_of(&row, *version, view, session).await? {
             self.heard.saw(session, &found.fresh.seen);
             return Ok(Some(record));
         }
         // One of the two is newer than what was told, or the row was written since.
-        self.retract(vec![pointer.clone()]).await;
+        self.empty(std::slice::from_ref(pointer)).await;
         self.read_past(pointer, read, view, session).await
+    }
+
+    /// The row that a pointer leads to, if it is what the pointer was found with.
+    async fn row_of(
+        self: &Arc<Self>,
+        row: &RowKey,
+        version: u64,
+        view: View,
+        session: &Session,
+    ) -> Result<Option<Record>, Error> {
+        let is_same = |record: &Record| record.version() == version;
+        for _ in 0..LOOKS {
+            match self.look(row, view).await {
+                Looked::Found(Found { held: Held::Row(record), fresh }) if is_same(&record) => {
+                    return Ok(self.hit(row, Found { held: Held::Row(record), fresh }, session));
+                }
+                // It is brought to where the next lookup finds it.
+                Looked::Missing(slot) => {
+                    if let Some(brought) = self.bring(slot, row, Read::Row, view, session).await {
+                        return Ok(brought?.filter(is_same));
+                    }
+                }
+                Looked::Found(_) | Looked::Past => return Ok(None),
+            }
+        }
+        Ok(self.read_past(row, Read::Row, view, session).await?.filter(is_same))
     }
 
     /// An answer from the server.

@@ -61,10 +61,17 @@ impl Shared {
         })
     }
 
+    /// Empties slots that this process wrote, and ends what is on its way to them.
+    async fn retract(&self, keys: Vec<RowKey>) {
+        self.empty(&keys).await;
+        // Behind that: what began before may have found the slots as they were.
+        self.flights.end_written(&keys);
+    }
+
     /// Empties slots.
-    pub(super) async fn retract(&self, keys: Vec<RowKey>) {
+    pub(super) async fn empty(&self, keys: &[RowKey]) {
         let mut names: HashMap<usize, Vec<Name>> = HashMap::new();
-        for key in &keys {
+        for key in keys {
             let (shard, name) = name(key, self.keepers.len());
             // Nobody is answered from a shard that is passed by, and nobody need wait for it.
             if self.keepers[shard].link.is_on() {
@@ -85,8 +92,6 @@ impl Shared {
         if !is_done {
             self.counts.add(Count::Unretracted);
         }
-        // What began before may have found the slots as they were.
-        self.flights.end_written(&keys);
     }
 }
 
