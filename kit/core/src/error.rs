@@ -5,6 +5,7 @@
 //! One boxed pointer wide, so that `Result<T, Error>` stays small on hot paths.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Code;
@@ -184,6 +185,26 @@ impl Error {
         self
     }
 
+    /// The same for another caller who waited for the call that failed: what may be read, and its cause for the log.
+    #[must_use]
+    pub fn share(self: &Arc<Self>) -> Self {
+        let Inner { code, reason, message, metadata, http_status, applied, fields, preconditions, resource, .. } =
+            &*self.0;
+        Self(Box::new(Inner {
+            code: *code,
+            reason,
+            message: message.clone(),
+            metadata: metadata.clone(),
+            http_status: *http_status,
+            applied: *applied,
+            fields: fields.clone(),
+            preconditions: preconditions.clone(),
+            resource: resource.clone(),
+            retry_after: self.0.retry_after,
+            source: self.0.source.is_some().then(|| SharedCause(Arc::clone(self)).into()),
+        }))
+    }
+
     /// The code.
     pub fn code(&self) -> Code {
         self.0.code
@@ -245,6 +266,22 @@ impl Error {
     }
 }
 
+/// The cause of an error that several callers get.
+#[derive(Debug)]
+struct SharedCause(Arc<Error>);
+
+impl std::fmt::Display for SharedCause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.0.source.as_ref().map_or(Ok(()), |source| source.fmt(f))
+    }
+}
+
+impl std::error::Error for SharedCause {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.0.source.as_ref()?.source()
+    }
+}
+
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}: {}", self.0.code, self.0.reason, self.0.message)
@@ -260,6 +297,23 @@ impl std::error::Error for Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_that_is_shared_says_the_same_and_has_the_same_causes() {
+        let cause = Error::new(Code::Unavailable, "LOST", "connection reset").with_source("errno 104");
+        let error = Error::internal(cause).with("table", "users").with_http_status(503);
+        let error = Arc::new(error.with_retry_after(Duration::from_secs(1)));
+        let (shared, mut causes) = (error.share(), Vec::new());
+        assert_eq!(shared.to_string(), error.to_string());
+        assert_eq!((shared.metadata(), shared.http_status()), (error.metadata(), error.http_status()));
+        assert_eq!(shared.retry_after(), error.retry_after());
+        let mut cause = std::error::Error::source(&shared);
+        while let Some(found) = cause {
+            causes.push(found.to_string());
+            cause = found.source();
+        }
+        assert_eq!(causes, ["UNAVAILABLE LOST: connection reset", "errno 104"]);
+    }
 
     #[test]
     fn a_prefix_goes_in_front_of_every_field_and_of_a_message_that_starts_with_one() {

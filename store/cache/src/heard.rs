@@ -89,9 +89,6 @@ impl Heard {
         stretch.last.fetch_max(place.point.number, Ordering::AcqRel);
         // It may fill the hole before another one.
         let next = |other: &&Stretch| other.is(place.point.source) && other.begins_behind(stretch);
-        if !self.stretches().iter().any(|other| next(&other)) {
-            return;
-        }
         // Held while one becomes part of the other, so that what is asked for lacks neither.
         let _history = self.history();
         while let Some(other) = self.stretches().iter().find(next) {

@@ -116,7 +116,7 @@ impl Shared {
                 self.heard.saw(session, &fresh.seen);
                 Some(Ok(record.clone()))
             }
-            Landed::Failed(failed) => Some(Err(failed.clone().into())),
+            Landed::Failed(error) => Some(Err(error.share())),
             Landed::Found(..) | Landed::Given => None,
         }
     }
@@ -131,7 +131,7 @@ impl Shared {
             Read::Lookup(index) => self.rows.lookup(*entity, index, key, view, &session).await,
         };
         match found {
-            Err(error) => ticket.land(Landed::Failed((&error).into())),
+            Err(error) => ticket.land(Landed::Failed(error.into())),
             Ok(found) => self.keep(ticket, found, view, &session),
         }
     }

@@ -101,10 +101,11 @@ impl Shared {
                 let _ = answer.send(Ok((records, seen)));
             }
             Err(error) => {
+                let error = Arc::new(error);
                 for ticket in tickets.into_iter().flatten() {
                     ticket.fail(&error);
                 }
-                let _ = answer.send(Err(error));
+                let _ = answer.send(Err(error.share()));
             }
         }
     }

@@ -1,8 +1,8 @@
 //! A row on its way, and those who wait for it.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
-use kit_core::{Code, Error};
+use kit_core::Error;
 use rowkeep_record::Record;
 use tokio::sync::Notify;
 
@@ -21,18 +21,9 @@ pub(crate) enum Landed {
     /// The row, or that there is none.
     Found(Option<Record>, Fresh),
     /// What the storage said.
-    Failed(Failed),
+    Failed(Arc<Error>),
     /// Nobody brings it any more.
     Given,
-}
-
-/// An error, for more than one.
-#[derive(Debug, Clone)]
-pub(crate) struct Failed {
-    code: Code,
-    reason: &'static str,
-    message: String,
-    retry_after: Option<std::time::Duration>,
 }
 
 impl Flight {
@@ -56,27 +47,6 @@ impl Flight {
                 return landed;
             }
             arrived.await;
-        }
-    }
-}
-
-impl From<&Error> for Failed {
-    fn from(error: &Error) -> Self {
-        Self {
-            code: error.code(),
-            reason: error.reason(),
-            message: error.message().to_owned(),
-            retry_after: error.retry_after(),
-        }
-    }
-}
-
-impl From<Failed> for Error {
-    fn from(failed: Failed) -> Self {
-        let error = Self::new(failed.code, failed.reason, failed.message);
-        match failed.retry_after {
-            Some(delay) => error.with_retry_after(delay),
-            None => error,
         }
     }
 }

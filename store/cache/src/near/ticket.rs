@@ -52,8 +52,8 @@ impl Ticket {
     }
 
     /// The row could not be read.
-    pub(crate) fn fail(self, error: &kit_core::Error) {
-        self.land(Landed::Failed(error.into()));
+    pub(crate) fn fail(self, error: &Arc<kit_core::Error>) {
+        self.land(Landed::Failed(Arc::clone(error)));
     }
 
     /// Tells those who wait.

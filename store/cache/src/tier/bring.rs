@@ -140,7 +140,7 @@ impl Shared {
                 self.heard.saw(session, &fresh.seen);
                 Some(Ok(record.clone()))
             }
-            Landed::Failed(failed) => Some(Err(failed.clone().into())),
+            Landed::Failed(error) => Some(Err(error.share())),
             Landed::Found(..) => Some(self.read_past(key, read, view, session).await),
             Landed::Given => None,
         }
@@ -223,7 +223,7 @@ impl Shared {
                 }
             }
             Err(error) => {
-                lead.land(Landed::Failed((&error).into()));
+                lead.land(Landed::Failed(error.into()));
                 // Who comes from now on tries again, and others need not wait for the lease.
                 drop(lead);
                 if lease.is_some() {

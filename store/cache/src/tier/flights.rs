@@ -8,7 +8,7 @@
 //! what comes, as if the answer had been on its way already.
 
 use std::collections::HashMap;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher as _, Hash};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quick_cache::DefaultHashBuilder;
@@ -79,8 +79,9 @@ impl Flights {
         self.end(keys);
         let mut entities: Vec<EntityId> = keys.iter().map(|key| key.entity).collect();
         entities.dedup();
-        if !entities.is_empty() {
-            self.retain(|key| !matches!(key.part, Part::Index(_)) || !entities.contains(&key.entity));
+        for entity in entities {
+            let is_lookup = |key: &RowKey| key.entity == entity && matches!(key.part, Part::Index(_));
+            self.lookups(entity).retain(|key, _| !is_lookup(key));
         }
     }
 
@@ -108,8 +109,20 @@ impl Flights {
     }
 
     fn part(&self, key: &RowKey) -> MutexGuard<'_, OnTheirWay> {
+        match key.part {
+            Part::Index(_) => self.lookups(key.entity),
+            Part::Row | Part::Live => self.part_of(key),
+        }
+    }
+
+    /// Where all lookups of an entity are: a write ends them together.
+    fn lookups(&self, entity: EntityId) -> MutexGuard<'_, OnTheirWay> {
+        self.part_of(entity)
+    }
+
+    fn part_of(&self, hashed: impl Hash) -> MutexGuard<'_, OnTheirWay> {
         // The low bits choose the place within a table, and the high ones are compared there.
-        let hash = self.hasher.hash_one(key) >> 24;
+        let hash = self.hasher.hash_one(hashed) >> 24;
         // Nothing panics while it is locked.
         self.parts[hash as usize % PARTS].lock().unwrap_or_else(PoisonError::into_inner)
     }
